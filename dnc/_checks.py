@@ -1,0 +1,104 @@
+"""Validation of what callers hand in: each function raises one `ValueError` saying what was expected and what came."""
+
+import numbers
+from typing import Any
+
+import tensorflow as tf
+
+
+def check_size(name: str, value: Any, minimum: int = 1) -> int:
+    """Returns `value` as an int, or raises `ValueError` unless it is an integer >= `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}.")
+    return int(value)
+
+
+def check_batch_size(batch_size: Any) -> Any:
+    """Raises `ValueError` unless `batch_size` is an integer >= 0 or a scalar integer tensor."""
+    if tf.is_tensor(batch_size):
+        if batch_size.shape.rank != 0 or not batch_size.dtype.is_integer:
+            raise ValueError(
+                "batch_size must be an integer or a scalar integer tensor, got a tensor of shape "
+                f"{batch_size.shape} and dtype {batch_size.dtype.name}."
+            )
+        return batch_size
+    return check_size("batch_size", batch_size, minimum=0)
+
+
+def check_dtype(dtype: Any) -> tf.DType:
+    """Returns `dtype` as a `tf.DType`, or raises `ValueError` unless it is a floating point type."""
+    try:
+        result = tf.as_dtype(dtype)
+    except TypeError as error:
+        raise ValueError(f"dtype must be a floating point type, got {dtype!r}.") from error
+    if not result.is_floating:
+        raise ValueError(f"dtype must be a floating point type, got {result.name}.")
+    return result
+
+
+def check_tensor(name: str, value: Any, shape: list[int | None], dtype: tf.DType | None = None) -> tf.Tensor:
+    """Returns `value` as a tensor, or raises `ValueError` unless its shape and dtype are as given.
+
+    Args:
+      name: what the message calls the tensor.
+      value: a tensor or array.
+      shape: expected shape; `None` entries accept any size.
+      dtype: expected dtype; `None` accepts any floating point type.
+    """
+    if not tf.is_tensor(value):
+        try:
+            value = tf.convert_to_tensor(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name} must be a tensor of shape {_shape_text(shape)}, got a {type(value).__name__}."
+            ) from error
+    expected_dtype = dtype.name if dtype is not None else "a floating point dtype"
+    dtype_fits = value.dtype == dtype if dtype is not None else value.dtype.is_floating
+    if not dtype_fits or not value.shape.is_compatible_with(shape):
+        raise ValueError(
+            f"{name} must have shape {_shape_text(shape)} and {expected_dtype}, "
+            f"got shape {_shape_text(value.shape)} and {value.dtype.name}."
+        )
+    return value
+
+
+def check_state(name: str, state: Any, sizes: Any, dtype: tf.DType, batch_size: int | None) -> None:
+    """Raises `ValueError` unless `state` has the structure, shapes and dtype of a core's state.
+
+    Args:
+      name: what the message calls the state.
+      state: the state that was passed.
+      sizes: the core's `state_size`: a `NamedTuple` (nested) of per-example `tf.TensorShape`s.
+      dtype: expected dtype of every tensor.
+      batch_size: expected leading dimension, `None` if unknown.
+    """
+    if isinstance(sizes, tf.TensorShape):
+        check_tensor(name, state, [batch_size, *sizes], dtype)
+        return
+    if not isinstance(sizes, tuple):
+        return  # A foreign core's structure (dict, list, ...): that core checks its own.
+    fields = getattr(sizes, "_fields", None)
+    if not isinstance(state, tuple) or getattr(state, "_fields", None) != fields or len(state) != len(sizes):
+        expected = f"{type(sizes).__name__}{fields or f' of {len(sizes)}'}".replace("'", "")
+        raise ValueError(
+            f"{name} must be a {expected}, as initial_state() returns it, got {_structure_text(state)}."
+        )
+    for field, part, size in zip(fields or range(len(sizes)), state, sizes, strict=True):
+        check_state(f"{name}.{field}", part, size, dtype, batch_size)
+
+
+def _shape_text(shape: Any) -> str:
+    shape = tf.TensorShape(shape)
+    if shape.rank is None:
+        return "[unknown]"
+    return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
+
+
+def _structure_text(value: Any) -> str:
+    if tf.is_tensor(value):
+        return f"a tensor of shape {_shape_text(value.shape)}"
+    if fields := getattr(value, "_fields", None):
+        return f"a {type(value).__name__}({', '.join(fields)})"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,467 @@
+"""Where to read and write: by content, by allocation, and by the order of writes.
+
+One function an equation, and three modules that carry the state the equations need:
+
+=====================  ==============================================  =====================
+equation (paper, Methods)    function                                        module
+=====================  ==============================================  =====================
+C(M, k, beta)          `cosine_similarity`, `weighted_softmax`         `CosineWeights`
+u, psi                 `usage_after_write`, `usage_after_read`         `Freeness`
+a                      `allocation_weights`                            `Freeness`
+L, p                   `update_link`, `update_precedence_weights`      `TemporalLinkage`
+f, b                   `forward_weights`, `backward_weights`           `TemporalLinkage`
+=====================  ==============================================  =====================
+
+Paper: Graves et al., *Hybrid computing using a neural network with dynamic external memory*, Nature 538
+(2016). Shapes: B batch, N memory slots, W word size, R read heads, Wn write heads.
+"""
+
+import functools
+import operator
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import sonnet as snt
+import tensorflow as tf
+
+from dnc import _checks
+
+# Added under the square root of a norm and to the product of two norms, so that an empty slot or a zero
+# key has similarity 0 and a finite gradient; and the least usage that allocation sees.
+EPSILON = 1e-6
+
+
+# --- Content-based addressing -------------------------------------------------------------------------
+
+
+def oneplus(x: tf.Tensor) -> tf.Tensor:
+    """1 + log(1 + exp(x)): the paper's strength activation, >= 1. (The released code uses softplus.)"""
+    return 1.0 + tf.nn.softplus(x)
+
+
+def cosine_similarity(memory: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+    """D(k, M[i]) = k . M[i] / (|k| |M[i]| + eps), with |x| = sqrt(sum x^2 + eps).
+
+    Args:
+      memory: [B, N, W].
+      keys: [B, H, W], one key for each of H heads.
+
+    Returns:
+      [B, H, N], in (-1, 1); 0 for an all-zero key or slot.
+    """
+    dot = tf.matmul(keys, memory, transpose_b=True)
+    key_norms = tf.sqrt(tf.reduce_sum(tf.square(keys), axis=2) + EPSILON)
+    slot_norms = tf.sqrt(tf.reduce_sum(tf.square(memory), axis=2) + EPSILON)
+    return dot / (key_norms[:, :, tf.newaxis] * slot_norms[:, tf.newaxis, :] + EPSILON)
+
+
+def weighted_softmax(
+    activations: tf.Tensor,
+    strengths: tf.Tensor,
+    strength_op: Callable[[tf.Tensor], tf.Tensor] = tf.nn.softplus,
+) -> tf.Tensor:
+    """softmax_i(strength_op(strength) * activation[i]).
+
+    Args:
+      activations: [B, H, N].
+      strengths: [B, H], before `strength_op`.
+      strength_op: maps strengths to beta >= 0.
+
+    Returns:
+      [B, H, N], each row summing to 1.
+    """
+    return tf.nn.softmax(activations * strength_op(strengths)[:, :, tf.newaxis])
+
+
+class CosineWeights(snt.Module):
+    """Content-based weighting: C(M, k, beta)[i] = softmax_i(beta D(k, M[i])).
+
+        >>> look_up = CosineWeights(num_heads=1, word_size=2)
+        >>> memory = tf.constant([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])
+        >>> weights = look_up(memory, keys=tf.constant([[[1.0, 0.0]]]), strengths=tf.constant([[5.0]]))
+        >>> int(tf.argmax(weights[0, 0]))
+        0
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        word_size: int,
+        strength_op: Callable[[tf.Tensor], tf.Tensor] = tf.nn.softplus,
+        name: str = "cosine_weights",
+    ):
+        """Creates the look-up.
+
+        Args:
+          num_heads: number of keys looked up at once, >= 1.
+          word_size: width W of keys and memory slots, >= 1.
+          strength_op: maps raw strengths to beta >= 0: `tf.nn.softplus` as in the released code, `dnc.oneplus`
+            as in the paper.
+          name: name of the module.
+        """
+        super().__init__(name=name)
+        self._num_heads = _checks.check_size("num_heads", num_heads)
+        self._word_size = _checks.check_size("word_size", word_size)
+        self._strength_op = strength_op
+
+    def __call__(self, memory: tf.Tensor, keys: tf.Tensor, strengths: tf.Tensor) -> tf.Tensor:
+        """Returns the weighting of every slot for every key.
+
+        Args:
+          memory: [B, N, W].
+          keys: [B, num_heads, W].
+          strengths: [B, num_heads], before `strength_op`.
+
+        Returns:
+          [B, num_heads, N], each row summing to 1.
+
+        Raises:
+          ValueError: if a shape or dtype does not fit.
+        """
+        memory = _checks.check_tensor("memory", memory, [None, None, self._word_size])
+        batch_size, dtype = memory.shape[0], memory.dtype
+        keys = _checks.check_tensor("keys", keys, [batch_size, self._num_heads, self._word_size], dtype)
+        strengths = _checks.check_tensor("strengths", strengths, [batch_size, self._num_heads], dtype)
+        return weighted_softmax(cosine_similarity(memory, keys), strengths, self._strength_op)
+
+
+# --- Dynamic allocation -------------------------------------------------------------------------------
+
+
+def usage_after_write(prev_usage: tf.Tensor, write_weights: tf.Tensor) -> tf.Tensor:
+    """u + (1 - u) w, with w = 1 - prod_i (1 - w^i) over the write heads.
+
+    Args:
+      prev_usage: [B, N], in [0, 1].
+      write_weights: [B, Wn, N], the writes since then.
+
+    Returns:
+      [B, N], in [0, 1].
+    """
+    untouched = _product(1.0 - w for w in tf.unstack(write_weights, axis=1))
+    return prev_usage + (1.0 - prev_usage) * (1.0 - untouched)
+
+
+def usage_after_read(usage: tf.Tensor, free_gate: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
+    """u psi, with the retention psi = prod_i (1 - f^i w^{r,i}): what was read and set free is unused again.
+
+    Args:
+      usage: [B, N], in [0, 1].
+      free_gate: [B, R], in [0, 1].
+      read_weights: [B, R, N], the previous read weightings.
+
+    Returns:
+      [B, N], in [0, 1].
+    """
+    kept = 1.0 - free_gate[:, :, tf.newaxis] * read_weights
+    return usage * _product(tf.unstack(kept, axis=1))
+
+
+def allocation_weights(usage: tf.Tensor) -> tf.Tensor:
+    """a[phi_j] = (1 - u[phi_j]) prod_{i<j} u[phi_i], with phi the slots from least to most used.
+
+    Equal usages are taken in slot order. Usage is first raised to at least `EPSILON`, so that the gradient
+    of the product, which divides by it, is finite. The order itself has no gradient, as in the paper.
+
+    Args:
+      usage: [B, N], in [0, 1].
+
+    Returns:
+      [B, N], in [0, 1], with sum 1 - prod_i u_i.
+    """
+    unused = 1.0 - (EPSILON + (1.0 - EPSILON) * usage)
+    sorted_unused, free_list = tf.math.top_k(unused, k=_static_size(usage))  # ties: lowest index first
+    sorted_usage = 1.0 - sorted_unused
+    sorted_allocation = sorted_unused * tf.math.cumprod(sorted_usage, axis=1, exclusive=True)
+    rank = tf.argsort(free_list, axis=1)
+    return tf.gather(sorted_allocation, rank, batch_dims=1)
+
+
+def write_allocation_weights(usage: tf.Tensor, write_gates: tf.Tensor) -> tf.Tensor:
+    """Allocation for several write heads: each head sees as used what the heads before it will fill.
+
+    a^i = allocation(u^i), u^{i+1} = u^i + (1 - u^i) g^i a^i, with u^1 = u.
+
+    Args:
+      usage: [B, N], in [0, 1].
+      write_gates: [B, Wn], in [0, 1]: allocation gate times write gate of each head.
+
+    Returns:
+      [B, Wn, N]; not yet multiplied by the gates.
+    """
+    allocations = [allocation_weights(usage)]
+    for gate in tf.unstack(write_gates, axis=1)[:-1]:
+        usage += (1.0 - usage) * gate[:, tf.newaxis] * allocations[-1]
+        allocations.append(allocation_weights(usage))
+    return tf.stack(allocations, axis=1)
+
+
+class FreenessInputs(NamedTuple):
+    """What one step of `Freeness` takes."""
+
+    write_weights: tf.Tensor  # [B, Wn, N], previous
+    read_weights: tf.Tensor  # [B, R, N], previous
+    free_gate: tf.Tensor  # [B, R]
+    write_gates: tf.Tensor  # [B, Wn], allocation gate times write gate
+
+
+class Freeness(snt.RNNCore):
+    """Usage of every slot, and which slots to allocate next. The state is the usage, [B, N].
+
+    Slots become used by writing and free again when a read head with an open free gate has read them.
+    """
+
+    def __init__(self, memory_size: int, *, stop_write_gradient: bool = True, name: str = "freeness"):
+        """Creates the core.
+
+        Args:
+          memory_size: number of slots N, >= 1. Any number of read and write heads can use them.
+          stop_write_gradient: whether the gradient stops at the previous write weights, as in the released
+            code. The paper does not mention it.
+          name: name of the module.
+        """
+        super().__init__(name=name)
+        self._memory_size = _checks.check_size("memory_size", memory_size)
+        self._stop_write_gradient = stop_write_gradient
+
+    def __call__(self, inputs: FreenessInputs, prev_state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Updates the usage and allocates.
+
+        Args:
+          inputs: `FreenessInputs`: the weightings of the previous step and the gates of this one.
+          prev_state: usage before that, [B, N].
+
+        Returns:
+          Allocation weights [B, Wn, N] and usage [B, N].
+
+        Raises:
+          ValueError: if a shape or dtype does not fit.
+        """
+        usage = _checks.check_tensor("usage", prev_state, [None, self._memory_size])
+        inputs = _check_fields(
+            FreenessInputs(*inputs),
+            FreenessInputs(
+                write_weights=[None, self._memory_size],
+                read_weights=[None, self._memory_size],
+                free_gate=[None],
+                write_gates=[None],
+            ),
+            like=usage,
+        )
+        write_weights = inputs.write_weights
+        if self._stop_write_gradient:
+            write_weights = tf.stop_gradient(write_weights)
+        usage = usage_after_write(usage, write_weights)
+        usage = usage_after_read(usage, inputs.free_gate, inputs.read_weights)
+        return write_allocation_weights(usage, inputs.write_gates), usage
+
+    def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> tf.Tensor:
+        """Returns the usage of an empty memory: zeros [B, N]."""
+        return tf.zeros([_checks.check_batch_size(batch_size), self._memory_size], _checks.check_dtype(dtype))
+
+    @property
+    def memory_size(self) -> int:
+        """Number of slots N."""
+        return self._memory_size
+
+    @property
+    def state_size(self) -> tf.TensorShape:
+        """Shape of one example's state."""
+        return tf.TensorShape([self._memory_size])
+
+    @property
+    def output_size(self) -> tf.TensorShape:
+        """Shape of one example's allocation weights; the number of write heads is the caller's."""
+        return tf.TensorShape([None, self._memory_size])
+
+
+# --- Temporal links -----------------------------------------------------------------------------------
+
+
+def update_link(link: tf.Tensor, precedence_weights: tf.Tensor, write_weights: tf.Tensor) -> tf.Tensor:
+    """L[i,j] <- (1 - w[i] - w[j]) L[i,j] + w[i] p[j], and L[i,i] = 0.
+
+    L[i,j] says how much slot i was written right after slot j.
+
+    Args:
+      link: [B, Wn, N, N], one graph for each write head.
+      precedence_weights: [B, Wn, N], *before* this write.
+      write_weights: [B, Wn, N].
+
+    Returns:
+      [B, Wn, N, N], every row and column summing to at most 1.
+    """
+    w_i = write_weights[:, :, :, tf.newaxis]
+    w_j = write_weights[:, :, tf.newaxis, :]
+    p_j = precedence_weights[:, :, tf.newaxis, :]
+    updated = (1.0 - w_i - w_j) * link + w_i * p_j
+    return tf.linalg.set_diag(updated, tf.zeros_like(write_weights))
+
+
+def update_precedence_weights(precedence_weights: tf.Tensor, write_weights: tf.Tensor) -> tf.Tensor:
+    """p <- (1 - sum_i w[i]) p + w: how much each slot was the last one written.
+
+    Args:
+      precedence_weights: [B, Wn, N].
+      write_weights: [B, Wn, N].
+
+    Returns:
+      [B, Wn, N], each row summing to at most 1.
+    """
+    written = tf.reduce_sum(write_weights, axis=2, keepdims=True)
+    return (1.0 - written) * precedence_weights + write_weights
+
+
+def forward_weights(link: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
+    """f = L r: the slots written right after those read.
+
+    Args:
+      link: [B, Wn, N, N].
+      read_weights: [B, R, N].
+
+    Returns:
+      [B, R, Wn, N].
+    """
+    return tf.einsum("bwij,brj->brwi", link, read_weights)
+
+
+def backward_weights(link: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
+    """b = L^T r: the slots written right before those read.
+
+    Args:
+      link: [B, Wn, N, N].
+      read_weights: [B, R, N].
+
+    Returns:
+      [B, R, Wn, N].
+    """
+    return tf.einsum("bwij,bri->brwj", link, read_weights)
+
+
+class TemporalLinkageState(NamedTuple):
+    """The order in which slots were written."""
+
+    link: Any  # [B, Wn, N, N]
+    precedence_weights: Any  # [B, Wn, N]
+
+
+class LinkageInputs(NamedTuple):
+    """What one step of `TemporalLinkage` takes."""
+
+    write_weights: tf.Tensor  # [B, Wn, N]
+    read_weights: tf.Tensor  # [B, R, N], previous
+
+
+class DirectionalWeights(NamedTuple):
+    """What one step of `TemporalLinkage` returns."""
+
+    forward: Any  # [B, R, Wn, N]
+    backward: Any  # [B, R, Wn, N]
+
+
+class TemporalLinkage(snt.RNNCore):
+    """Remembers the order of writes and follows it, forwards and backwards, from what was read last.
+
+        >>> linkage = TemporalLinkage(memory_size=3)
+        >>> state = linkage.initial_state(batch_size=1)
+        >>> one_hot = lambda i: tf.one_hot([[i]], 3)
+        >>> for slot in (0, 2, 1):
+        ...     inputs = LinkageInputs(write_weights=one_hot(slot), read_weights=one_hot(2))
+        ...     directions, state = linkage(inputs, state)
+        >>> int(tf.argmax(directions.forward[0, 0, 0])), int(tf.argmax(directions.backward[0, 0, 0]))
+        (1, 0)
+    """
+
+    def __init__(self, memory_size: int, num_writes: int = 1, *, name: str = "temporal_linkage"):
+        """Creates the core.
+
+        Args:
+          memory_size: number of slots N, >= 1. Any number of read heads can follow the links.
+          num_writes: number of write heads Wn, >= 1; each has its own links.
+          name: name of the module.
+        """
+        super().__init__(name=name)
+        self._memory_size = _checks.check_size("memory_size", memory_size)
+        self._num_writes = _checks.check_size("num_writes", num_writes)
+
+    def __call__(
+        self, inputs: LinkageInputs, prev_state: TemporalLinkageState
+    ) -> tuple[DirectionalWeights, TemporalLinkageState]:
+        """Takes note of a write, then follows the links from the previous reads.
+
+        Args:
+          inputs: `LinkageInputs`: the write weights of this step and the read weights of the previous one.
+          prev_state: `TemporalLinkageState` before this write.
+
+        Returns:
+          `DirectionalWeights` and the next `TemporalLinkageState`.
+
+        Raises:
+          ValueError: if a shape, a dtype or the structure of the state does not fit.
+        """
+        inputs = _check_fields(
+            LinkageInputs(*inputs),
+            LinkageInputs([self._num_writes, self._memory_size], [None, self._memory_size]),
+        )
+        write_weights, read_weights = inputs
+        _checks.check_state(
+            "linkage state", prev_state, self.state_size, write_weights.dtype, write_weights.shape[0]
+        )
+        # The links need the precedence *before* this write.
+        link = update_link(prev_state.link, prev_state.precedence_weights, write_weights)
+        precedence_weights = update_precedence_weights(prev_state.precedence_weights, write_weights)
+        directions = DirectionalWeights(
+            forward=forward_weights(link, read_weights), backward=backward_weights(link, read_weights)
+        )
+        return directions, TemporalLinkageState(link, precedence_weights)
+
+    def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> TemporalLinkageState:
+        """Returns the state before any write: all zero."""
+        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_dtype(dtype)
+        return TemporalLinkageState(*(tf.zeros([batch_size, *size], dtype) for size in self.state_size))
+
+    @property
+    def memory_size(self) -> int:
+        """Number of slots N."""
+        return self._memory_size
+
+    @property
+    def num_writes(self) -> int:
+        """Number of write heads Wn."""
+        return self._num_writes
+
+    @property
+    def state_size(self) -> TemporalLinkageState:
+        """Shapes of one example's state."""
+        heads, slots = self._num_writes, self._memory_size
+        return TemporalLinkageState(
+            link=tf.TensorShape([heads, slots, slots]), precedence_weights=tf.TensorShape([heads, slots])
+        )
+
+    @property
+    def output_size(self) -> DirectionalWeights:
+        """Shapes of one example's directional weights; the number of read heads is the caller's."""
+        size = tf.TensorShape([None, self._num_writes, self._memory_size])
+        return DirectionalWeights(forward=size, backward=size)
+
+
+# --- Helpers ------------------------------------------------------------------------------------------
+
+
+def _product(factors: Any) -> tf.Tensor:
+    # Explicit products: the gradient of tf.reduce_prod divides by its factors, which may be exactly 0.
+    return functools.reduce(operator.mul, factors)
+
+
+def _static_size(x: tf.Tensor) -> Any:
+    return x.shape[-1] if x.shape[-1] is not None else tf.shape(x)[-1]
+
+
+def _check_fields(values: Any, sizes: Any, like: tf.Tensor | None = None) -> Any:
+    """Checks each tensor of a `NamedTuple` against per-example sizes, and all against one batch and dtype."""
+    checked = []
+    for name, value, size in zip(values._fields, values, sizes, strict=True):
+        batch_size, dtype = (None, None) if like is None else (like.shape[0], like.dtype)
+        like = _checks.check_tensor(name, value, [batch_size, *size], dtype)
+        checked.append(like)
+    return type(values)(*checked)

@@ -1,0 +1,213 @@
+"""The Differentiable Neural Computer: a controller and a memory as one recurrent core."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import sonnet as snt
+import tensorflow as tf
+
+from dnc import _checks
+from dnc.access import AccessState, AccessStep, MemoryAccess
+from dnc.controllers import FeedForward
+
+
+class DNCState(NamedTuple):
+    """What a `DNC` carries from step to step."""
+
+    access_output: Any  # [B, R, W], the words read
+    access_state: AccessState
+    controller_state: Any  # the controller's own state, e.g. `snt.LSTMState`
+
+
+class DNCStep(NamedTuple):
+    """Every quantity of one step, for whoever looks inside."""
+
+    outputs: tf.Tensor  # [B, Y]
+    controller_output: tf.Tensor  # [B, H], after clipping
+    access: AccessStep
+    state: DNCState
+
+
+class DNC(snt.RNNCore):
+    """Differentiable Neural Computer (Graves et al., Nature 538, 2016).
+
+    At each step the controller sees the input and the words read before, tells the memory what to write and
+    what to read, and the output is a linear function of the controller output and the words just read:
+
+        h_t = controller([x_t; r_{t-1}]),   r_t = access(h_t),   y_t = W [h_t; r_t] + b
+
+    Use it like any Sonnet core:
+
+        >>> core = DNC(
+        ...     access=MemoryAccess(memory_size=16, word_size=8, num_reads=2),
+        ...     controller=snt.LSTM(32),
+        ...     output_size=5,
+        ... )
+        >>> sequence = tf.zeros([7, 3, 6])  # time, batch, input width
+        >>> outputs, state = snt.dynamic_unroll(core, sequence, core.initial_state(batch_size=3))
+        >>> outputs.shape
+        TensorShape([7, 3, 5])
+    """
+
+    def __init__(
+        self,
+        access: MemoryAccess | Mapping[str, Any],
+        controller: snt.RNNCore | Callable[[tf.Tensor], tf.Tensor] | Mapping[str, Any],
+        output_size: int,
+        clip_value: float | None = None,
+        name: str = "dnc",
+        *,
+        with_bias: bool = True,
+    ):
+        """Creates the core.
+
+        Args:
+          access: the memory, or the keyword arguments of a `MemoryAccess`.
+          controller: any `snt.RNNCore` with an output of shape [B, H]; any callable or module that maps
+            [B, X + R W] to [B, H]; or the keyword arguments of an `snt.LSTM`.
+          output_size: width Y of the output, >= 1.
+          clip_value: bound on the absolute value of the controller's output and state and of the output;
+            > 0, `None` for no bound. The released training script uses 20.
+          name: name of the module.
+          with_bias: whether the output layer has a bias (released code) or not (paper).
+
+        Raises:
+          ValueError: if an argument is out of range or of no usable kind.
+        """
+        super().__init__(name=name)
+        if clip_value is not None and not clip_value > 0:
+            raise ValueError(f"clip_value must be > 0, or None for no clipping, got {clip_value!r}.")
+        self._output_size = _checks.check_size("output_size", output_size)
+        self._clip_value = clip_value
+        self._input_size: int | None = None  # Known from the first call on.
+
+        if isinstance(access, Mapping):
+            access = MemoryAccess(**access)
+        if not isinstance(access, MemoryAccess):
+            raise ValueError(f"access must be a dnc.MemoryAccess or a dict of its arguments, got {access!r}.")
+        self.access = access
+
+        if isinstance(controller, Mapping):
+            controller = snt.LSTM(**controller)
+        elif callable(controller) and not isinstance(controller, snt.RNNCore):
+            controller = FeedForward(controller)
+        if not isinstance(controller, snt.RNNCore):
+            raise ValueError(
+                "controller must be an snt.RNNCore, a callable, or a dict of snt.LSTM arguments, "
+                f"got {controller!r}."
+            )
+        self.controller = controller
+        self.output_linear = snt.Linear(self._output_size, with_bias=with_bias, name="output_linear")
+
+    def __call__(self, inputs: tf.Tensor, prev_state: DNCState) -> tuple[tf.Tensor, DNCState]:
+        """Performs one step.
+
+        Args:
+          inputs: [B, X].
+          prev_state: `DNCState` of the step before.
+
+        Returns:
+          The output [B, Y] and the next `DNCState`.
+
+        Raises:
+          ValueError: if a rank, a width, a dtype or the structure of the state does not fit.
+        """
+        step = self._step(inputs, prev_state)
+        return step.outputs, step.state
+
+    def _step(self, inputs: tf.Tensor, prev_state: DNCState) -> DNCStep:
+        """`__call__` with every intermediate quantity; those not used cost nothing in a compiled graph."""
+        inputs = self._check(inputs, prev_state)
+
+        flat_words = _flatten(prev_state.access_output)
+        controller_output, controller_state = self.controller(
+            tf.concat([inputs, flat_words], axis=1), prev_state.controller_state
+        )
+        controller_output = self._clip(controller_output)
+        controller_state = tf.nest.map_structure(self._clip, controller_state)
+
+        access = self.access._step(controller_output, prev_state.access_state)
+
+        outputs = self.output_linear(tf.concat([controller_output, _flatten(access.read_words)], axis=1))
+        return DNCStep(
+            outputs=self._clip(outputs),
+            controller_output=controller_output,
+            access=access,
+            state=DNCState(access.read_words, access.state, controller_state),
+        )
+
+    def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> DNCState:
+        """Returns the state before the first step: an empty memory, and the controller's initial state.
+
+        Args:
+          batch_size: an integer >= 0 or a scalar integer tensor.
+          dtype: a floating point dtype; the controller must be made for it, e.g. `snt.LSTM(64, dtype=dtype)`.
+
+        Raises:
+          ValueError: if the controller's state has another dtype.
+        """
+        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_dtype(dtype)
+        controller_state = self._initial_controller_state(batch_size, dtype)
+        for part in tf.nest.flatten(controller_state):
+            if part.dtype != dtype:
+                raise ValueError(
+                    f"The controller's state is {part.dtype.name} where initial_state was asked for "
+                    f"{dtype.name}: make the controller with dtype=tf.{dtype.name}."
+                )
+        return DNCState(
+            access_output=tf.zeros([batch_size, *self.access.output_size], dtype),
+            access_state=self.access.initial_state(batch_size, dtype),
+            controller_state=controller_state,
+        )
+
+    @property
+    def state_size(self) -> DNCState:
+        """Shapes of one example's state: those of `initial_state` without the batch."""
+        if hasattr(self.controller, "state_size"):
+            controller_size = self.controller.state_size
+        else:  # Sonnet's own cores do not tell, but show.
+            example = self._initial_controller_state(1, tf.float32)
+            controller_size = tf.nest.map_structure(lambda part: part.shape[1:], example)
+        return DNCState(self.access.output_size, self.access.state_size, controller_size)
+
+    @property
+    def output_size(self) -> tf.TensorShape:
+        """Shape of one example's output."""
+        return tf.TensorShape([self._output_size])
+
+    @property
+    def input_size(self) -> int | None:
+        """Width X of the input; `None` before the first call."""
+        return self._input_size
+
+    @property
+    def clip_value(self) -> float | None:
+        """Bound on controller output, controller state and output; `None` for no bound."""
+        return self._clip_value
+
+    def _initial_controller_state(self, batch_size: Any, dtype: tf.DType) -> Any:
+        initial_state = self.controller.initial_state
+        if "dtype" in inspect.signature(initial_state).parameters:
+            return initial_state(batch_size, dtype=dtype)
+        return initial_state(batch_size)  # Sonnet's own cores know their dtype.
+
+    def _clip(self, x: tf.Tensor) -> tf.Tensor:
+        if self._clip_value is None:
+            return x
+        return tf.clip_by_value(x, -self._clip_value, self._clip_value)
+
+    def _check(self, inputs: tf.Tensor, prev_state: DNCState) -> tf.Tensor:
+        inputs = _checks.check_tensor("inputs", inputs, [None, self._input_size])
+        weights = getattr(self.output_linear, "w", None)
+        if weights is not None and weights.dtype != inputs.dtype:
+            raise ValueError(
+                f"inputs must be {weights.dtype.name} like the core's variables, got {inputs.dtype.name}."
+            )
+        _checks.check_state("state", prev_state, self.state_size, inputs.dtype, inputs.shape[0])
+        self._input_size = inputs.shape[1]
+        return inputs
+
+
+def _flatten(x: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(x, [-1, x.shape[1] * x.shape[2]])
