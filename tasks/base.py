@@ -29,8 +29,10 @@ class Task(abc.ABC):
       num_steps: time steps T of a batch, the same for all batches.
       input_size: width X of an observation.
       target_size: width Y of a target.
+      metric_names: the keys of what `metrics` returns.
     """
 
+    metric_names: tuple[str, ...] = ("wrong_bits", "solved_sequences")
     batch_size: int
     num_steps: int
     input_size: int

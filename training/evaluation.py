@@ -1,0 +1,58 @@
+"""Judges a core on sequences it was not trained on."""
+
+from typing import Any
+
+import sonnet as snt
+import tensorflow as tf
+
+import tasks
+
+
+class Evaluation:
+    """Runs a core over fresh batches of a task.
+
+    Training uses the batches of seeds >= 0, evaluation those of seeds < 0, so that no batch is drawn for
+    both. (A small task has few different sequences: then the same one may well come up in both.)
+    """
+
+    def __init__(self, core: snt.RNNCore, task: tasks.Task, seed: int, jit: bool = True):
+        """Prepares the evaluation.
+
+        Args:
+          core: the core to judge.
+          task: where the batches come from; all of a call's batches are of its batch size.
+          seed: the training's seed, >= 0.
+          jit: whether to compile with XLA.
+        """
+        self._core = core
+        self._task = task
+        self._seed = -1 - seed
+        signature = [tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int32)]
+        self._mean_metrics = tf.function(self._metrics, input_signature=signature, jit_compile=jit)
+        self._answer = tf.function(self._sample, input_signature=signature[:1], jit_compile=jit)
+
+    def metrics(self, first_batch: int, num_batches: int) -> dict[str, float]:
+        """Returns the task's metrics, averaged over the batches from number `first_batch` on."""
+        means = self._mean_metrics(tf.constant(first_batch, tf.int64), tf.constant(num_batches, tf.int32))
+        return {name: float(value) for name, value in means.items()}
+
+    def sample(self, number: int) -> str:
+        """Returns the first episode of batch `number`, and the core's answer, as text."""
+        batch, logits = self._answer(tf.constant(number, tf.int64))
+        return self._task.to_human_readable(batch, logits)
+
+    def _metrics(self, first_batch: tf.Tensor, num_batches: tf.Tensor) -> dict[str, tf.Tensor]:
+        totals = {name: tf.zeros([]) for name in self._task.metric_names}
+        done = tf.constant(0)
+        while done < num_batches:
+            batch, logits = self._sample(first_batch + tf.cast(done, tf.int64))
+            totals = tf.nest.map_structure(tf.add, totals, self._task.metrics(logits, batch))
+            done += 1
+        return {name: total / tf.cast(num_batches, tf.float32) for name, total in totals.items()}
+
+    def _sample(self, number: Any) -> tuple[tasks.Batch, tf.Tensor]:
+        batch = self._task.batch(self._seed, number)
+        logits, _ = snt.dynamic_unroll(
+            self._core, batch.observations, self._core.initial_state(self._task.batch_size)
+        )
+        return batch, logits

@@ -1,0 +1,101 @@
+"""What a person sees of a training: a progress bar or plain lines, samples, TensorBoard scalars."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, TextIO
+
+import tensorflow as tf
+import tqdm
+
+
+class Interruption:
+    """Context in which the first Ctrl-C or SIGTERM only asks to stop; a second one stops at once.
+
+    Attributes:
+      requested: whether to stop.
+    """
+
+    def __init__(self):
+        self.requested = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interruption":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _request(self, number: int, frame: Any) -> None:
+        self.requested = True
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+
+class Report:
+    """Shows the progress of a training and writes it to TensorBoard event files.
+
+    On a terminal there is a progress bar below the samples; elsewhere each report is a line.
+    """
+
+    def __init__(
+        self, directory: str | os.PathLike, first_step: int, last_step: int, stream: TextIO | None = None
+    ):
+        """Starts the report.
+
+        Args:
+          directory: where event files go.
+          first_step: number of steps already done.
+          last_step: number of steps to do in all.
+          stream: where to show; standard output by default.
+        """
+        self._stream = stream or sys.stdout
+        self._first_step, self._last_step = first_step, last_step
+        self._start = time.monotonic()
+        self._writer = tf.summary.create_file_writer(os.fspath(directory))
+        self._bar = None
+        if self._stream.isatty():
+            self._bar = tqdm.tqdm(
+                total=last_step, initial=first_step, unit="step", file=self._stream, dynamic_ncols=True
+            )
+
+    def advance(self, step: int) -> None:
+        """Moves the progress bar to `step`."""
+        if self._bar is not None:
+            self._bar.update(step - self._bar.n)
+
+    def write(self, step: int, scalars: Mapping[str, float], sample: str) -> None:
+        """Shows and records what came out of the last steps.
+
+        Args:
+          step: number of steps done.
+          scalars: `loss`, `wrong_bits` and whatever else TensorBoard is to show, by name.
+          sample: an episode as text.
+        """
+        elapsed = time.monotonic() - self._start
+        speed = (step - self._first_step) / max(elapsed, 1e-9)
+        with self._writer.as_default(step):
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value)
+            tf.summary.scalar("steps_per_second", speed)
+
+        figures = f"loss {scalars['loss']:.4f}, wrong bits {scalars['wrong_bits']:.3f}"
+        if self._bar is not None:
+            self._bar.write(f"\nStep {step:,}: {figures}\n\n{sample}", file=self._stream)
+            self._bar.set_postfix_str(figures)
+        else:
+            left = tqdm.tqdm.format_interval((self._last_step - step) / max(speed, 1e-9))
+            line = f"step {step:,} of {self._last_step:,}: {figures}, {speed:.0f} steps/s, at most {left} left"
+            print(f"{line}\n\n{sample}\n", file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Ends the progress bar and the event file."""
+        if self._bar is not None:
+            self._bar.close()
+        self._writer.close()

@@ -1,0 +1,119 @@
+"""The training step: data, forward and backward pass and update, compiled as one program."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import sonnet as snt
+import tensorflow as tf
+
+import tasks
+
+
+class Gradients(NamedTuple):
+    """What one batch says about the variables."""
+
+    loss: tf.Tensor  # scalar
+    gradients: list[tf.Tensor]  # one for each variable, clipped
+    norm: tf.Tensor  # scalar, global norm before clipping
+    metrics: dict[str, tf.Tensor]  # scalars
+
+
+class Averages(NamedTuple):
+    """Means over the steps of one call."""
+
+    loss: tf.Tensor
+    gradient_norm: tf.Tensor
+    metrics: dict[str, tf.Tensor]
+
+
+def create_variables(core: snt.RNNCore, task: tasks.Task) -> Sequence[tf.Variable]:
+    """Creates and returns the core's trainable variables by running it on one observation."""
+    core(tf.zeros([1, task.input_size]), core.initial_state(1))
+    return core.trainable_variables
+
+
+def rmsprop(
+    variables: Sequence[tf.Variable], learning_rate: float, epsilon: float
+) -> snt.optimizers.RMSProp:
+    """Returns TensorFlow 1's RMSProp: Sonnet's, but the mean square starts at 1 instead of 0.
+
+    ms <- 0.9 ms + 0.1 g^2,   variable <- variable - learning_rate g / sqrt(ms + epsilon)
+
+    It keeps the first updates small, which the released training depends on.
+    """
+    optimizer = snt.optimizers.RMSProp(learning_rate, epsilon=epsilon)
+    optimizer.apply([tf.zeros_like(variable) for variable in variables], variables)  # Creates `ms`.
+    for mean_square in optimizer.ms:
+        mean_square.assign(tf.ones_like(mean_square))
+    return optimizer
+
+
+def gradients(
+    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, max_grad_norm: float
+) -> Gradients:
+    """Runs the core over a batch and returns the loss and its gradients, clipped by their global norm."""
+    with tf.GradientTape() as tape:
+        logits, _ = snt.dynamic_unroll(core, batch.observations, core.initial_state(task.batch_size))
+        loss = task.cost(logits, batch.target, batch.mask)
+    clipped, norm = tf.clip_by_global_norm(tape.gradient(loss, core.trainable_variables), max_grad_norm)
+    return Gradients(loss, clipped, norm, task.metrics(logits, batch))
+
+
+class TrainingStep:
+    """Trains a core on a task, some steps at a call.
+
+    Step number s trains on `task.batch(seed, s)`, so a run is determined by the seed and the initial values.
+
+    Attributes:
+      step: the number of steps done, an int64 variable.
+      optimizer: the optimizer, with its state.
+    """
+
+    def __init__(
+        self,
+        core: snt.RNNCore,
+        task: tasks.Task,
+        optimizer: snt.Optimizer,
+        max_grad_norm: float,
+        seed: int,
+        jit: bool = True,
+    ):
+        """Prepares the step.
+
+        Args:
+          core: the core to train; its variables exist already.
+          task: where batches and the loss come from.
+          optimizer: applies the gradients.
+          max_grad_norm: bound on the global norm of the gradients, > 0.
+          seed: seed of the batches.
+          jit: whether to compile with XLA.
+        """
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self.optimizer = optimizer
+        self._core = core
+        self._task = task
+        self._max_grad_norm = max_grad_norm
+        self._seed = seed
+        # The number of steps is an argument, not a constant: one compilation serves all.
+        signature = [tf.TensorSpec([], tf.int32)]
+        self._run = tf.function(self._steps, input_signature=signature, jit_compile=jit)
+
+    def run(self, num_steps: int) -> Averages:
+        """Makes `num_steps` >= 1 updates and returns the means over them."""
+        return self._run(tf.constant(num_steps, tf.int32))
+
+    def _steps(self, num_steps: tf.Tensor) -> Averages:
+        zero = tf.zeros([])
+        totals = Averages(zero, zero, {name: zero for name in self._task.metric_names})
+        done = tf.constant(0)
+        while done < num_steps:  # Not `tf.range(num_steps)`: XLA would compile anew for every number.
+            totals = tf.nest.map_structure(tf.add, totals, self._update())
+            done += 1
+        return tf.nest.map_structure(lambda total: total / tf.cast(num_steps, tf.float32), totals)
+
+    def _update(self) -> Averages:
+        batch = self._task.batch(self._seed, self.step)
+        result = gradients(self._core, self._task, batch, self._max_grad_norm)
+        self.optimizer.apply(result.gradients, self._core.trainable_variables)
+        self.step.assign_add(1)
+        return Averages(result.loss, result.norm, result.metrics)
