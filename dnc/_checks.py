@@ -36,7 +36,9 @@ def check_dtype(dtype: Any) -> tf.DType:
     return result
 
 
-def check_tensor(name: str, value: Any, shape: list[int | None], dtype: tf.DType | None = None) -> tf.Tensor:
+def check_tensor(
+    name: str, value: Any, shape: list[int | None], dtype: tf.DType | None = None
+) -> tf.Tensor:
     """Returns `value` as a tensor, or raises `ValueError` unless its shape and dtype are as given.
 
     Args:
@@ -78,7 +80,11 @@ def check_state(name: str, state: Any, sizes: Any, dtype: tf.DType, batch_size: 
     if not isinstance(sizes, tuple):
         return  # A foreign core's structure (dict, list, ...): that core checks its own.
     fields = getattr(sizes, "_fields", None)
-    if not isinstance(state, tuple) or getattr(state, "_fields", None) != fields or len(state) != len(sizes):
+    if (
+        not isinstance(state, tuple)
+        or getattr(state, "_fields", None) != fields
+        or len(state) != len(sizes)
+    ):
         expected = f"{type(sizes).__name__}{fields or f' of {len(sizes)}'}".replace("'", "")
         raise ValueError(
             f"{name} must be a {expected}, as initial_state() returns it, got {_structure_text(state)}."

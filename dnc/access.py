@@ -75,7 +75,9 @@ def erase_and_write(
     return memory * kept + tf.matmul(weights, write_vectors, transpose_a=True)
 
 
-def read_weights(mode: ReadMode, content: tf.Tensor, forward: tf.Tensor, backward: tf.Tensor) -> tf.Tensor:
+def read_weights(
+    mode: ReadMode, content: tf.Tensor, forward: tf.Tensor, backward: tf.Tensor
+) -> tf.Tensor:
     """w^r = pi[1] b + pi[2] c + pi[3] f, with the links of every write head.
 
     Args:
@@ -160,7 +162,9 @@ class MemoryAccess(snt.RNNCore):
         self.interface = Interface(word_size, num_reads, num_writes, with_bias=with_bias)
         self.freeness = Freeness(memory_size) if freeness is None else freeness
         self.linkage = TemporalLinkage(memory_size, num_writes) if linkage is None else linkage
-        self._write_content = CosineWeights(num_writes, word_size, strength_op, name="write_content")
+        self._write_content = CosineWeights(
+            num_writes, word_size, strength_op, name="write_content"
+        )
         self._read_content = CosineWeights(num_reads, word_size, strength_op, name="read_content")
 
         for part, sizes in (
@@ -169,7 +173,9 @@ class MemoryAccess(snt.RNNCore):
         ):
             for size, expected in sizes.items():
                 if (actual := getattr(getattr(self, part), size, None)) != expected:
-                    raise ValueError(f"{part} must have {size}={expected} like the access, got {actual}.")
+                    raise ValueError(
+                        f"{part} must have {size}={expected} like the access, got {actual}."
+                    )
 
     def __call__(self, inputs: tf.Tensor, prev_state: AccessState) -> tuple[tf.Tensor, AccessState]:
         """Writes, then reads.

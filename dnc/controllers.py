@@ -21,7 +21,9 @@ class FeedForward(snt.RNNCore):
     """
 
     def __init__(
-        self, network: int | Sequence[int] | Callable[[tf.Tensor], tf.Tensor], name: str = "feed_forward"
+        self,
+        network: int | Sequence[int] | Callable[[tf.Tensor], tf.Tensor],
+        name: str = "feed_forward",
     ):
         """Creates the core.
 

@@ -77,7 +77,9 @@ class DNC(snt.RNNCore):
         """
         super().__init__(name=name)
         if clip_value is not None and not clip_value > 0:
-            raise ValueError(f"clip_value must be > 0, or None for no clipping, got {clip_value!r}.")
+            raise ValueError(
+                f"clip_value must be > 0, or None for no clipping, got {clip_value!r}."
+            )
         self._output_size = _checks.check_size("output_size", output_size)
         self._clip_value = clip_value
         self._input_size: int | None = None  # Known from the first call on.
@@ -85,7 +87,9 @@ class DNC(snt.RNNCore):
         if isinstance(access, Mapping):
             access = MemoryAccess(**access)
         if not isinstance(access, MemoryAccess):
-            raise ValueError(f"access must be a dnc.MemoryAccess or a dict of its arguments, got {access!r}.")
+            raise ValueError(
+                f"access must be a dnc.MemoryAccess or a dict of its arguments, got {access!r}."
+            )
         self.access = access
 
         if isinstance(controller, Mapping):
@@ -98,7 +102,9 @@ class DNC(snt.RNNCore):
                 f"got {controller!r}."
             )
         self.controller = controller
-        self.output_linear = snt.Linear(self._output_size, with_bias=with_bias, name="output_linear")
+        self.output_linear = snt.Linear(
+            self._output_size, with_bias=with_bias, name="output_linear"
+        )
 
     def __call__(self, inputs: tf.Tensor, prev_state: DNCState) -> tuple[tf.Tensor, DNCState]:
         """Performs one step.
@@ -129,7 +135,9 @@ class DNC(snt.RNNCore):
 
         access = self.access._step(controller_output, prev_state.access_state)
 
-        outputs = self.output_linear(tf.concat([controller_output, _flatten(access.read_words)], axis=1))
+        outputs = self.output_linear(
+            tf.concat([controller_output, _flatten(access.read_words)], axis=1)
+        )
         return DNCStep(
             outputs=self._clip(outputs),
             controller_output=controller_output,

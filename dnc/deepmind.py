@@ -21,7 +21,9 @@ from dnc.core import DNC
 _FORGET_BIAS = 1.0
 
 
-def restore(core: DNC, variables: Mapping[str, np.ndarray] | str | os.PathLike, scope: str = "dnc") -> None:
+def restore(
+    core: DNC, variables: Mapping[str, np.ndarray] | str | os.PathLike, scope: str = "dnc"
+) -> None:
     """Assigns the released model's variables to `core`, creating the core's variables if need be.
 
     Args:
@@ -42,7 +44,9 @@ def restore(core: DNC, variables: Mapping[str, np.ndarray] | str | os.PathLike, 
             f"{core.controller!r}."
         )
     if not (core.access.interface.linear.with_bias and core.output_linear.with_bias):
-        raise ValueError("The released model has biases: make MemoryAccess and DNC with with_bias=True.")
+        raise ValueError(
+            "The released model has biases: make MemoryAccess and DNC with with_bias=True."
+        )
 
     shapes = _expected_shapes(core, scope)
     if isinstance(variables, Mapping):
@@ -79,8 +83,14 @@ def _expected_shapes(core: DNC, scope: str) -> dict[str, tuple[int | None, ...]]
     words_size = core.access.num_reads * core.access.word_size
     input_size = core.input_size
     rows = None if input_size is None else input_size + words_size + hidden_size
-    shapes = {f"{scope}/lstm/w_gates": (rows, 4 * hidden_size), f"{scope}/lstm/b_gates": (4 * hidden_size,)}
-    layers = {f"memory_access/{name}": (hidden_size, width) for name, width in core.access.interface.widths.items()}
+    shapes = {
+        f"{scope}/lstm/w_gates": (rows, 4 * hidden_size),
+        f"{scope}/lstm/b_gates": (4 * hidden_size,),
+    }
+    layers = {
+        f"memory_access/{name}": (hidden_size, width)
+        for name, width in core.access.interface.widths.items()
+    }
     layers["output_linear"] = (hidden_size + words_size, core.output_size[0])
     for name, (rows, columns) in layers.items():
         shapes[f"{scope}/{name}/w"] = (rows, columns)
@@ -88,7 +98,9 @@ def _expected_shapes(core: DNC, scope: str) -> dict[str, tuple[int | None, ...]]
     return shapes
 
 
-def _read_checkpoint(path: str | os.PathLike, shapes: Mapping[str, object]) -> dict[str, np.ndarray]:
+def _read_checkpoint(
+    path: str | os.PathLike, shapes: Mapping[str, object]
+) -> dict[str, np.ndarray]:
     """Reads a TensorFlow 1 checkpoint without what only its training needed."""
     path = os.fspath(path)
     try:
@@ -100,8 +112,12 @@ def _read_checkpoint(path: str | os.PathLike, shapes: Mapping[str, object]) -> d
     return {name: reader.get_tensor(name) for name in names if name not in slots}
 
 
-def _check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int | None, ...]]) -> None:
-    problems = [f"missing: {name} of shape {shape}" for name, shape in shapes.items() if name not in arrays]
+def _check_arrays(
+    arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int | None, ...]]
+) -> None:
+    problems = [
+        f"missing: {name} of shape {shape}" for name, shape in shapes.items() if name not in arrays
+    ]
     problems += [f"superfluous: {name}" for name in arrays if name not in shapes]
     for name in shapes.keys() & arrays.keys():
         expected, actual = shapes[name], arrays[name].shape
@@ -113,7 +129,9 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[i
 
 def _create_variables(core: DNC, input_size: int) -> None:
     if input_size < 1:
-        raise ValueError(f"The LSTM weights leave an input width of {input_size}; at least 1 is needed.")
+        raise ValueError(
+            f"The LSTM weights leave an input width of {input_size}; at least 1 is needed."
+        )
     dtype = core.controller.initial_state(1).hidden.dtype
     with tf.init_scope():
         core(tf.zeros([1, input_size], dtype), core.initial_state(1, dtype))

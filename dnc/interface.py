@@ -59,7 +59,12 @@ class Interface(snt.Module):
     """Maps the controller output to `InterfaceFields` by one linear layer."""
 
     def __init__(
-        self, word_size: int, num_reads: int, num_writes: int, with_bias: bool = True, name: str = "interface"
+        self,
+        word_size: int,
+        num_reads: int,
+        num_writes: int,
+        with_bias: bool = True,
+        name: str = "interface",
     ):
         """Creates the layer.
 
@@ -101,18 +106,24 @@ class Interface(snt.Module):
           ValueError: if the rank, the width or the dtype does not fit.
         """
         weights = getattr(self.linear, "w", None)  # Created by the first call.
-        expected = ([None, None], None) if weights is None else ([None, weights.shape[0]], weights.dtype)
+        expected = (
+            ([None, None], None) if weights is None else ([None, weights.shape[0]], weights.dtype)
+        )
         controller_output = _checks.check_tensor("controller output", controller_output, *expected)
         vector = self.linear(controller_output)
         parts = {
             name: tf.reshape(part, [-1, *shape])
             for (name, shape), part in zip(
-                self._shapes.items(), tf.split(vector, list(self.widths.values()), axis=1), strict=True
+                self._shapes.items(),
+                tf.split(vector, list(self.widths.values()), axis=1),
+                strict=True,
             )
         }
         for name in ("erase_vectors", "free_gate", "allocation_gate", "write_gate"):
             parts[name] = tf.sigmoid(parts[name])
         modes = tf.nn.softmax(parts["read_mode"])
-        backward, forward, content = tf.split(modes, [self._num_writes, self._num_writes, 1], axis=2)
+        backward, forward, content = tf.split(
+            modes, [self._num_writes, self._num_writes, 1], axis=2
+        )
         parts["read_mode"] = ReadMode(backward, forward, tf.squeeze(content, axis=2))
         return InterfaceFields(**parts)

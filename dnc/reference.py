@@ -164,7 +164,9 @@ class LSTMParameters(NamedTuple):
     b: np.ndarray  # [4 H], forget bias included
 
 
-def lstm(parameters: LSTMParameters, x: np.ndarray, h: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def lstm(
+    parameters: LSTMParameters, x: np.ndarray, h: np.ndarray, s: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """s <- sigmoid(f) s + sigmoid(i) tanh(g), h <- sigmoid(o) tanh(s): hidden and cell state, [H] each."""
     i, f, g, o = np.split(x @ parameters.w_x + h @ parameters.w_h + parameters.b, 4)
     s = sigmoid(f) * s + sigmoid(i) * np.tanh(g)
@@ -193,7 +195,9 @@ def interface(xi: np.ndarray, W: int, R: int, Wn: int, strength_op: Any = softpl
     """Cuts the vector xi in the paper's order and applies the activations."""
     shapes = [(R, W), (R,), (Wn, W), (Wn,), (Wn, W), (Wn, W), (R,), (Wn,), (Wn,), (R, 1 + 2 * Wn)]
     ends = np.cumsum([np.prod(shape) for shape in shapes])
-    parts = [part.reshape(shape) for part, shape in zip(np.split(xi, ends[:-1]), shapes, strict=True)]
+    parts = [
+        part.reshape(shape) for part, shape in zip(np.split(xi, ends[:-1]), shapes, strict=True)
+    ]
     k_r, beta_r, k_w, beta_w, e, v, f, g_a, g_w, pi = parts
     return Interface(
         k_r, strength_op(beta_r), k_w, strength_op(beta_w), sigmoid(e), v,
@@ -269,7 +273,11 @@ def access(xi: Interface, old: State) -> tuple[State, dict[str, np.ndarray]]:
 
 
 def step(
-    parameters: Parameters, x: np.ndarray, old: State, clip: float | None = None, strength_op: Any = softplus
+    parameters: Parameters,
+    x: np.ndarray,
+    old: State,
+    clip: float | None = None,
+    strength_op: Any = softplus,
 ) -> Step:
     """One step of the DNC for the input x: [X]. `clip` bounds controller output, its state and the output."""
     bound = np.inf if clip is None else clip
@@ -285,7 +293,11 @@ def step(
 
 
 def unroll(
-    parameters: Parameters, xs: np.ndarray, state: State, clip: float | None = None, strength_op: Any = softplus
+    parameters: Parameters,
+    xs: np.ndarray,
+    state: State,
+    clip: float | None = None,
+    strength_op: Any = softplus,
 ) -> list[Step]:
     """The DNC over the sequence xs: [T, X], from `state`."""
     steps = []
@@ -304,7 +316,9 @@ def parameters_of(core: Any) -> Parameters:
     controller, xi, y = core.controller, core.access.interface.linear, core.output_linear
     return Parameters(
         lstm=LSTMParameters(
-            array(controller.input_to_hidden), array(controller.hidden_to_hidden), array(controller.b)
+            array(controller.input_to_hidden),
+            array(controller.hidden_to_hidden),
+            array(controller.b),
         ),
         w_xi=array(xi.w),
         b_xi=array(xi.b) if xi.with_bias else np.zeros(xi.output_size),

@@ -95,7 +95,9 @@ def get(name: str, **options: Any) -> Task:
     """
     allowed = defaults(name)
     if unknown := sorted(options.keys() - allowed.keys()):
-        raise ValueError(f"Task {name} has no option {', '.join(unknown)}; it has {', '.join(allowed)}.")
+        raise ValueError(
+            f"Task {name} has no option {', '.join(unknown)}; it has {', '.join(allowed)}."
+        )
     return _find(name)(**options)
 
 
@@ -168,4 +170,6 @@ def check_positive(**values: Any) -> None:
 
 def bit_grid(rows: Sequence[Sequence[float]]) -> str:
     """Draws one line a row, one column a time step: `-` for 0, else the rounded number."""
-    return "\n".join("+" + " ".join("-" if value == 0 else f"{value:.0f}" for value in row) + "+" for row in rows)
+    return "\n".join(
+        "+" + " ".join("-" if value == 0 else f"{value:.0f}" for value in row) + "+" for row in rows
+    )

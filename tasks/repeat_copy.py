@@ -142,7 +142,9 @@ class RepeatCopy(base.Task):
         """Returns `wrong_bits` per sequence and `solved_sequences`, the fraction without a wrong bit."""
         return base.bit_metrics(logits, batch.target, batch.mask)
 
-    def to_human_readable(self, batch: base.Batch, logits: Any = None, whole_batch: bool = False) -> str:
+    def to_human_readable(
+        self, batch: base.Batch, logits: Any = None, whole_batch: bool = False
+    ) -> str:
         """Returns the first episode (or all) as text: time from left to right, `-` for 0, repeats as a number.
 
         Args:
@@ -160,6 +162,8 @@ class RepeatCopy(base.Task):
             if answer is not None:
                 parts.append(("Model Output", answer))
             episodes.append(
-                "\n\n".join(f"{title}:\n{base.bit_grid(part[:length, b].T)}" for title, part in parts)
+                "\n\n".join(
+                    f"{title}:\n{base.bit_grid(part[:length, b].T)}" for title, part in parts
+                )
             )
         return "\n\n\n".join(episodes)

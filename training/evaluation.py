@@ -33,7 +33,9 @@ class Evaluation:
 
     def metrics(self, first_batch: int, num_batches: int) -> dict[str, float]:
         """Returns the task's metrics, averaged over the batches from number `first_batch` on."""
-        means = self._mean_metrics(tf.constant(first_batch, tf.int64), tf.constant(num_batches, tf.int32))
+        means = self._mean_metrics(
+            tf.constant(first_batch, tf.int64), tf.constant(num_batches, tf.int32)
+        )
         return {name: float(value) for name, value in means.items()}
 
     def sample(self, number: int) -> str:

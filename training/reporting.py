@@ -28,7 +28,9 @@ class Interruption:
             self._previous[number] = signal.signal(number, self._request)
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -45,7 +47,11 @@ class Report:
     """
 
     def __init__(
-        self, directory: str | os.PathLike, first_step: int, last_step: int, stream: TextIO | None = None
+        self,
+        directory: str | os.PathLike,
+        first_step: int,
+        last_step: int,
+        stream: TextIO | None = None,
     ):
         """Starts the report.
 
@@ -56,13 +62,17 @@ class Report:
           stream: where to show; standard output by default.
         """
         self._stream = stream or sys.stdout
-        self._first_step, self._last_step = first_step, last_step
-        self._start = time.monotonic()
+        self._last_step = last_step
+        self._last_report = first_step, time.monotonic()
         self._writer = tf.summary.create_file_writer(os.fspath(directory))
         self._bar = None
         if self._stream.isatty():
             self._bar = tqdm.tqdm(
-                total=last_step, initial=first_step, unit="step", file=self._stream, dynamic_ncols=True
+                total=last_step,
+                initial=first_step,
+                unit="step",
+                file=self._stream,
+                dynamic_ncols=True,
             )
 
     def advance(self, step: int) -> None:
@@ -78,8 +88,9 @@ class Report:
           scalars: `loss`, `wrong_bits` and whatever else TensorBoard is to show, by name.
           sample: an episode as text.
         """
-        elapsed = time.monotonic() - self._start
-        speed = (step - self._first_step) / max(elapsed, 1e-9)
+        last_step, last_time = self._last_report
+        self._last_report = step, time.monotonic()
+        speed = (step - last_step) / max(self._last_report[1] - last_time, 1e-9)
         with self._writer.as_default(step):
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)

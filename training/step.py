@@ -53,9 +53,13 @@ def gradients(
 ) -> Gradients:
     """Runs the core over a batch and returns the loss and its gradients, clipped by their global norm."""
     with tf.GradientTape() as tape:
-        logits, _ = snt.dynamic_unroll(core, batch.observations, core.initial_state(task.batch_size))
+        logits, _ = snt.dynamic_unroll(
+            core, batch.observations, core.initial_state(task.batch_size)
+        )
         loss = task.cost(logits, batch.target, batch.mask)
-    clipped, norm = tf.clip_by_global_norm(tape.gradient(loss, core.trainable_variables), max_grad_norm)
+    clipped, norm = tf.clip_by_global_norm(
+        tape.gradient(loss, core.trainable_variables), max_grad_norm
+    )
     return Gradients(loss, clipped, norm, task.metrics(logits, batch))
 
 
@@ -106,7 +110,9 @@ class TrainingStep:
         zero = tf.zeros([])
         totals = Averages(zero, zero, {name: zero for name in self._task.metric_names})
         done = tf.constant(0)
-        while done < num_steps:  # Not `tf.range(num_steps)`: XLA would compile anew for every number.
+        while (
+            done < num_steps
+        ):  # Not `tf.range(num_steps)`: XLA would compile anew for every number.
             totals = tf.nest.map_structure(tf.add, totals, self._update())
             done += 1
         return tf.nest.map_structure(lambda total: total / tf.cast(num_steps, tf.float32), totals)

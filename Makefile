@@ -1,0 +1,35 @@
+# `make train` and `make test` need Python >= 3.10 and nothing else; they make the environment in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: train test lint tensorboard bench clean
+
+train: $(READY)  ## Train the default task until it makes no errors.
+	$(BIN)/python train.py --stop_when_solved --report_interval=1000
+
+test: lint  ## Lint, then run all tests.
+	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+tensorboard: $(READY)  ## Show the curves of all runs in the browser.
+	$(BIN)/tensorboard --logdir checkpoints
+
+bench: $(READY)  ## Time the training step beside an LSTM's.
+	$(BIN)/python -m bench.step
+
+clean:  ## Remove the environment and caches; trained models stay.
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): setup.py
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python >= 3.10 is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[train,test]'
+	touch $@

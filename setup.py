@@ -1,0 +1,42 @@
+"""Packaging. `pip install .` installs the library `dnc`; the tasks and training scripts run from a checkout."""
+
+import pathlib
+
+from setuptools import setup
+
+setup(
+    name="dnc-sonnet",
+    version="0.1.0",
+    description="Differentiable Neural Computer for TensorFlow 2 and Sonnet 2",
+    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=["dnc"],
+    package_data={"dnc": ["py.typed"]},
+    python_requires=">=3.10",
+    install_requires=[
+        # 2.18 is the first TensorFlow that works with NumPy 2. Up to 2.20 it admits only its own minor
+        # version of TensorBoard; 2.21 is the first that goes with TensorBoard 2.21.
+        "tensorflow>=2.18,<3",
+        "dm-sonnet>=2.0.2,<3",  # Modules, recurrent cores, unrolls and optimizers.
+        "numpy>=1.26",  # The reference model; TensorFlow 2.18's own lower bound.
+        "absl-py>=2.0",  # Flags of the scripts; already a requirement of TensorFlow and Sonnet.
+        "tensorboard>=2.18",  # Shows the event files; already a requirement of TensorFlow up to 2.20.
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.18,<3"],  # CUDA libraries from PyPI, on Linux.
+        "train": ["tqdm>=4.66"],  # The progress bar of train.py.
+        "test": [
+            "hypothesis>=6.100",  # Property tests.
+            "pytest>=8.0",
+            "pytest-xdist>=3.5",  # Tests on all cores: most of their time goes into XLA compilations.
+            "ruff>=0.6",  # Formatter and linter.
+            "tqdm>=4.66",  # train.py is tested too.
+        ],
+    },
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
