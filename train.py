@@ -2,8 +2,9 @@
 
     python train.py --stop_when_solved
 
-The run is saved in --checkpoint_dir; the same command goes on where it was stopped. With the default flags
-this is the training of DeepMind's released code: the same model, task, loss and optimizer.
+The run is saved in --checkpoint_dir; the same command goes on where it was stopped. With the
+default flags this is the training of DeepMind's released code: the same model, task, loss and
+optimizer.
 """
 
 import math
@@ -75,7 +76,14 @@ FLAGS = flags.FLAGS
 FLAGS.set_default("verbosity", logging.WARNING)
 
 # What the result does not depend on may differ between a run and its resumption.
-_FREE_FLAGS = "num_training_iterations report_interval checkpoint_dir checkpoint_interval jit stop_when_solved".split()
+_FREE_FLAGS = (
+    "num_training_iterations",
+    "report_interval",
+    "checkpoint_dir",
+    "checkpoint_interval",
+    "jit",
+    "stop_when_solved",
+)
 _EVALUATION_BATCHES, _EVALUATION_BATCH_SIZE = 10, 100  # 1,000 sequences.
 _SECONDS_BETWEEN_LOOKS = 0.5  # How long the compiled loop runs before Ctrl-C is noticed.
 
@@ -111,8 +119,9 @@ def main(argv: list[str]) -> int:
     evaluation = Evaluation(core, _task(_EVALUATION_BATCH_SIZE), FLAGS.seed, FLAGS.jit)
     num_variables = sum(math.prod(variable.shape) for variable in variables)
     print(
-        f"{'Resuming' if resumed else 'Training'} in {run.directory}: {FLAGS.task}, {num_variables:,} parameters, "
-        f"step {int(training.step):,}. Compiling takes a few seconds.",
+        f"{'Resuming' if resumed else 'Training'} in {run.directory}: {FLAGS.task}, "
+        f"{num_variables:,} parameters, step {int(training.step):,}. "
+        "Compiling takes a few seconds.",
         flush=True,
     )
     with Interruption() as interruption:
@@ -125,9 +134,11 @@ def main(argv: list[str]) -> int:
     final = evaluation.metrics(_evaluation_sets(step)[1], _EVALUATION_BATCHES)
     num_sequences = _EVALUATION_BATCHES * _EVALUATION_BATCH_SIZE
     print(
-        f"{'Solved at' if solved else 'Finished'} step {step:,}. {num_sequences:,} fresh sequences: "
-        f"{final['wrong_bits']:.4g} wrong bits per sequence, {final['solved_sequences']:.1%} without error.\n"
-        f"Next, open the curves in your browser:\n  {_executable('tensorboard')} --logdir {run.directory}"
+        f"{'Solved at' if solved else 'Finished'} step {step:,}. "
+        f"{num_sequences:,} fresh sequences: {final['wrong_bits']:.4g} wrong bits per sequence, "
+        f"{final['solved_sequences']:.1%} without error.\n"
+        "Next, open the curves in your browser:\n"
+        f"  {_executable('tensorboard')} --logdir {run.directory}"
     )
     return 0
 
@@ -135,7 +146,10 @@ def main(argv: list[str]) -> int:
 def _train(
     training: TrainingStep, evaluation: Evaluation, run: Run, interruption: Interruption
 ) -> bool:
-    """Trains until done, interrupted or, if asked for, solved; returns whether it was found to be solved."""
+    """Trains until done, interrupted or, if asked for, solved.
+
+    Returns whether it was found to be solved.
+    """
     step, solved = int(training.step), False
     report = Report(run.directory, step, FLAGS.num_training_iterations)
     chunk, steps_since_report, totals = 1, 0, None
@@ -200,7 +214,10 @@ def _config() -> dict[str, object]:
 
 
 def _evaluation_sets(step: int) -> tuple[int, int]:
-    """Numbers of the first batches of two sets of fresh sequences; each training step has its own two."""
+    """Numbers of the first batches of two sets of fresh sequences.
+
+    Each training step has its own two.
+    """
     return 2 * _EVALUATION_BATCHES * step, 2 * _EVALUATION_BATCHES * step + _EVALUATION_BATCHES
 
 

@@ -1,7 +1,8 @@
 """Differentiable Neural Computer for TensorFlow 2 and Sonnet 2.
 
-`DNC` is a recurrent core made of a controller and a `MemoryAccess`; `MemoryAccess` is made of an interface,
-content look-ups, `Freeness` and a linkage. Each is a core or module of its own and can be swapped.
+`DNC` is a recurrent core made of a controller and a `MemoryAccess`; `MemoryAccess` is made of an
+interface, content look-ups, `Freeness` and a linkage. Each is a core or module of its own and can
+be swapped.
 """
 
 from dnc import deepmind

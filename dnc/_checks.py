@@ -1,4 +1,7 @@
-"""Validation of what callers hand in: each function raises one `ValueError` saying what was expected and what came."""
+"""Validation of what callers hand in.
+
+Each function raises one `ValueError` saying what was expected and what came.
+"""
 
 import numbers
 from typing import Any
@@ -26,7 +29,7 @@ def check_batch_size(batch_size: Any) -> Any:
 
 
 def check_dtype(dtype: Any) -> tf.DType:
-    """Returns `dtype` as a `tf.DType`, or raises `ValueError` unless it is a floating point type."""
+    """Returns `dtype` as a `tf.DType`; raises `ValueError` unless it is a floating point type."""
     try:
         result = tf.as_dtype(dtype)
     except TypeError as error:
@@ -52,7 +55,8 @@ def check_tensor(
             value = tf.convert_to_tensor(value)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{name} must be a tensor of shape {_shape_text(shape)}, got a {type(value).__name__}."
+                f"{name} must be a tensor of shape {_shape_text(shape)}, "
+                f"got a {type(value).__name__}."
             ) from error
     expected_dtype = dtype.name if dtype is not None else "a floating point dtype"
     dtype_fits = value.dtype == dtype if dtype is not None else value.dtype.is_floating
@@ -87,7 +91,8 @@ def check_state(name: str, state: Any, sizes: Any, dtype: tf.DType, batch_size: 
     ):
         expected = f"{type(sizes).__name__}{fields or f' of {len(sizes)}'}".replace("'", "")
         raise ValueError(
-            f"{name} must be a {expected}, as initial_state() returns it, got {_structure_text(state)}."
+            f"{name} must be a {expected}, as initial_state() returns it, "
+            f"got {_structure_text(state)}."
         )
     for field, part, size in zip(fields or range(len(sizes)), state, sizes, strict=True):
         check_state(f"{name}.{field}", part, size, dtype, batch_size)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _checks, addressing
+from dnc import _checks
 from dnc.addressing import CosineWeights, Freeness, FreenessInputs, LinkageInputs, TemporalLinkage
 from dnc.interface import Interface, InterfaceFields, ReadMode
 
@@ -24,7 +24,7 @@ class AccessState(NamedTuple):
 
 
 class AccessStep(NamedTuple):
-    """Every quantity of one step, for whoever looks inside: `MemoryAccess` itself, traces, tests."""
+    """Every quantity of one step, for whoever looks inside: `MemoryAccess`, traces, tests."""
 
     interface: InterfaceFields
     allocation_weights: tf.Tensor  # [B, Wn, N], a
@@ -70,7 +70,8 @@ def erase_and_write(
       [B, N, W].
     """
     kept = 1.0 - weights[:, :, :, tf.newaxis] * erase_vectors[:, :, tf.newaxis, :]
-    # Explicit products: the gradient of tf.reduce_prod divides by its factors, which may be exactly 0.
+    # Explicit products: the gradient of tf.reduce_prod divides by its factors, which may be
+    # exactly 0.
     kept = functools.reduce(operator.mul, tf.unstack(kept, axis=1))
     return memory * kept + tf.matmul(weights, write_vectors, transpose_a=True)
 
@@ -112,8 +113,8 @@ def read_words(memory: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 class MemoryAccess(snt.RNNCore):
     """Reads and writes an external memory as the interface vector says (Methods of the paper).
 
-    A core whose input is a controller's output, whose output are the words read, and whose state is the
-    memory with all that is known about it.
+    A core whose input is a controller's output, whose output are the words read, and whose state is
+    the memory with all that is known about it.
 
         >>> access = MemoryAccess(memory_size=16, word_size=8, num_reads=2)
         >>> words, state = access(tf.zeros([3, 32]), access.initial_state(batch_size=3))
@@ -145,8 +146,8 @@ class MemoryAccess(snt.RNNCore):
           num_writes: number of write heads Wn, >= 1.
           linkage: core that follows the order of writes; by default a dense `TemporalLinkage`.
           freeness: core that keeps the usage and allocates; by default `Freeness(memory_size)`.
-          strength_op: activation of the look-up strengths: `tf.nn.softplus` as in the released code,
-            `dnc.oneplus` as in the paper.
+          strength_op: activation of the look-up strengths: `tf.nn.softplus` as in the released
+            code, `dnc.oneplus` as in the paper.
           with_bias: whether the interface layer has a bias (released code) or not (paper).
           name: name of the module.
 
@@ -194,7 +195,10 @@ class MemoryAccess(snt.RNNCore):
         return step.read_words, step.state
 
     def _step(self, inputs: tf.Tensor, prev_state: AccessState) -> AccessStep:
-        """`__call__` with every intermediate quantity; those not used cost nothing in a compiled graph."""
+        """`__call__` with every intermediate quantity.
+
+        Those not used cost nothing in a compiled graph.
+        """
         interface = self.interface(inputs)
         _checks.check_state(
             "memory access state", prev_state, self.state_size, inputs.dtype, inputs.shape[0]

@@ -12,8 +12,8 @@ L, p                   `update_link`, `update_precedence_weights`      `Temporal
 f, b                   `forward_weights`, `backward_weights`           `TemporalLinkage`
 =====================  ==============================================  =====================
 
-Paper: Graves et al., *Hybrid computing using a neural network with dynamic external memory*, Nature 538
-(2016). Shapes: B batch, N memory slots, W word size, R read heads, Wn write heads.
+Paper: Graves et al., *Hybrid computing using a neural network with dynamic external memory*, Nature
+538 (2016). Shapes: B batch, N memory slots, W word size, R read heads, Wn write heads.
 """
 
 import functools
@@ -26,16 +26,16 @@ import tensorflow as tf
 
 from dnc import _checks
 
-# Added under the square root of a norm and to the product of two norms, so that an empty slot or a zero
-# key has similarity 0 and a finite gradient; and the least usage that allocation sees.
+# Added under the square root of a norm and to the product of two norms, so that an empty slot or a
+# zero key has similarity 0 and a finite gradient; and the least usage that allocation sees.
 EPSILON = 1e-6
 
 
-# --- Content-based addressing -------------------------------------------------------------------------
+# --- Content-based addressing ---------------------------------------------------------------------
 
 
 def oneplus(x: tf.Tensor) -> tf.Tensor:
-    """1 + log(1 + exp(x)): the paper's strength activation, >= 1. (The released code uses softplus.)"""
+    """1 + log(1 + exp(x)): the paper's strength activation, >= 1. (Released code: softplus.)"""
     return 1.0 + tf.nn.softplus(x)
 
 
@@ -95,8 +95,8 @@ class CosineWeights(snt.Module):
         Args:
           num_heads: number of keys looked up at once, >= 1.
           word_size: width W of keys and memory slots, >= 1.
-          strength_op: maps raw strengths to beta >= 0: `tf.nn.softplus` as in the released code, `dnc.oneplus`
-            as in the paper.
+          strength_op: maps raw strengths to beta >= 0: `tf.nn.softplus` as in the released code,
+            `dnc.oneplus` as in the paper.
           name: name of the module.
         """
         super().__init__(name=name)
@@ -129,7 +129,7 @@ class CosineWeights(snt.Module):
         return weighted_softmax(cosine_similarity(memory, keys), strengths, self._strength_op)
 
 
-# --- Dynamic allocation -------------------------------------------------------------------------------
+# --- Dynamic allocation ---------------------------------------------------------------------------
 
 
 def usage_after_write(prev_usage: tf.Tensor, write_weights: tf.Tensor) -> tf.Tensor:
@@ -147,7 +147,9 @@ def usage_after_write(prev_usage: tf.Tensor, write_weights: tf.Tensor) -> tf.Ten
 
 
 def usage_after_read(usage: tf.Tensor, free_gate: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
-    """u psi, with the retention psi = prod_i (1 - f^i w^{r,i}): what was read and set free is unused again.
+    """u psi, with the retention psi = prod_i (1 - f^i w^{r,i}).
+
+    What was read and set free is unused again.
 
     Args:
       usage: [B, N], in [0, 1].
@@ -164,11 +166,12 @@ def usage_after_read(usage: tf.Tensor, free_gate: tf.Tensor, read_weights: tf.Te
 def allocation_weights(usage: tf.Tensor) -> tf.Tensor:
     """a[phi_j] = (1 - u[phi_j]) prod_{i<j} u[phi_i], with phi the slots from least to most used.
 
-    Equal usages are taken in slot order. Usage is first raised to at least `EPSILON`, so that the gradient
-    of the product, which divides by it, is finite. The order itself has no gradient, as in the paper.
+    Equal usages are taken in slot order. Usage is first raised to at least `EPSILON`, so that the
+    gradient of the product, which divides by it, is finite. The order itself has no gradient, as in
+    the paper.
 
-    Small memories compare every two slots instead of sorting, which is faster there (up to three times for
-    64 to 256 slots on a CPU with XLA).
+    Small memories compare every two slots instead of sorting, which is faster there (up to three
+    times for 64 to 256 slots on a CPU with XLA).
 
     Args:
       usage: [B, N], in [0, 1].
@@ -206,7 +209,7 @@ def _allocation_by_sorting(unused: tf.Tensor) -> tf.Tensor:
 
 
 def write_allocation_weights(usage: tf.Tensor, write_gates: tf.Tensor) -> tf.Tensor:
-    """Allocation for several write heads: each head sees as used what the heads before it will fill.
+    """Allocation for several write heads: each sees as used what the heads before it will fill.
 
     a^i = allocation(u^i), u^{i+1} = u^i + (1 - u^i) g^i a^i, with u^1 = u.
 
@@ -236,7 +239,8 @@ class FreenessInputs(NamedTuple):
 class Freeness(snt.RNNCore):
     """Usage of every slot, and which slots to allocate next. The state is the usage, [B, N].
 
-    Slots become used by writing and free again when a read head with an open free gate has read them.
+    Slots become used by writing and free again when a read head with an open free gate has read
+    them.
     """
 
     def __init__(
@@ -246,8 +250,8 @@ class Freeness(snt.RNNCore):
 
         Args:
           memory_size: number of slots N, >= 1. Any number of read and write heads can use them.
-          stop_write_gradient: whether the gradient stops at the previous write weights, as in the released
-            code. The paper does not mention it.
+          stop_write_gradient: whether the gradient stops at the previous write weights, as in the
+            released code. The paper does not mention it.
           name: name of the module.
         """
         super().__init__(name=name)
@@ -309,7 +313,7 @@ class Freeness(snt.RNNCore):
         return tf.TensorShape([None, self._memory_size])
 
 
-# --- Temporal links -----------------------------------------------------------------------------------
+# --- Temporal links -------------------------------------------------------------------------------
 
 
 def update_link(
@@ -396,7 +400,7 @@ class DirectionalWeights(NamedTuple):
 
 
 class TemporalLinkage(snt.RNNCore):
-    """Remembers the order of writes and follows it, forwards and backwards, from what was read last.
+    """Remembers the order of writes and follows it, forwards and backwards, from the last read.
 
     >>> linkage = TemporalLinkage(memory_size=3)
     >>> state = linkage.initial_state(batch_size=1)
@@ -426,7 +430,8 @@ class TemporalLinkage(snt.RNNCore):
         """Takes note of a write, then follows the links from the previous reads.
 
         Args:
-          inputs: `LinkageInputs`: the write weights of this step and the read weights of the previous one.
+          inputs: `LinkageInputs`: the write weights of this step and the read weights of the
+            previous one.
           prev_state: `TemporalLinkageState` before this write.
 
         Returns:
@@ -489,16 +494,20 @@ class TemporalLinkage(snt.RNNCore):
         return DirectionalWeights(forward=size, backward=size)
 
 
-# --- Helpers ------------------------------------------------------------------------------------------
+# --- Helpers --------------------------------------------------------------------------------------
 
 
 def _product(factors: Any) -> tf.Tensor:
-    # Explicit products: the gradient of tf.reduce_prod divides by its factors, which may be exactly 0.
+    # Explicit products: the gradient of tf.reduce_prod divides by its factors, which may be
+    # exactly 0.
     return functools.reduce(operator.mul, factors)
 
 
 def _check_fields(values: Any, sizes: Any, like: tf.Tensor | None = None) -> Any:
-    """Checks each tensor of a `NamedTuple` against per-example sizes, and all against one batch and dtype."""
+    """Checks each tensor of a `NamedTuple` against per-example sizes.
+
+    All are also checked against one batch size and dtype.
+    """
     checked = []
     for name, value, size in zip(values._fields, values, sizes, strict=True):
         batch_size, dtype = (None, None) if like is None else (like.shape[0], like.dtype)

@@ -28,8 +28,8 @@ class FeedForward(snt.RNNCore):
         """Creates the core.
 
         Args:
-          network: any Sonnet module or callable that maps [B, X] to [B, H]; or the layer size(s) of a
-            multilayer perceptron with ReLU after every layer.
+          network: any Sonnet module or callable that maps [B, X] to [B, H]; or the layer size(s) of
+            a multilayer perceptron with ReLU after every layer.
           name: name of the module.
 
         Raises:

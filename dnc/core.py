@@ -32,8 +32,9 @@ class DNCStep(NamedTuple):
 class DNC(snt.RNNCore):
     """Differentiable Neural Computer (Graves et al., Nature 538, 2016).
 
-    At each step the controller sees the input and the words read before, tells the memory what to write and
-    what to read, and the output is a linear function of the controller output and the words just read:
+    At each step the controller sees the input and the words read before, tells the memory what to
+    write and what to read, and the output is a linear function of the controller output and the
+    words just read:
 
         h_t = controller([x_t; r_{t-1}]),   r_t = access(h_t),   y_t = W [h_t; r_t] + b
 
@@ -64,11 +65,11 @@ class DNC(snt.RNNCore):
 
         Args:
           access: the memory, or the keyword arguments of a `MemoryAccess`.
-          controller: any `snt.RNNCore` with an output of shape [B, H]; any callable or module that maps
-            [B, X + R W] to [B, H]; or the keyword arguments of an `snt.LSTM`.
+          controller: any `snt.RNNCore` with an output of shape [B, H]; any callable or module that
+            maps [B, X + R W] to [B, H]; or the keyword arguments of an `snt.LSTM`.
           output_size: width Y of the output, >= 1.
-          clip_value: bound on the absolute value of the controller's output and state and of the output;
-            > 0, `None` for no bound. The released training script uses 20.
+          clip_value: bound on the absolute value of the controller's output and state and of the
+            output; > 0, `None` for no bound. The released training script uses 20.
           name: name of the module.
           with_bias: whether the output layer has a bias (released code) or not (paper).
 
@@ -123,7 +124,10 @@ class DNC(snt.RNNCore):
         return step.outputs, step.state
 
     def _step(self, inputs: tf.Tensor, prev_state: DNCState) -> DNCStep:
-        """`__call__` with every intermediate quantity; those not used cost nothing in a compiled graph."""
+        """`__call__` with every intermediate quantity.
+
+        Those not used cost nothing in a compiled graph.
+        """
         inputs = self._check(inputs, prev_state)
 
         flat_words = _flatten(prev_state.access_output)
@@ -146,11 +150,12 @@ class DNC(snt.RNNCore):
         )
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> DNCState:
-        """Returns the state before the first step: an empty memory, and the controller's initial state.
+        """Returns the state before the first step: an empty memory, the controller's initial state.
 
         Args:
           batch_size: an integer >= 0 or a scalar integer tensor.
-          dtype: a floating point dtype; the controller must be made for it, e.g. `snt.LSTM(64, dtype=dtype)`.
+          dtype: a floating point dtype; the controller must be made for it, e.g.
+            `snt.LSTM(64, dtype=dtype)`.
 
         Raises:
           ValueError: if the controller's state has another dtype.
@@ -160,8 +165,8 @@ class DNC(snt.RNNCore):
         for part in tf.nest.flatten(controller_state):
             if part.dtype != dtype:
                 raise ValueError(
-                    f"The controller's state is {part.dtype.name} where initial_state was asked for "
-                    f"{dtype.name}: make the controller with dtype=tf.{dtype.name}."
+                    f"The controller's state is {part.dtype.name} where initial_state was asked "
+                    f"for {dtype.name}: make the controller with dtype=tf.{dtype.name}."
                 )
         return DNCState(
             access_output=tf.zeros([batch_size, *self.access.output_size], dtype),
@@ -210,7 +215,8 @@ class DNC(snt.RNNCore):
         weights = getattr(self.output_linear, "w", None)
         if weights is not None and weights.dtype != inputs.dtype:
             raise ValueError(
-                f"inputs must be {weights.dtype.name} like the core's variables, got {inputs.dtype.name}."
+                f"inputs must be {weights.dtype.name} like the core's variables, "
+                f"got {inputs.dtype.name}."
             )
         _checks.check_state("state", prev_state, self.state_size, inputs.dtype, inputs.shape[0])
         self._input_size = inputs.shape[1]

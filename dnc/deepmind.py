@@ -1,10 +1,10 @@
 """Loads the variables of DeepMind's released DNC (TensorFlow 1, Sonnet 1) into a `dnc.DNC`.
 
-The released model is an LSTM whose output feeds ten linear layers, one for each field of the interface, and
-an output layer. Three things differ from the variables of a `dnc.DNC`:
+The released model is an LSTM whose output feeds ten linear layers, one for each field of the
+interface, and an output layer. Three things differ from the variables of a `dnc.DNC`:
 
-* Sonnet 1 orders the LSTM gates input, candidate, forget, output and multiplies inputs and hidden state by
-  one matrix; Sonnet 2 orders them input, forget, candidate, output and has two matrices.
+* Sonnet 1 orders the LSTM gates input, candidate, forget, output and multiplies inputs and hidden
+  state by one matrix; Sonnet 2 orders them input, forget, candidate, output and has two matrices.
 * Sonnet 1 adds the forget bias of 1 when it runs; Sonnet 2 keeps it in the bias variable.
 * The ten layers are columns of one layer here, see `dnc.interface`.
 """
@@ -27,15 +27,16 @@ def restore(
     """Assigns the released model's variables to `core`, creating the core's variables if need be.
 
     Args:
-      core: a `dnc.DNC` with an `snt.LSTM` controller and biases, of the released model's sizes (the number
-        of memory slots may differ: no variable depends on it).
-      variables: arrays by name (`dnc/lstm/w_gates`, `dnc/memory_access/read_keys/w`, ...), or the path of
-        a TensorFlow 1 checkpoint. A checkpoint may also hold a global step and optimizer slots.
+      core: a `dnc.DNC` with an `snt.LSTM` controller and biases, of the released model's sizes (the
+        number of memory slots may differ: no variable depends on it).
+      variables: arrays by name (`dnc/lstm/w_gates`, `dnc/memory_access/read_keys/w`, ...), or the
+        path of a TensorFlow 1 checkpoint. A checkpoint may also hold a global step and optimizer
+        slots.
       scope: name of the released module, the first part of the variable names.
 
     Raises:
-      ValueError: if `core` has another controller or no biases; if variables are missing, superfluous or of
-        another shape: the message lists all of them, and nothing is assigned.
+      ValueError: if `core` has another controller or no biases; if variables are missing,
+        superfluous or of another shape: the message lists all of them, and nothing is assigned.
       FileNotFoundError: if there is no checkpoint at the path.
     """
     if not isinstance(core.controller, snt.LSTM):
@@ -78,7 +79,7 @@ def restore(
 
 
 def _expected_shapes(core: DNC, scope: str) -> dict[str, tuple[int | None, ...]]:
-    """Shape of each released variable; `None` where it depends on a core's still unknown input width."""
+    """Shape of each released variable; `None` where it depends on a still unknown input width."""
     hidden_size = core.controller.initial_state(1).hidden.shape[1]
     words_size = core.access.num_reads * core.access.word_size
     input_size = core.input_size
@@ -138,6 +139,9 @@ def _create_variables(core: DNC, input_size: int) -> None:
 
 
 def _reorder_gates(x: np.ndarray) -> np.ndarray:
-    """From input, candidate, forget, output to input, forget, candidate, output along the last axis."""
+    """Reorders the gates along the last axis.
+
+    From input, candidate, forget, output to input, forget, candidate, output.
+    """
     i, j, f, o = np.split(x, 4, axis=-1)
     return np.concatenate([i, f, j, o], axis=-1)

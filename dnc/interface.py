@@ -1,7 +1,7 @@
 """The interface vector: what the controller tells the memory at each step.
 
-One linear layer maps the controller output to a vector that is cut into named fields, in the order of the
-paper (Methods, "Interface parameters"), for R read heads, Wn write heads and word size W:
+One linear layer maps the controller output to a vector that is cut into named fields, in the order
+of the paper (Methods, "Interface parameters"), for R read heads, Wn write heads and word size W:
 
 ================  ==========  ==========================================================
 field             width       activation
@@ -19,8 +19,8 @@ read_mode         R (1+2 Wn)  softmax over the modes of each head: backward and 
                               along the links of each write head, then content
 ================  ==========  ==========================================================
 
-With one write head the width is R W + 3 W + 5 R + 3. (The released code has ten linear layers side by side:
-the same function. The paper orders the modes backward, content, forward.)
+With one write head the width is R W + 3 W + 5 R + 3. (The released code has ten linear layers side
+by side: the same function. The paper orders the modes backward, content, forward.)
 """
 
 import math
@@ -33,7 +33,7 @@ from dnc import _checks
 
 
 class ReadMode(NamedTuple):
-    """How much each read head follows the links or looks up content; the modes of a head sum to 1."""
+    """How much each read head follows the links or looks up content; a head's modes sum to 1."""
 
     backward: tf.Tensor  # [B, R, Wn], pi[1] of the paper
     forward: tf.Tensor  # [B, R, Wn], pi[3]

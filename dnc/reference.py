@@ -1,12 +1,14 @@
 """The whole model in plain NumPy, one equation a function: to read, and to test against.
 
-Everything here is for one example (no batch axis) and in float64. Slow on purpose: loops over heads and
-slots are written out where that says more than an array expression. Symbols are the paper's (Graves et al.,
-Nature 538, 2016, Methods); where the released code differs from the paper, this follows the released code
-and says so. N slots of width W, R read heads, Wn write heads, controller width H.
+Everything here is for one example (no batch axis) and in float64. Slow on purpose: loops over heads
+and slots are written out where that says more than an array expression. Symbols are the paper's
+(Graves et al., Nature 538, 2016, Methods); where the released code differs from the paper, this
+follows the released code and says so. N slots of width W, R read heads, Wn write heads, controller
+width H.
 
     >>> import numpy as np
-    >>> usage(np.array([0.5, 0.2]), w_w=np.array([[0.3, 0.6]]), f=np.array([0.5]), w_r=np.array([[0.4, 0.1]]))
+    >>> w_w, w_r = np.array([[0.3, 0.6]]), np.array([[0.4, 0.1]])
+    >>> usage(np.array([0.5, 0.2]), w_w, f=np.array([0.5]), w_r=w_r)
     array([0.52 , 0.646])
     >>> allocation(np.array([0.5, 0.2, 0.9])).round(2)
     array([0.1 , 0.8 , 0.01])
@@ -19,7 +21,7 @@ import numpy as np
 EPSILON = 1e-6  # Released code: in norms, in the cosine's denominator, and as the least usage.
 
 
-# --- Activations --------------------------------------------------------------------------------------
+# --- Activations ----------------------------------------------------------------------------------
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -43,7 +45,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return e / np.sum(e, axis=-1, keepdims=True)
 
 
-# --- Content-based addressing -------------------------------------------------------------------------
+# --- Content-based addressing ---------------------------------------------------------------------
 
 
 def norm(x: np.ndarray) -> float:
@@ -61,7 +63,7 @@ def content(M: np.ndarray, k: np.ndarray, beta: float) -> np.ndarray:
     return softmax(beta * np.array([similarity(k, row) for row in M]))
 
 
-# --- Dynamic allocation -------------------------------------------------------------------------------
+# --- Dynamic allocation ---------------------------------------------------------------------------
 
 
 def retention(f: np.ndarray, w_r: np.ndarray) -> np.ndarray:
@@ -70,13 +72,19 @@ def retention(f: np.ndarray, w_r: np.ndarray) -> np.ndarray:
 
 
 def usage(u: np.ndarray, w_w: np.ndarray, f: np.ndarray, w_r: np.ndarray) -> np.ndarray:
-    """u <- (u + w - u w) psi, where w = 1 - prod_i (1 - w^{w,i}) over the previous write weightings: [N]."""
+    """u <- (u + w - u w) psi: [N].
+
+    Here w = 1 - prod_i (1 - w^{w,i}) over the previous write weightings.
+    """
     w = 1.0 - np.prod(1.0 - w_w, axis=0)
     return (u + w - u * w) * retention(f, w_r)
 
 
 def allocation(u: np.ndarray) -> np.ndarray:
-    """a[phi_j] = (1 - u[phi_j]) prod_{i<j} u[phi_i], phi sorting u upwards, equal values by index: [N]."""
+    """a[phi_j] = (1 - u[phi_j]) prod_{i<j} u[phi_i]: [N].
+
+    Here phi sorts u upwards, equal values by index.
+    """
     u = EPSILON + (1.0 - EPSILON) * u
     a = np.zeros_like(u)
     product = 1.0
@@ -87,7 +95,10 @@ def allocation(u: np.ndarray) -> np.ndarray:
 
 
 def write_allocations(u: np.ndarray, g_a: np.ndarray, g_w: np.ndarray) -> np.ndarray:
-    """Each write head allocates as if the heads before it had already written: [Wn, N]. (Released code.)"""
+    """Each write head allocates as if the heads before it had already written: [Wn, N].
+
+    (Released code.)
+    """
     allocations = []
     for gate in g_a * g_w:
         a = allocation(u)
@@ -96,7 +107,7 @@ def write_allocations(u: np.ndarray, g_a: np.ndarray, g_w: np.ndarray) -> np.nda
     return np.array(allocations)
 
 
-# --- Writing ------------------------------------------------------------------------------------------
+# --- Writing --------------------------------------------------------------------------------------
 
 
 def write_weighting(g_w: float, g_a: float, a: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -112,11 +123,11 @@ def write(M: np.ndarray, w_w: np.ndarray, e: np.ndarray, v: np.ndarray) -> np.nd
     return erased + w_w.T @ v
 
 
-# --- Temporal links -----------------------------------------------------------------------------------
+# --- Temporal links -------------------------------------------------------------------------------
 
 
 def link(L: np.ndarray, w: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """L[i,j] <- (1 - w[i] - w[j]) L[i,j] + w[i] p[j] with the precedence *before* the write: [N, N]."""
+    """L[i,j] <- (1 - w[i] - w[j]) L[i,j] + w[i] p[j], p from *before* the write: [N, N]."""
     L = (1.0 - w[:, None] - w[None, :]) * L + np.outer(w, p)
     np.fill_diagonal(L, 0.0)
     return L
@@ -137,7 +148,7 @@ def backward(L: np.ndarray, w_r: np.ndarray) -> np.ndarray:
     return L.T @ w_r
 
 
-# --- Reading ------------------------------------------------------------------------------------------
+# --- Reading --------------------------------------------------------------------------------------
 
 
 def read_weighting(pi: np.ndarray, b: np.ndarray, c: np.ndarray, f: np.ndarray) -> np.ndarray:
@@ -153,11 +164,14 @@ def read(M: np.ndarray, w_r: np.ndarray) -> np.ndarray:
     return M.T @ w_r
 
 
-# --- Controller ---------------------------------------------------------------------------------------
+# --- Controller -----------------------------------------------------------------------------------
 
 
 class LSTMParameters(NamedTuple):
-    """Weights of an LSTM with the columns of input gate, forget gate, candidate, output gate in this order."""
+    """Weights of an LSTM.
+
+    The columns are those of input gate, forget gate, candidate, output gate in this order.
+    """
 
     w_x: np.ndarray  # [X + R W, 4 H]
     w_h: np.ndarray  # [H, 4 H]
@@ -167,13 +181,16 @@ class LSTMParameters(NamedTuple):
 def lstm(
     parameters: LSTMParameters, x: np.ndarray, h: np.ndarray, s: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """s <- sigmoid(f) s + sigmoid(i) tanh(g), h <- sigmoid(o) tanh(s): hidden and cell state, [H] each."""
+    """s <- sigmoid(f) s + sigmoid(i) tanh(g), h <- sigmoid(o) tanh(s).
+
+    Returns hidden and cell state, [H] each.
+    """
     i, f, g, o = np.split(x @ parameters.w_x + h @ parameters.w_h + parameters.b, 4)
     s = sigmoid(f) * s + sigmoid(i) * np.tanh(g)
     return sigmoid(o) * np.tanh(s), s
 
 
-# --- Interface ----------------------------------------------------------------------------------------
+# --- Interface ------------------------------------------------------------------------------------
 
 
 class Interface(NamedTuple):
@@ -205,7 +222,7 @@ def interface(xi: np.ndarray, W: int, R: int, Wn: int, strength_op: Any = softpl
     )  # fmt: skip
 
 
-# --- The model ----------------------------------------------------------------------------------------
+# --- The model ------------------------------------------------------------------------------------
 
 
 class Parameters(NamedTuple):
@@ -252,7 +269,10 @@ def initial_state(N: int, W: int, R: int, Wn: int, H: int) -> State:
 
 
 def access(xi: Interface, old: State) -> tuple[State, dict[str, np.ndarray]]:
-    """One step of the memory: usage, allocation, write, links, read. Returns the state and what led to it."""
+    """One step of the memory: usage, allocation, write, links, read.
+
+    Returns the state and what led to it.
+    """
     u = usage(old.u, old.w_w, xi.f, old.w_r)
     a = write_allocations(u, xi.g_a, xi.g_w)
     c_w = np.array([content(old.M, k, beta) for k, beta in zip(xi.k_w, xi.beta_w, strict=True)])
@@ -279,7 +299,10 @@ def step(
     clip: float | None = None,
     strength_op: Any = softplus,
 ) -> Step:
-    """One step of the DNC for the input x: [X]. `clip` bounds controller output, its state and the output."""
+    """One step of the DNC for the input x: [X].
+
+    `clip` bounds controller output, its state and the output.
+    """
     bound = np.inf if clip is None else clip
     R, W = old.r.shape
     Wn = old.w_w.shape[0]

@@ -1,4 +1,4 @@
-"""What a task is: where its batches come from, what is a good answer, and how a person reads one."""
+"""What a task is: where its batches come from, what is a good answer, how a person reads one."""
 
 import abc
 import inspect
@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-# Named because the default lets XLA choose another generator: with it the same (seed, step) gives the same
-# batch with and without compilation, on every device.
+# Named because the default lets XLA choose another generator: with it the same (seed, step) gives
+# the same batch with and without compilation, on every device.
 RANDOM_ALGORITHM = "philox"
 
 
 class Batch(NamedTuple):
-    """One batch of episodes, time-major and padded with zeros to the task's largest number of steps."""
+    """One batch of episodes, time-major, zero-padded to the task's largest number of steps."""
 
     observations: Any  # [T, B, X]
     target: Any  # [T, B, Y]
@@ -40,7 +40,10 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def batch(self, seed: Any, step: Any) -> Batch:
-        """Returns a batch that depends on `seed` and `step` alone (integers or integer scalar tensors)."""
+        """Returns a batch that depends on `seed` and `step` alone.
+
+        Both are integers or integer scalar tensors.
+        """
 
     @abc.abstractmethod
     def cost(self, logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
@@ -48,7 +51,10 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def metrics(self, logits: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns scalars by name, averaged over the batch; `solved_sequences` is the fraction without error."""
+        """Returns scalars by name, averaged over the batch.
+
+        `solved_sequences` is the fraction without error.
+        """
 
     @abc.abstractmethod
     def to_human_readable(self, batch: Batch, logits: Any = None, whole_batch: bool = False) -> str:
@@ -143,8 +149,8 @@ def bit_metrics(logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> dict[s
       mask: [T, B], 0 or 1.
 
     Returns:
-      `wrong_bits`: mean number of wrong bits in an episode; `solved_sequences`: fraction of episodes
-      without a wrong bit.
+      `wrong_bits`: mean number of wrong bits in an episode; `solved_sequences`: fraction of
+      episodes without a wrong bit.
     """
     wrong = tf.cast(tf.not_equal(logits > 0.0, target > 0.5), logits.dtype) * mask[:, :, tf.newaxis]
     wrong_bits = tf.reduce_sum(wrong, axis=[0, 2])
@@ -155,7 +161,10 @@ def bit_metrics(logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> dict[s
 
 
 def check_range(name: str, minimum: Any, maximum: Any) -> None:
-    """Raises `ValueError` unless 1 <= `minimum` <= `maximum`; `name` is the option without min_ or max_."""
+    """Raises `ValueError` unless 1 <= `minimum` <= `maximum`.
+
+    `name` is the option without min_ or max_.
+    """
     check_positive(**{f"min_{name}": minimum, f"max_{name}": maximum})
     if minimum > maximum:
         raise ValueError(f"min_{name} must be at most max_{name}, got {minimum} > {maximum}.")

@@ -12,9 +12,9 @@ l + 2 .. l + 1 + lr 0                            the pattern, r times over
 l + 2 + lr          0                            end marker in channel b
 ==================  ===========================  ==========================
 
-Answers count (mask 1) from step l + 2 to the end marker. After it, up to the length of the longest possible
-episode, all is zero. This is the task of DeepMind's released DNC, which pads only to the longest episode of
-a batch; the padding changes no loss.
+Answers count (mask 1) from step l + 2 to the end marker. After it, up to the length of the longest
+possible episode, all is zero. This is the task of DeepMind's released DNC, which pads only to the
+longest episode of a batch; the padding changes no loss.
 """
 
 from typing import Any
@@ -94,7 +94,8 @@ class RepeatCopy(base.Task):
         """Lays out given episodes as observations, targets and mask.
 
         Args:
-          patterns: [B, max_length, num_bits], 0 or 1; rows from the episode's length on are ignored.
+          patterns: [B, max_length, num_bits], 0 or 1; rows from the episode's length on are
+            ignored.
           lengths: [B], in [1, max_length].
           repeats: [B], in [1, max_repeats].
         """
@@ -139,13 +140,15 @@ class RepeatCopy(base.Task):
         )
 
     def metrics(self, logits: tf.Tensor, batch: base.Batch) -> dict[str, tf.Tensor]:
-        """Returns `wrong_bits` per sequence and `solved_sequences`, the fraction without a wrong bit."""
+        """Returns `wrong_bits` per sequence and `solved_sequences`, the fraction with none."""
         return base.bit_metrics(logits, batch.target, batch.mask)
 
     def to_human_readable(
         self, batch: base.Batch, logits: Any = None, whole_batch: bool = False
     ) -> str:
-        """Returns the first episode (or all) as text: time from left to right, `-` for 0, repeats as a number.
+        """Returns the first episode (or all) as text.
+
+        Time runs from left to right, `-` stands for 0, repeats are a number.
 
         Args:
           batch: a batch of this task, as tensors or arrays.

@@ -1,1 +1,4 @@
-"""What `train.py` is made of: the compiled step, evaluation, saved runs, and what a person sees meanwhile."""
+"""What `train.py` is made of.
+
+The compiled step, evaluation, saved runs, and what a person sees meanwhile.
+"""

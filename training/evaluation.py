@@ -11,8 +11,9 @@ import tasks
 class Evaluation:
     """Runs a core over fresh batches of a task.
 
-    Training uses the batches of seeds >= 0, evaluation those of seeds < 0, so that no batch is drawn for
-    both. (A small task has few different sequences: then the same one may well come up in both.)
+    Training uses the batches of seeds >= 0, evaluation those of seeds < 0, so that no batch is
+    drawn for both. (A small task has few different sequences: then the same one may well come up in
+    both.)
     """
 
     def __init__(self, core: snt.RNNCore, task: tasks.Task, seed: int, jit: bool = True):

@@ -102,7 +102,10 @@ class Report:
             self._bar.set_postfix_str(figures)
         else:
             left = tqdm.tqdm.format_interval((self._last_step - step) / max(speed, 1e-9))
-            line = f"step {step:,} of {self._last_step:,}: {figures}, {speed:.0f} steps/s, at most {left} left"
+            line = (
+                f"step {step:,} of {self._last_step:,}: {figures}, "
+                f"{speed:.0f} steps/s, at most {left} left"
+            )
             print(f"{line}\n\n{sample}\n", file=self._stream, flush=True)
 
     def close(self) -> None:

@@ -28,8 +28,8 @@ class Run:
           config: what determines the run's results, as JSON values by flag name.
 
         Raises:
-          ValueError: if the directory holds a run of another configuration, or its configuration cannot be
-            read.
+          ValueError: if the directory holds a run of another configuration, or its configuration
+            cannot be read.
           OSError: if the directory cannot be written.
         """
         self.directory = pathlib.Path(directory)
@@ -42,8 +42,8 @@ class Run:
             _check_config(path, config)
         elif tf.train.latest_checkpoint(self.directory):
             raise ValueError(
-                f"{self.directory} holds checkpoints but no {_CONFIG_FILE}, so it cannot be told which model "
-                "they are of. Give another --checkpoint_dir."
+                f"{self.directory} holds checkpoints but no {_CONFIG_FILE}, so it cannot be told "
+                "which model they are of. Give another --checkpoint_dir."
             )
         else:
             temporary = path.with_suffix(".tmp")
@@ -74,13 +74,16 @@ class Run:
             checkpoint.restore(latest).assert_consumed()
         except (tf.errors.OpError, AssertionError, ValueError) as error:
             raise ValueError(
-                f"Cannot read checkpoint {latest}: {str(error).splitlines()[0]} Remove it to go on from the one "
-                "before, or give another --checkpoint_dir."
+                f"Cannot read checkpoint {latest}: {str(error).splitlines()[0]} "
+                "Remove it to go on from the one before, or give another --checkpoint_dir."
             ) from error
         return True
 
     def save(self, step: int) -> str:
-        """Saves the objects given to `restore` and returns the checkpoint's path. Keeps the last three."""
+        """Saves the objects given to `restore` and returns the checkpoint's path.
+
+        Keeps the last three.
+        """
         return self._manager.save(checkpoint_number=step)
 
 

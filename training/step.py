@@ -51,7 +51,7 @@ def rmsprop(
 def gradients(
     core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, max_grad_norm: float
 ) -> Gradients:
-    """Runs the core over a batch and returns the loss and its gradients, clipped by their global norm."""
+    """Runs the core over a batch; returns the loss and its gradients, clipped by global norm."""
     with tf.GradientTape() as tape:
         logits, _ = snt.dynamic_unroll(
             core, batch.observations, core.initial_state(task.batch_size)
@@ -66,7 +66,8 @@ def gradients(
 class TrainingStep:
     """Trains a core on a task, some steps at a call.
 
-    Step number s trains on `task.batch(seed, s)`, so a run is determined by the seed and the initial values.
+    Step number s trains on `task.batch(seed, s)`, so a run is determined by the seed and the
+    initial values.
 
     Attributes:
       step: the number of steps done, an int64 variable.

@@ -1,0 +1,221 @@
+import pathlib
+
+import numpy as np
+import pytest
+import sonnet as snt
+import tensorflow as tf
+
+import dnc
+from tasks.repeat_copy import RepeatCopy
+from training import step
+
+CHECKOUT = pathlib.Path(__file__).parents[2]
+# The initial values and the first 12 steps of the full trace.
+SMALL_TRACE = CHECKOUT / "tests" / "data" / "train_trace_small.npz"
+FULL_TRACE = CHECKOUT.parent / "shared" / "golden" / "train_trace.npz"
+VARIANTS = ["lr1e-4", "lr1e-3", "lr1e-2_norm1"]
+HIDDEN_SIZE = 64
+
+
+def section(trace, prefix):
+    return {name.removeprefix(prefix): trace[name] for name in trace if name.startswith(prefix)}
+
+
+def released_core(variables):
+    """A core of the released sizes that holds these released variables."""
+    access = dnc.MemoryAccess(16, 16, num_reads=4, num_writes=1)
+    core = dnc.DNC(access, snt.LSTM(HIDDEN_SIZE), 5, 20.0)
+    dnc.deepmind.restore(core, variables)
+    return core
+
+
+def follow(trace, variant):
+    """Trains on the recorded batches; returns core, optimizer, losses and gradient norms."""
+    core = released_core(section(trace, "initial/"))
+    optimizer = step.rmsprop(
+        core.trainable_variables, float(trace[f"{variant}/learning_rate"]), epsilon=1e-10
+    )
+    max_grad_norm = float(trace[f"{variant}/max_grad_norm"])
+    task = RepeatCopy()
+
+    @tf.function(jit_compile=True)
+    def update(*batch):
+        result = step.gradients(core, task, step.tasks.Batch(*batch), max_grad_norm)
+        optimizer.apply(result.gradients, core.trainable_variables)
+        return result.loss, result.norm
+
+    batches = zip(trace["observations"], trace["target"], trace["mask"], strict=True)
+    losses, norms = zip(*[update(*batch) for batch in batches], strict=True)
+    return core, optimizer, losses, norms
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_training_starts_as_recorded(variant):
+    trace = np.load(SMALL_TRACE)
+
+    _, _, losses, norms = follow(trace, variant)
+
+    np.testing.assert_allclose(losses, trace[f"{variant}/loss"], rtol=2e-5)
+    np.testing.assert_allclose(norms, trace[f"{variant}/grad_norm"], rtol=2e-6)
+
+
+@pytest.mark.skipif(not FULL_TRACE.exists(), reason=f"needs {FULL_TRACE}, not in the repository")
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_training_goes_as_recorded_to_the_end(variant):
+    trace = np.load(FULL_TRACE)
+
+    core, optimizer, losses, norms = follow(trace, variant)
+
+    np.testing.assert_allclose(losses, trace[f"{variant}/loss"], rtol=2e-5)
+    np.testing.assert_allclose(norms, trace[f"{variant}/grad_norm"], rtol=2e-6)
+
+    expected = released_core(section(trace, f"{variant}/final/"))
+    for left, right in zip(core.trainable_variables, expected.trainable_variables, strict=True):
+        np.testing.assert_allclose(left, right, rtol=0, atol=2e-6, err_msg=left.name)
+
+    expected = released_core(section(trace, f"{variant}/final_mean_square/"))
+    # `restore` adds the forget bias to what it takes for the LSTM's bias.
+    forget_gate = slice(HIDDEN_SIZE, 2 * HIDDEN_SIZE)
+    expected.controller.b[forget_gate].assign(expected.controller.b[forget_gate] - 1.0)
+    for left, right in zip(optimizer.ms, expected.trainable_variables, strict=True):
+        np.testing.assert_allclose(left, right, rtol=0, atol=2e-6, err_msg=right.name)
+
+
+@pytest.fixture
+def task():
+    return RepeatCopy(num_bits=2, batch_size=3)
+
+
+def small_core(task):
+    tf.random.set_seed(0)
+    access = dnc.MemoryAccess(4, 3, num_reads=1, num_writes=1)
+    core = dnc.DNC(access, snt.LSTM(6), task.target_size, 20.0)
+    step.create_variables(core, task)
+    return core
+
+
+def training(task, jit=False, seed=0):
+    core = small_core(task)
+    optimizer = step.rmsprop(core.trainable_variables, learning_rate=1e-2, epsilon=1e-10)
+    return step.TrainingStep(core, task, optimizer, 50.0, seed, jit), core
+
+
+def values(core):
+    return [variable.numpy() for variable in core.trainable_variables]
+
+
+def test_create_variables_returns_all_that_are_trained(task):
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(6), task.target_size)
+
+    variables = step.create_variables(core, task)
+
+    assert len(variables) == 7
+    assert variables == core.trainable_variables
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_five_steps_and_three_equal_eight(task, jit):
+    split, split_core = training(task, jit)
+    split.run(5)
+    split.run(3)
+    whole, whole_core = training(task, jit)
+    whole.run(8)
+
+    for left, right in zip(values(split_core), values(whole_core), strict=True):
+        np.testing.assert_array_equal(left, right)
+    for left, right in zip(split.optimizer.ms, whole.optimizer.ms, strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert split.step == whole.step == 8
+
+
+def test_training_is_the_same_with_and_without_compilation(task):
+    compiled, compiled_core = training(task, jit=True)
+    plain, plain_core = training(task, jit=False)
+
+    tf.nest.map_structure(
+        lambda left, right: np.testing.assert_allclose(left, right, rtol=1e-5),
+        compiled.run(5),
+        plain.run(5),
+    )
+    for left, right in zip(values(compiled_core), values(plain_core), strict=True):
+        np.testing.assert_allclose(left, right, rtol=0, atol=2e-6)
+
+
+def test_the_averages_are_means_over_the_steps(task):
+    whole = training(task)[0].run(3)
+    single = training(task)[0]
+    parts = [single.run(1) for _ in range(3)]
+
+    means = tf.nest.map_structure(lambda *numbers: np.mean(numbers), *parts)
+    tf.nest.map_structure(
+        lambda left, right: np.testing.assert_allclose(left, right, rtol=1e-6), whole, means
+    )
+    assert set(whole.metrics) == set(task.metric_names)
+
+
+def test_a_step_trains_on_the_batch_of_its_seed_and_number(task):
+    trained, core = training(task, seed=5)
+    trained.step.assign(41)
+    expected = step.gradients(core, task, task.batch(5, 41), 50.0)
+
+    averages = trained.run(1)
+
+    np.testing.assert_allclose(averages.loss, expected.loss, rtol=1e-6)
+    np.testing.assert_allclose(averages.gradient_norm, expected.norm, rtol=1e-6)
+    assert trained.step == 42
+
+
+def test_the_step_counter_is_a_64_bit_integer_that_is_not_trained(task):
+    counter = training(task)[0].step
+
+    assert counter.dtype == tf.int64
+    assert not counter.trainable
+
+
+def test_gradients_are_clipped_by_their_global_norm(task):
+    core = small_core(task)
+    batch = task.batch(0, 0)
+
+    free = step.gradients(core, task, batch, max_grad_norm=1e6)
+    clipped = step.gradients(core, task, batch, max_grad_norm=0.1)
+
+    assert free.norm > 0.1
+    np.testing.assert_allclose(clipped.norm, free.norm)
+    np.testing.assert_allclose(tf.linalg.global_norm(free.gradients), free.norm, rtol=1e-6)
+    np.testing.assert_allclose(tf.linalg.global_norm(clipped.gradients), 0.1, rtol=1e-6)
+    for left, right in zip(clipped.gradients, free.gradients, strict=True):
+        np.testing.assert_allclose(left, right * 0.1 / free.norm, rtol=1e-5, atol=1e-9)
+
+
+def test_every_variable_gets_a_gradient(task):
+    core = small_core(task)
+
+    result = step.gradients(core, task, task.batch(0, 0), max_grad_norm=50.0)
+
+    for gradient, variable in zip(result.gradients, core.trainable_variables, strict=True):
+        assert gradient.shape == variable.shape
+        assert np.isfinite(gradient).all()
+        assert np.any(gradient), variable.name
+
+
+def test_making_the_optimizer_changes_no_variable():
+    variable = tf.Variable([1.0, -2.0])
+
+    optimizer = step.rmsprop([variable], learning_rate=0.1, epsilon=1e-10)
+
+    np.testing.assert_array_equal(variable, [1.0, -2.0])
+    np.testing.assert_array_equal(optimizer.ms[0], [1.0, 1.0])
+
+
+def test_the_optimizer_is_rmsprop_with_a_mean_square_that_starts_at_one():
+    variable = tf.Variable([1.0, -2.0])
+    optimizer = step.rmsprop([variable], learning_rate=0.1, epsilon=1e-3)
+    expected, mean_square = np.array([1.0, -2.0]), np.ones(2)
+
+    for gradient in np.array([[0.5, -3.0], [2.0, 0.0], [-1.0, 4.0]]):
+        optimizer.apply([tf.constant(gradient, tf.float32)], [variable])
+        mean_square = 0.9 * mean_square + 0.1 * gradient**2
+        expected -= 0.1 * gradient / np.sqrt(mean_square + 1e-3)
+
+    np.testing.assert_allclose(variable, expected, rtol=1e-6)
+    np.testing.assert_allclose(optimizer.ms[0], mean_square, rtol=1e-6)
