@@ -1,4 +1,4 @@
-"""Packaging. `pip install .` installs the library `dnc`; the tasks and training scripts run from a checkout."""
+"""Packaging: `pip install .` installs the library `dnc`; the rest runs from a checkout."""
 
 import pathlib
 
@@ -15,13 +15,13 @@ setup(
     package_data={"dnc": ["py.typed"]},
     python_requires=">=3.10",
     install_requires=[
-        # 2.18 is the first TensorFlow that works with NumPy 2. Up to 2.20 it admits only its own minor
+        # 2.18 is the first TensorFlow that works with NumPy 2. Up to 2.20 it admits only its own
         # version of TensorBoard; 2.21 is the first that goes with TensorBoard 2.21.
         "tensorflow>=2.18,<3",
         "dm-sonnet>=2.0.2,<3",  # Modules, recurrent cores, unrolls and optimizers.
         "numpy>=1.26",  # The reference model; TensorFlow 2.18's own lower bound.
         "absl-py>=2.0",  # Flags of the scripts; already a requirement of TensorFlow and Sonnet.
-        "tensorboard>=2.18",  # Shows the event files; already a requirement of TensorFlow up to 2.20.
+        "tensorboard>=2.18",  # Shows the event files; TensorFlow up to 2.20 requires it anyway.
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.18,<3"],  # CUDA libraries from PyPI, on Linux.
@@ -29,7 +29,7 @@ setup(
         "test": [
             "hypothesis>=6.100",  # Property tests.
             "pytest>=8.0",
-            "pytest-xdist>=3.5",  # Tests on all cores: most of their time goes into XLA compilations.
+            "pytest-xdist>=3.5",  # Tests on all cores: most of their time is XLA compilation.
             "ruff>=0.6",  # Formatter and linter.
             "tqdm>=4.66",  # train.py is tested too.
         ],

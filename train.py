@@ -14,18 +14,20 @@ import shlex
 import sys
 import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is imported: only errors.
-
-import sonnet as snt
-import tensorflow as tf
 from absl import app, flags, logging
 
-import dnc
+from training.quiet import native_logs_hidden
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is imported: only errors.
+with native_logs_hidden():
+    import tensorflow as tf
+
 import tasks
 from training.evaluation import Evaluation
-from training.reporting import Interruption, Report
+from training.models import make_core, make_task
+from training.reporting import Interruption, Means, Report
 from training.runs import Run
-from training.step import TrainingStep, create_variables, rmsprop
+from training.step import TrainingStep, rmsprop
 
 # Model.
 flags.DEFINE_integer("hidden_size", 64, "Size of the LSTM controller.", lower_bound=1)
@@ -73,7 +75,6 @@ flags.DEFINE_bool(
 )
 
 FLAGS = flags.FLAGS
-FLAGS.set_default("verbosity", logging.WARNING)
 
 # What the result does not depend on may differ between a run and its resumption.
 _FREE_FLAGS = (
@@ -88,35 +89,33 @@ _EVALUATION_BATCHES, _EVALUATION_BATCH_SIZE = 10, 100  # 1,000 sequences.
 _SECONDS_BETWEEN_LOOKS = 0.5  # How long the compiled loop runs before Ctrl-C is noticed.
 
 
-@flags.multi_flags_validator(
-    ["clip_value", "max_grad_norm", "learning_rate", "optimizer_epsilon"],
-    "must be finite, and > 0 (clip_value >= 0)",
-)
-def _are_positive(values: dict[str, float]) -> bool:
-    return all(
-        math.isfinite(value) and (value > 0 or name == "clip_value")
-        for name, value in values.items()
+flags.register_validator("clip_value", math.isfinite, "must be finite and >= 0.")
+for _name in ("max_grad_norm", "learning_rate", "optimizer_epsilon"):
+    flags.register_validator(
+        _name, lambda value: math.isfinite(value) and value > 0, "must be finite and > 0."
     )
 
 
 def main(argv: list[str]) -> int:
     """Trains, evaluates, and says what to look at next. Returns the exit code."""
+    logging.set_verbosity(logging.WARNING)
     try:
         if argv[1:]:
             raise ValueError(f"Unexpected arguments {argv[1:]}: every option starts with --.")
-        task = _task(FLAGS.batch_size)
-        run = Run(FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task, _config())
+        config = _config()
+        task = make_task(config, FLAGS.batch_size)
+        run = Run(FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task, config)
 
         tf.random.set_seed(FLAGS.seed)
-        core = _core(task)
-        variables = create_variables(core, task)
+        core = make_core(config, task)
+        variables = core.trainable_variables
         optimizer = rmsprop(variables, FLAGS.learning_rate, FLAGS.optimizer_epsilon)
         training = TrainingStep(core, task, optimizer, FLAGS.max_grad_norm, FLAGS.seed, FLAGS.jit)
         resumed = run.restore(core=core, optimizer=optimizer, step=training.step)
     except (ValueError, OSError) as error:
         return _fail(error)
 
-    evaluation = Evaluation(core, _task(_EVALUATION_BATCH_SIZE), FLAGS.seed, FLAGS.jit)
+    evaluation = Evaluation(core, make_task(config, _EVALUATION_BATCH_SIZE), FLAGS.seed, FLAGS.jit)
     num_variables = sum(math.prod(variable.shape) for variable in variables)
     print(
         f"{'Resuming' if resumed else 'Training'} in {run.directory}: {FLAGS.task}, "
@@ -150,9 +149,9 @@ def _train(
 
     Returns whether it was found to be solved.
     """
-    step, solved = int(training.step), False
-    report = Report(run.directory, step, FLAGS.num_training_iterations)
-    chunk, steps_since_report, totals = 1, 0, None
+    step = int(training.step)
+    solved = FLAGS.stop_when_solved and step > 0 and _is_solved(evaluation, step)
+    report, means, chunk = Report(run.directory, step, FLAGS.num_training_iterations), Means(), 1
     while step < FLAGS.num_training_iterations and not solved and not interruption.requested:
         stops = [FLAGS.num_training_iterations, _next_multiple(step, FLAGS.report_interval)]
         if FLAGS.checkpoint_interval > 0:
@@ -160,31 +159,18 @@ def _train(
         num_steps = min(chunk, min(stops) - step)
 
         start = time.monotonic()
-        averages = tf.nest.map_structure(
-            lambda mean, n=num_steps: float(mean) * n, training.run(num_steps)
-        )
+        means.add(training.run(num_steps), num_steps)
         seconds_per_step = (time.monotonic() - start) / num_steps
         chunk = max(1, min(2 * chunk, int(_SECONDS_BETWEEN_LOOKS / seconds_per_step)))
 
         step += num_steps
-        steps_since_report += num_steps
-        totals = (
-            averages if totals is None else tf.nest.map_structure(float.__add__, totals, averages)
-        )
         report.advance(step)
         if step % FLAGS.report_interval == 0:
-            means = tf.nest.map_structure(lambda total, n=steps_since_report: total / n, totals)
-            scalars = {"loss": means.loss, "gradient_norm": means.gradient_norm, **means.metrics}
+            scalars = means.take()
             report.write(step, scalars, evaluation.sample(_evaluation_sets(step)[0]))
-            if (
-                FLAGS.stop_when_solved and means.metrics["solved_sequences"] > 0.98
-            ):  # Else it is no use to look.
-                # Two sets, one after the other: the first picks the moment, the second confirms it.
-                solved = all(
-                    evaluation.metrics(first, _EVALUATION_BATCHES)["solved_sequences"] == 1.0
-                    for first in _evaluation_sets(step)
-                )
-            steps_since_report, totals = 0, None
+            # A look costs a thousand sequences: only where success is in sight.
+            if FLAGS.stop_when_solved and scalars["solved_sequences"] > 0.98:
+                solved = _is_solved(evaluation, step)
         if FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0:
             run.save(step)
     run.save(step)
@@ -192,24 +178,17 @@ def _train(
     return solved
 
 
-def _task(batch_size: int) -> tasks.Task:
-    options = {name: FLAGS[name].value for name in tasks.defaults(FLAGS.task) if name in FLAGS}
-    return tasks.get(FLAGS.task, **{**options, "batch_size": batch_size})
-
-
-def _core(task: tasks.Task) -> dnc.DNC:
-    access = dnc.MemoryAccess(
-        FLAGS.memory_size,
-        FLAGS.word_size,
-        num_reads=FLAGS.num_read_heads,
-        num_writes=FLAGS.num_write_heads,
+def _is_solved(evaluation: Evaluation, step: int) -> bool:
+    """Whether two sets of fresh sequences have no error: one picks the moment, one confirms it."""
+    return all(
+        evaluation.metrics(first_batch, _EVALUATION_BATCHES)["solved_sequences"] == 1.0
+        for first_batch in _evaluation_sets(step)
     )
-    return dnc.DNC(access, snt.LSTM(FLAGS.hidden_size), task.target_size, FLAGS.clip_value or None)
 
 
 def _config() -> dict[str, object]:
     """The flags of this script that the result depends on."""
-    own_flags = FLAGS.get_key_flags_for_module(sys.argv[0])
+    own_flags = FLAGS.get_key_flags_for_module(sys.modules[__name__])
     return {flag.name: flag.value for flag in own_flags if flag.name not in _FREE_FLAGS}
 
 
@@ -235,7 +214,7 @@ def _command() -> str:
     return shlex.join([_executable(pathlib.Path(sys.executable).name), *sys.argv])
 
 
-def _fail(error: Exception) -> int:
+def _fail(error: Exception | str) -> int:
     print(f"train.py: {error}", file=sys.stderr)
     return 2
 
@@ -244,7 +223,8 @@ def _parse(argv: list[str]) -> list[str]:
     try:
         return FLAGS(argv)
     except flags.Error as error:
-        sys.exit(_fail(f"{error} See train.py --help."))
+        message = str(error).rstrip(".")
+        sys.exit(_fail(f"{message}. See train.py --help."))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from typing import Any, TextIO
 import tensorflow as tf
 import tqdm
 
+from training.step import Averages
+
 
 class Interruption:
     """Context in which the first Ctrl-C or SIGTERM only asks to stop; a second one stops at once.
@@ -40,6 +42,32 @@ class Interruption:
             signal.signal(number, handler)
 
 
+class Means:
+    """Means over the steps of several calls of a `TrainingStep`."""
+
+    def __init__(self):
+        """Starts with no steps."""
+        self._steps = 0
+        self._totals: dict[str, float] = {}
+
+    def add(self, averages: Averages, num_steps: int) -> None:
+        """Takes in the averages of a call of `num_steps` steps."""
+        scalars = {
+            "loss": averages.loss,
+            "gradient_norm": averages.gradient_norm,
+            **averages.metrics,
+        }
+        for name, value in scalars.items():
+            self._totals[name] = self._totals.get(name, 0.0) + float(value) * num_steps
+        self._steps += num_steps
+
+    def take(self) -> dict[str, float]:
+        """Returns `loss`, `gradient_norm` and the task's metrics, and starts anew."""
+        means = {name: total / self._steps for name, total in self._totals.items()}
+        self._steps, self._totals = 0, {}
+        return means
+
+
 class Report:
     """Shows the progress of a training and writes it to TensorBoard event files.
 
@@ -63,7 +91,7 @@ class Report:
         """
         self._stream = stream or sys.stdout
         self._last_step = last_step
-        self._last_report = first_step, time.monotonic()
+        self._last_report: tuple[int, float] | None = None  # Step and time.
         self._writer = tf.summary.create_file_writer(os.fspath(directory))
         self._bar = None
         if self._stream.isatty():
@@ -77,6 +105,8 @@ class Report:
 
     def advance(self, step: int) -> None:
         """Moves the progress bar to `step`."""
+        if self._last_report is None:  # Speed is counted from here: the first call compiled.
+            self._last_report = step, time.monotonic()
         if self._bar is not None:
             self._bar.update(step - self._bar.n)
 
@@ -88,24 +118,24 @@ class Report:
           scalars: `loss`, `wrong_bits` and whatever else TensorBoard is to show, by name.
           sample: an episode as text.
         """
-        last_step, last_time = self._last_report
+        last_step, last_time = self._last_report or (step, time.monotonic())
         self._last_report = step, time.monotonic()
         speed = (step - last_step) / max(self._last_report[1] - last_time, 1e-9)
         with self._writer.as_default(step):
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)
-            tf.summary.scalar("steps_per_second", speed)
+            if speed > 0:
+                tf.summary.scalar("steps_per_second", speed)
 
         figures = f"loss {scalars['loss']:.4f}, wrong bits {scalars['wrong_bits']:.3f}"
         if self._bar is not None:
             self._bar.write(f"\nStep {step:,}: {figures}\n\n{sample}", file=self._stream)
             self._bar.set_postfix_str(figures)
         else:
-            left = tqdm.tqdm.format_interval((self._last_step - step) / max(speed, 1e-9))
-            line = (
-                f"step {step:,} of {self._last_step:,}: {figures}, "
-                f"{speed:.0f} steps/s, at most {left} left"
-            )
+            line = f"step {step:,} of {self._last_step:,}: {figures}"
+            if speed > 0:
+                left = tqdm.tqdm.format_interval((self._last_step - step) / speed)
+                line += f", {speed:.0f} steps/s, at most {left} left"
             print(f"{line}\n\n{sample}\n", file=self._stream, flush=True)
 
     def close(self) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-_CONFIG_FILE = "flags.json"
+CONFIG_FILE = "flags.json"
+_CHECKPOINT_PREFIX = "step-"
 _CHECKPOINTS_KEPT = 3
 
 
@@ -37,12 +38,12 @@ class Run:
         with tempfile.TemporaryFile(dir=self.directory):
             pass  # Fail now rather than at the first checkpoint.
 
-        path = self.directory / _CONFIG_FILE
+        path = self.directory / CONFIG_FILE
         if path.exists():
             _check_config(path, config)
-        elif tf.train.latest_checkpoint(self.directory):
+        elif latest_checkpoint(self.directory):
             raise ValueError(
-                f"{self.directory} holds checkpoints but no {_CONFIG_FILE}, so it cannot be told "
+                f"{self.directory} holds checkpoints but no {CONFIG_FILE}, so it cannot be told "
                 "which model they are of. Give another --checkpoint_dir."
             )
         else:
@@ -65,17 +66,21 @@ class Run:
         """
         checkpoint = tf.train.Checkpoint(**objects)
         self._manager = tf.train.CheckpointManager(
-            checkpoint, str(self.directory), max_to_keep=_CHECKPOINTS_KEPT, checkpoint_name="step"
+            checkpoint,
+            str(self.directory),
+            max_to_keep=_CHECKPOINTS_KEPT,
+            checkpoint_name="step",  # Followed by a dash and the step.
         )
-        latest = self._manager.latest_checkpoint
+        latest = latest_checkpoint(self.directory)
         if latest is None:
             return False
         try:
             checkpoint.restore(latest).assert_consumed()
-        except (tf.errors.OpError, AssertionError, ValueError) as error:
+        except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ValueError(
-                f"Cannot read checkpoint {latest}: {str(error).splitlines()[0]} "
-                "Remove it to go on from the one before, or give another --checkpoint_dir."
+                f"Cannot read checkpoint {latest}: {reason} Remove {latest}.* to go on from the "
+                "one before, or give another --checkpoint_dir."
             ) from error
         return True
 
@@ -85,6 +90,20 @@ class Run:
         Keeps the last three.
         """
         return self._manager.save(checkpoint_number=step)
+
+
+def latest_checkpoint(directory: str | os.PathLike) -> str | None:
+    """Returns the path of a run's newest checkpoint, without suffix, or `None` if there is none.
+
+    Goes by the files that are there, not by TensorFlow's list of them, which may be damaged or name
+    files that were removed.
+    """
+    steps = [
+        int(path.stem.removeprefix(_CHECKPOINT_PREFIX))
+        for path in pathlib.Path(directory).glob(f"{_CHECKPOINT_PREFIX}*.index")
+        if path.stem.removeprefix(_CHECKPOINT_PREFIX).isdecimal()
+    ]
+    return str(pathlib.Path(directory) / f"{_CHECKPOINT_PREFIX}{max(steps)}") if steps else None
 
 
 def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Single equations: recorded values and gradients, the paper's numbers, and the modules around them."""
+"""Single equations: recorded values and gradients, worked examples, and the modules."""
 
 import numpy as np
 import pytest

@@ -24,7 +24,7 @@ def trace(request):
 
 
 def every_step(core, inputs, state, restart_from=None, jit=True):
-    """Runs `core` step by step and returns all steps; `restart_from(t)` gives another state for t."""
+    """Runs `core` step by step, from `restart_from(t)` if given, and returns all steps."""
     step = tf.function(core._step, jit_compile=jit)
     steps = []
     for t, x in enumerate(inputs):

@@ -1,0 +1,70 @@
+"""Cores and inputs for the tests."""
+
+import numpy as np
+import sonnet as snt
+import tensorflow as tf
+
+import dnc
+
+
+def make_core(
+    memory_size=6,
+    word_size=4,
+    num_reads=2,
+    num_writes=1,
+    hidden_size=7,
+    output_size=3,
+    clip_value=20.0,
+    dtype=tf.float32,
+    input_size=5,
+    seed=0,
+    scale=1.0,
+    **access_options,
+):
+    """A core with variables of random sign and size, `scale` times those of a fresh one."""
+    access = dnc.MemoryAccess(memory_size, word_size, num_reads, num_writes, **access_options)
+    core = dnc.DNC(access, snt.LSTM(hidden_size, dtype=dtype), output_size, clip_value)
+    core(tf.zeros([1, input_size], dtype), core.initial_state(1, dtype))
+    rng = np.random.default_rng(seed)
+    for variable in core.trainable_variables:
+        fan_in = variable.shape[0] if variable.shape.rank == 2 else 4
+        value = rng.normal(size=variable.shape) * scale / np.sqrt(fan_in)
+        variable.assign(value.astype(variable.dtype.as_numpy_dtype))
+    return core
+
+
+def random_state(core, batch_size, dtype=tf.float64, seed=0):
+    """A state as it may occur: weightings sum to less than 1, links obey their bounds."""
+    rng = np.random.default_rng(seed)
+
+    def weighting(*shape):
+        x = rng.random(shape) ** 4
+        return x / (x.sum(-1, keepdims=True) + rng.random(shape[:-1])[..., np.newaxis])
+
+    access = core.access
+    slots, reads, writes = access.memory_size, access.num_reads, access.num_writes
+    link = weighting(batch_size, writes, slots, slots)
+    link = link / np.maximum(1.0, link.sum(-2, keepdims=True) * 2) * (1 - np.eye(slots))
+    precedence = weighting(batch_size, writes, slots) * (1 - link.sum(-2))
+    controller_state = tf.nest.map_structure(
+        lambda x: tf.constant(rng.uniform(-1, 1, x.shape), dtype),
+        core.controller.initial_state(batch_size),
+    )
+    return dnc.DNCState(
+        access_output=tf.constant(rng.normal(size=[batch_size, reads, access.word_size]), dtype),
+        access_state=dnc.AccessState(
+            memory=tf.constant(rng.normal(size=[batch_size, slots, access.word_size]), dtype),
+            read_weights=tf.constant(weighting(batch_size, reads, slots), dtype),
+            write_weights=tf.constant(weighting(batch_size, writes, slots), dtype),
+            linkage=dnc.TemporalLinkageState(
+                tf.constant(link, dtype), tf.constant(precedence, dtype)
+            ),
+            usage=tf.constant(rng.random([batch_size, slots]), dtype),
+        ),
+        controller_state=controller_state,
+    )
+
+
+def random_inputs(num_steps, batch_size, input_size=5, dtype=tf.float64, seed=0):
+    rng = np.random.default_rng(1000 + seed)
+    return tf.constant(rng.normal(size=[num_steps, batch_size, input_size]), dtype)

@@ -1,0 +1,280 @@
+import json
+import pathlib
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from absl.testing import flagsaver
+
+import train
+
+SCRIPT = pathlib.Path(train.__file__).resolve()
+TINY = shlex.split(
+    "--hidden_size=8 --memory_size=4 --word_size=4 --num_read_heads=1"
+    " --checkpoint_dir=run --report_interval=10"
+)
+
+
+def command_line(directory, *arguments):
+    """Runs train.py as a user would, in `directory`."""
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def contents(directory):
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A directory with a run of 20 steps in run/, and what running it gave."""
+    directory = tmp_path_factory.mktemp("finished")
+    return directory, command_line(directory, *TINY, "--num_training_iterations=20")
+
+
+@pytest.fixture
+def copy_of_finished(finished, tmp_path):
+    shutil.copytree(finished[0] / "run", tmp_path / "run")
+    return tmp_path
+
+
+def test_a_run_shows_progress_a_sample_the_result_and_what_to_open_next(finished):
+    _, process = finished
+    lines = process.stdout.splitlines()
+
+    assert process.returncode == 0
+    assert lines[0].startswith("Training in run: repeat_copy, ")
+    assert [line.split(":")[0] for line in lines if line.startswith("step ")] == [
+        "step 10 of 20",
+        "step 20 of 20",
+    ]
+    for title in ("Observations:", "Targets:", "Model Output:"):
+        assert lines.count(title) == 2
+    assert lines[-3].startswith("Finished step 20. 1,000 fresh sequences: ")
+    assert "wrong bits per sequence" in lines[-3]
+    assert lines[-2] == "Next, open the curves in your browser:"
+    program, option, directory = shlex.split(lines[-1])
+    assert pathlib.Path(program).name == "tensorboard"
+    assert pathlib.Path(program).is_absolute()
+    assert (option, directory) == ("--logdir", "run")
+
+
+def test_a_run_that_goes_well_writes_nothing_on_standard_error(finished):
+    assert finished[1].stderr == ""
+
+
+def test_a_run_leaves_its_flags_a_checkpoint_and_event_files(finished):
+    directory, _ = finished
+    flags = json.loads((directory / "run" / "flags.json").read_text())
+
+    assert flags["hidden_size"] == 8
+    assert flags["learning_rate"] == 1e-4
+    assert "num_training_iterations" not in flags
+    assert (directory / "run" / "step-20.index").exists()
+    assert list((directory / "run").glob("events.out.tfevents.*"))
+    assert [path.name for path in directory.iterdir()] == ["run"]
+
+
+def test_the_same_command_with_more_steps_resumes(copy_of_finished):
+    process = command_line(copy_of_finished, *TINY, "--num_training_iterations=30")
+    lines = process.stdout.splitlines()
+
+    assert process.returncode == 0
+    assert lines[0].startswith("Resuming in run: ")
+    assert "step 20." in lines[0]
+    assert [line.split(":")[0] for line in lines if line.startswith("step ")] == ["step 30 of 30"]
+    assert lines[-3].startswith("Finished step 30. ")
+    assert (copy_of_finished / "run" / "step-30.index").exists()
+
+
+@pytest.mark.parametrize(
+    "argument, saved, given",
+    [
+        ("--learning_rate=0.25", "--learning_rate=0.0001", "0.25"),
+        ("--memory_size=5", "--memory_size=4", "5"),
+    ],
+)
+def test_a_run_is_not_resumed_with_other_flags(copy_of_finished, argument, saved, given):
+    before = contents(copy_of_finished / "run")
+
+    process = command_line(copy_of_finished, *TINY, argument, "--num_training_iterations=30")
+
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert "Traceback" not in process.stderr
+    last_line = process.stderr.splitlines()[-1]
+    assert f"{saved} there, {given} here" in last_line
+    assert "resume" in last_line
+    assert "--checkpoint_dir" in last_line
+    assert contents(copy_of_finished / "run") == before
+
+
+def interrupt_after_first_report(command, directory):
+    """Starts a training, sends SIGINT once it reports progress, and returns all it printed."""
+    with subprocess.Popen(
+        command,
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            lines = []
+            for line in process.stdout:
+                lines.append(line.rstrip("\n"))
+                if line.startswith("step "):
+                    break
+            process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    return lines + rest.splitlines()
+
+
+def step_in(line):
+    """The number after the word `step`."""
+    return int(line.split("step ")[1].split()[0].rstrip(".;").replace(",", ""))
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_is_saved_and_its_last_line_resumes_it(tmp_path):
+    arguments = [*TINY, "--num_training_iterations=100000000"]
+    lines = interrupt_after_first_report([sys.executable, str(SCRIPT), *arguments], tmp_path)
+
+    assert lines[-2].startswith("Stopped at step ")
+    assert "saved" in lines[-2]
+    stopped = step_in(lines[-2])
+    assert (tmp_path / "run" / f"step-{stopped}.index").exists()
+
+    lines = interrupt_after_first_report(shlex.split(lines[-1]), tmp_path)
+
+    assert lines[0].startswith("Resuming in run: ")
+    assert step_in(lines[0]) == stopped
+    assert step_in(lines[-2]) > stopped
+
+
+def test_training_learns(tmp_path):
+    arguments = shlex.split(
+        "--hidden_size=16 --memory_size=4 --word_size=4 --num_read_heads=1"
+        " --num_bits=1 --max_length=1 --max_repeats=1 --learning_rate=1e-3"
+        " --report_interval=200 --num_training_iterations=5000 --stop_when_solved"
+    )
+
+    process = command_line(tmp_path, *arguments)
+
+    assert process.returncode == 0
+    assert process.stdout.splitlines()[-3].startswith("Solved at step ")
+    assert "0 wrong bits per sequence, 100.0% without error" in process.stdout
+    assert (tmp_path / "checkpoints" / "repeat_copy" / "flags.json").exists()
+
+
+@pytest.fixture
+def in_process(tmp_path, monkeypatch, capsys):
+    """Runs the flags parser and main in this process; returns the exit code and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        # The script knows its own flags by sys.argv[0]; imported, they belong to module `train`.
+        monkeypatch.setattr(sys, "argv", ["train", *arguments])
+        with flagsaver.flagsaver():
+            try:
+                code = train.main(train._parse(sys.argv))
+            except SystemExit as error:
+                code = error.code
+        return code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ("--num_bits=0", ["num_bits", "0", "positive"]),
+        ("--min_length=3 --max_length=2", ["min_length", "at most max_length", "3 > 2"]),
+        ("--task=nonsense", ["nonsense", "repeat_copy"]),
+        ("--learning_rate=nan", ["learning_rate", "nan", "finite", "> 0"]),
+        ("--learning_rate=0", ["learning_rate", "0", "> 0"]),
+        ("--clip_value=inf", ["clip_value", "inf", "finite", ">= 0"]),
+        ("--clip_value=-1", ["clip_value", "-1", "non-negative"]),
+        ("--max_grad_norm=0", ["max_grad_norm", "0", "> 0"]),
+        ("--nonsense=1", ["nonsense", "--help"]),
+        ("--batch_size=x", ["batch_size", "x", "int"]),
+        ("--jit=maybe", ["jit", "maybe", "boolean"]),
+        ("--seed=-1", ["seed", "-1", "[0, 2147483647]"]),
+        ("--checkpoint_interval=-2", ["checkpoint_interval", "-2", "-1"]),
+    ],
+)
+def test_bad_input_is_refused_with_what_is_wrong_and_what_is_allowed(
+    in_process, tmp_path, arguments, said
+):
+    code, error = in_process(*shlex.split(arguments))
+
+    assert code == 2
+    assert "Traceback" not in error
+    (line,) = error.splitlines()
+    for part in said:
+        assert part in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "argument, said",
+    [
+        ("--learning_rate=-1", ["learning_rate", "-1", "> 0"]),
+        ("positional", ["positional", "--"]),
+        ("--checkpoint_dir=file/run", ["file/run", "Not a directory"]),
+    ],
+)
+def test_bad_input_on_the_command_line_is_an_exit_code_of_2_and_one_line(tmp_path, argument, said):
+    (tmp_path / "file").write_text("")
+
+    process = command_line(tmp_path, argument)
+
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert "Traceback" not in process.stderr
+    for part in said:
+        assert part in process.stderr.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_only_the_error_is_on_standard_error(tmp_path):
+    process = command_line(tmp_path, "--nonsense=1")
+
+    assert process.stderr.startswith("train.py: ")
+    assert process.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "name, default",
+    [
+        ("hidden_size", 64),
+        ("memory_size", 16),
+        ("word_size", 16),
+        ("num_write_heads", 1),
+        ("num_read_heads", 4),
+        ("clip_value", 20),
+        ("max_grad_norm", 50),
+        ("learning_rate", 1e-4),
+        ("optimizer_epsilon", 1e-10),
+        ("batch_size", 16),
+        ("num_bits", 4),
+        ("min_length", 1),
+        ("max_length", 2),
+        ("min_repeats", 1),
+        ("max_repeats", 2),
+        ("num_training_iterations", 100_000),
+        ("report_interval", 100),
+    ],
+)
+def test_the_flags_of_the_released_script_have_their_defaults(name, default):
+    assert train.FLAGS[name].default == default

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import sonnet as snt
+
+from training.models import load, make_core, make_task
+from training.runs import Run
+from training.step import rmsprop
+
+CONFIG = {
+    "task": "repeat_copy",
+    "num_bits": 3,
+    "max_length": 4,
+    "memory_size": 5,
+    "word_size": 6,
+    "num_read_heads": 2,
+    "num_write_heads": 1,
+    "hidden_size": 7,
+    "clip_value": 20.0,
+    "learning_rate": 1e-3,
+}
+
+
+def test_a_task_takes_its_options_from_the_configuration():
+    task = make_task(CONFIG, batch_size=9)
+    assert (task.num_bits, task.max_length, task.batch_size) == (3, 4, 9)
+    with pytest.raises(ValueError, match="Unknown task 'nonsense'"):
+        make_task({**CONFIG, "task": "nonsense"}, batch_size=9)
+
+
+def test_a_core_has_the_sizes_of_the_configuration():
+    core = make_core(CONFIG, make_task(CONFIG, batch_size=9))
+    access = core.access
+    assert (access.memory_size, access.word_size, access.num_reads, access.num_writes) == (
+        5,
+        6,
+        2,
+        1,
+    )
+    assert core.clip_value == 20.0
+    assert (core.input_size, core.output_size) == (5, [4])
+    assert len(core.trainable_variables) == 7
+    assert make_core({**CONFIG, "clip_value": 0.0}, make_task(CONFIG, 9)).clip_value is None
+
+
+def test_a_saved_run_is_loaded_without_repeating_its_flags(tmp_path):
+    run = Run(tmp_path, CONFIG)
+    task = make_task(CONFIG, batch_size=9)
+    core = make_core(CONFIG, task)
+    run.restore(core=core, optimizer=rmsprop(core.trainable_variables, 1e-3, 1e-10))
+    run.save(3)
+
+    loaded, loaded_task = load(tmp_path, batch_size=2)
+
+    inputs = loaded_task.batch(0, 0).observations
+    expected, _ = snt.dynamic_unroll(core, inputs, core.initial_state(2))
+    outputs, _ = snt.dynamic_unroll(loaded, inputs, loaded.initial_state(2))
+    np.testing.assert_array_equal(outputs, expected)
+
+
+def test_a_directory_without_a_run_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+        load(tmp_path)
+    Run(tmp_path, CONFIG)
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        load(tmp_path)

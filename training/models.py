@@ -1,0 +1,58 @@
+"""From a run's configuration, the flags by name, to its task and its core."""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import sonnet as snt
+import tensorflow as tf
+
+import dnc
+import tasks
+from training.runs import CONFIG_FILE, latest_checkpoint
+from training.step import create_variables
+
+
+def make_task(config: Mapping[str, Any], batch_size: int) -> tasks.Task:
+    """Returns the task of a configuration, with batches of the given size.
+
+    Raises:
+      ValueError: if there is no such task or one of its options is out of range.
+    """
+    name = config["task"]
+    options = {option: config[option] for option in tasks.defaults(name) if option in config}
+    return tasks.get(name, **{**options, "batch_size": batch_size})
+
+
+def make_core(config: Mapping[str, Any], task: tasks.Task) -> dnc.DNC:
+    """Returns a core of a configuration's sizes for a task, with its variables created."""
+    access = dnc.MemoryAccess(
+        memory_size=config["memory_size"],
+        word_size=config["word_size"],
+        num_reads=config["num_read_heads"],
+        num_writes=config["num_write_heads"],
+    )
+    controller = snt.LSTM(config["hidden_size"])
+    core = dnc.DNC(access, controller, task.target_size, config["clip_value"] or None)
+    create_variables(core, task)
+    return core
+
+
+def load(directory: str | os.PathLike, batch_size: int = 1) -> tuple[dnc.DNC, tasks.Task]:
+    """Returns the trained core of a run, and its task with batches of the given size.
+
+    Raises:
+      FileNotFoundError: if there is no run in the directory.
+    """
+    directory = pathlib.Path(directory)
+    config = json.loads((directory / CONFIG_FILE).read_text())
+    latest = latest_checkpoint(directory)
+    if latest is None:
+        raise FileNotFoundError(f"There is no checkpoint in {directory}.")
+    task = make_task(config, batch_size)
+    core = make_core(config, task)
+    status = tf.train.Checkpoint(core=core).restore(latest)
+    status.assert_existing_objects_matched().expect_partial()
+    return core, task

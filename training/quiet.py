@@ -1,0 +1,32 @@
+"""Keeps standard error for messages that concern the user."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def native_logs_hidden() -> Iterator[None]:
+    """Context in which nothing reaches standard error, unless it ends in an exception.
+
+    For the import of TensorFlow, whose libraries log there before any setting of theirs applies
+    (tensorflow/tensorflow#100442).
+    """
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sys.stderr.flush()
+            os.dup2(original, 2)
+            hidden.seek(0)
+            os.write(2, hidden.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(original, 2)
+            os.close(original)
