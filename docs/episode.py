@@ -17,13 +17,13 @@ _COLOURS = {"input": "#444444", "output": "#1b7837", "wrong": "#d73027", "write"
 _READ_COLOURS = ["#2166ac", "#c51b7d", "#7fbc41", "#762a83"]
 
 
-def episode(directory: str, longest: bool = True) -> dict[str, np.ndarray]:
-    """Runs the model of a run over one episode and returns its arrays, time first."""
+def episode(directory: str) -> dict[str, np.ndarray]:
+    """Runs the model of a run over one of its longest episodes; returns arrays, time first."""
     core, task = load(directory)
     rng = np.random.default_rng(3)
     shape = [1, task.max_length, task.num_bits]
-    length = [task.max_length if longest else task.min_length]
-    batch = task.encode(rng.integers(0, 2, shape), length, [task.max_repeats])
+    patterns = rng.integers(0, 2, shape)
+    batch = task.encode(patterns, [task.max_length], [task.max_repeats])
     steps, state = [], core.initial_state(1)
     for observation in batch.observations:
         steps.append(core._step(observation, state))
