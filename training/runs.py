@@ -39,14 +39,9 @@ class Run:
             pass  # Fail now rather than at the first checkpoint.
 
         path = self.directory / CONFIG_FILE
-        if path.exists():
+        if latest_checkpoint(self.directory):
             _check_config(path, config)
-        elif latest_checkpoint(self.directory):
-            raise ValueError(
-                f"{self.directory} holds checkpoints but no {CONFIG_FILE}, so it cannot be told "
-                "which model they are of. Give another --checkpoint_dir."
-            )
-        else:
+        else:  # Nothing is lost, whatever was begun here.
             temporary = path.with_suffix(".tmp")
             temporary.write_text(json.dumps(dict(config), indent=2, sort_keys=True) + "\n")
             temporary.replace(path)
@@ -114,6 +109,11 @@ def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:
             for name in sorted(saved.keys() | config.keys())
             if saved.get(name) != config.get(name)
         ]
+    except OSError as error:
+        raise ValueError(
+            f"{path.parent} holds checkpoints but no readable {CONFIG_FILE}, so it cannot be told "
+            "which model they are of. Give another --checkpoint_dir."
+        ) from error
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: {error}. Give another --checkpoint_dir.") from error
     if differences:

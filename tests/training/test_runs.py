@@ -69,22 +69,28 @@ def test_another_configuration_is_refused_with_all_differences(saved):
 
 
 @pytest.mark.parametrize("missing_in", ["the saved run", "this run"])
-def test_a_flag_that_only_one_run_has_is_a_difference(tmp_path, missing_in):
+def test_a_flag_that_only_one_run_has_is_a_difference(saved, missing_in):
     configs = [CONFIG, {**CONFIG, "seed": 7}]
     first, second = configs if missing_in == "the saved run" else reversed(configs)
-    Run(tmp_path, first)
+    (saved / "flags.json").write_text(json.dumps(first))
 
     with pytest.raises(ValueError, match=r"--seed=.*7"):
-        Run(tmp_path, second)
+        Run(saved, second)
+
+
+def test_before_the_first_checkpoint_another_configuration_takes_the_place(tmp_path):
+    Run(tmp_path, CONFIG)
+    Run(tmp_path, {**CONFIG, "seed": 7})
+    assert json.loads((tmp_path / "flags.json").read_text()) == {**CONFIG, "seed": 7}
 
 
 @pytest.mark.parametrize("damage", [b"", b'{"hidden_size": 8', b"[1, 2]", b"8", b"\xff\xfe{}"])
-def test_a_damaged_configuration_is_refused_and_left_alone(tmp_path, damage):
-    path = tmp_path / "flags.json"
+def test_a_damaged_configuration_is_refused_and_left_alone(saved, damage):
+    path = saved / "flags.json"
     path.write_bytes(damage)
 
     with pytest.raises(ValueError, match=rf"{path} is damaged"):
-        Run(tmp_path, CONFIG)
+        Run(saved, CONFIG)
 
     assert path.read_bytes() == damage
 
@@ -92,7 +98,7 @@ def test_a_damaged_configuration_is_refused_and_left_alone(tmp_path, damage):
 def test_checkpoints_without_a_configuration_are_refused(saved):
     (saved / "flags.json").unlink()
 
-    with pytest.raises(ValueError, match=r"no flags\.json"):
+    with pytest.raises(ValueError, match=r"no readable flags\.json"):
         Run(saved, CONFIG)
 
     assert not (saved / "flags.json").exists()
