@@ -36,6 +36,7 @@ class FeedForward(snt.RNNCore):
           ValueError: if a layer size is not a positive integer.
         """
         super().__init__(name=name)
+        self._output_size: int | None = None
         if callable(network):
             self._network = network
         else:
@@ -44,6 +45,7 @@ class FeedForward(snt.RNNCore):
                 raise ValueError("FeedForward needs at least one layer size, got none.")
             sizes = [_checks.check_size("layer size", size) for size in sizes]
             self._network = snt.nets.MLP(sizes, activate_final=True)
+            self._output_size = sizes[-1]
 
     def __call__(self, inputs: tf.Tensor, prev_state: tuple[()]) -> tuple[tf.Tensor, tuple[()]]:
         """Returns the network's output for `inputs` and the empty state."""
@@ -59,3 +61,8 @@ class FeedForward(snt.RNNCore):
     def state_size(self) -> tuple[()]:
         """The empty state has no shapes."""
         return ()
+
+    @property
+    def output_size(self) -> tf.TensorShape:
+        """Shape of one example's output; of unknown size if it comes from a given network."""
+        return tf.TensorShape([self._output_size])

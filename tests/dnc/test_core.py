@@ -160,6 +160,12 @@ def test_any_core_or_callable_can_be_the_controller(controller):
     tf.nest.assert_same_structure(state, core.state_size)
 
 
+def test_a_feed_forward_controller_tells_its_output_size_if_it_can():
+    assert dnc.FeedForward([8, 7]).output_size.as_list() == [7]
+    assert dnc.FeedForward(7).output_size.as_list() == [7]
+    assert dnc.FeedForward(snt.Linear(7)).output_size.as_list() == [None]
+
+
 def test_parts_can_be_given_and_must_fit():
     linkage, freeness = dnc.TemporalLinkage(6, num_writes=2), dnc.Freeness(6)
     access = dnc.MemoryAccess(6, 4, num_writes=2, linkage=linkage, freeness=freeness)

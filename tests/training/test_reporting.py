@@ -11,6 +11,14 @@ from training.step import Averages
 SCALARS = {"loss": 1.25, "wrong_bits": 0.5, "solved_sequences": 0.75}
 
 
+@pytest.fixture(autouse=True)
+def python_handles_interrupts():
+    """A shell starts background jobs with SIGINT ignored, and Python leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
