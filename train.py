@@ -107,7 +107,8 @@ def main(argv: list[str]) -> int:
             raise ValueError(f"Unexpected arguments {argv[1:]}: every option starts with --.")
         config = _config()
         task = make_task(config, FLAGS.batch_size)
-        run = Run(FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task, config)
+        directory = FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task
+        run = Run(directory, config)
 
         tf.random.set_seed(FLAGS.seed)
         core = make_core(config, task)
@@ -115,8 +116,12 @@ def main(argv: list[str]) -> int:
         optimizer = rmsprop(variables, FLAGS.learning_rate, FLAGS.optimizer_epsilon)
         training = TrainingStep(core, task, optimizer, FLAGS.max_grad_norm, FLAGS.seed, FLAGS.jit)
         resumed = run.restore(core=core, optimizer=optimizer, step=training.step)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         return _fail(error)
+    except OSError as error:
+        return _fail(
+            f"Cannot write to {directory}: {error.strerror}. Give a writable --checkpoint_dir."
+        )
 
     evaluation = Evaluation(core, make_task(config, _EVALUATION_BATCH_SIZE), FLAGS.seed, FLAGS.jit)
     num_variables = sum(math.prod(variable.shape) for variable in variables)
