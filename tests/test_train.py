@@ -68,7 +68,9 @@ def test_a_run_shows_progress_a_sample_the_result_and_what_to_open_next(finished
 
 
 def test_a_run_that_goes_well_writes_nothing_on_standard_error(finished):
-    assert finished[1].stderr == ""
+    # TensorFlow up to 2.20 logs that it compiles, whatever it is told.
+    of_tensorflow = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
+    assert [x for x in finished[1].stderr.splitlines() if not x.startswith(of_tensorflow)] == []
 
 
 def test_a_run_leaves_its_flags_a_checkpoint_and_event_files(finished):
