@@ -1,7 +1,5 @@
 """MemoryAccess: one step of writing to and reading from the memory."""
 
-import functools
-import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,7 +7,14 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks
-from dnc.addressing import CosineWeights, Freeness, FreenessInputs, LinkageInputs, TemporalLinkage
+from dnc.addressing import (
+    CosineWeights,
+    Freeness,
+    FreenessInputs,
+    LinkageInputs,
+    TemporalLinkage,
+    product,
+)
 from dnc.interface import Interface, InterfaceFields, ReadMode
 
 
@@ -70,9 +75,7 @@ def erase_and_write(
       [B, N, W].
     """
     kept = 1.0 - weights[:, :, :, tf.newaxis] * erase_vectors[:, :, tf.newaxis, :]
-    # Explicit products: the gradient of tf.reduce_prod divides by its factors, which may be
-    # exactly 0.
-    kept = functools.reduce(operator.mul, tf.unstack(kept, axis=1))
+    kept = product(tf.unstack(kept, axis=1))
     return memory * kept + tf.matmul(weights, write_vectors, transpose_a=True)
 
 
