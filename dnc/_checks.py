@@ -68,34 +68,37 @@ def check_tensor(
     return value
 
 
-def check_state(name: str, state: Any, sizes: Any, dtype: tf.DType, batch_size: int | None) -> None:
+def check_state(
+    name: str, state: Any, sizes: Any, dtype: tf.DType, batch_size: int | None, strict: bool = True
+) -> None:
     """Raises `ValueError` unless `state` has the structure, shapes and dtype of a core's state.
 
     Args:
       name: what the message calls the state.
       state: the state that was passed.
-      sizes: the core's `state_size`: a `NamedTuple` (nested) of per-example `tf.TensorShape`s.
+      sizes: the core's `state_size`: a nest of tuples and named tuples of per-example
+        `tf.TensorShape`s. Other structures are left to the core they belong to.
       dtype: expected dtype of every tensor.
       batch_size: expected leading dimension, `None` if unknown.
+      strict: whether tensors that are not of floating point are wrong, too.
     """
     if isinstance(sizes, tf.TensorShape):
+        if not strict and tf.is_tensor(state) and not state.dtype.is_floating:
+            dtype = state.dtype
         check_tensor(name, state, [batch_size, *sizes], dtype)
         return
     if not isinstance(sizes, tuple):
-        return  # A foreign core's structure (dict, list, ...): that core checks its own.
+        return
     fields = getattr(sizes, "_fields", None)
-    if (
-        not isinstance(state, tuple)
-        or getattr(state, "_fields", None) != fields
-        or len(state) != len(sizes)
-    ):
-        expected = f"{type(sizes).__name__}{fields or f' of {len(sizes)}'}".replace("'", "")
+    same_fields = getattr(state, "_fields", None) == fields
+    if not isinstance(state, tuple) or not same_fields or len(state) != len(sizes):
+        expected = f"({', '.join(fields)})" if fields else f" of {len(sizes)}"
         raise ValueError(
-            f"{name} must be a {expected}, as initial_state() returns it, "
+            f"{name} must be a {type(sizes).__name__}{expected}, as initial_state() returns it, "
             f"got {_structure_text(state)}."
         )
     for field, part, size in zip(fields or range(len(sizes)), state, sizes, strict=True):
-        check_state(f"{name}.{field}", part, size, dtype, batch_size)
+        check_state(f"{name}.{field}", part, size, dtype, batch_size, strict)
 
 
 def _shape_text(shape: Any) -> str:

@@ -84,6 +84,7 @@ class DNC(snt.RNNCore):
         self._output_size = _checks.check_size("output_size", output_size)
         self._clip_value = clip_value
         self._input_size: int | None = None  # Known from the first call on.
+        self._controller_size: tuple[Any] | None = None  # Known once it was asked for.
 
         if isinstance(access, Mapping):
             access = MemoryAccess(**access)
@@ -142,6 +143,7 @@ class DNC(snt.RNNCore):
         outputs = self.output_linear(
             tf.concat([controller_output, _flatten(access.read_words)], axis=1)
         )
+        self._input_size = inputs.shape[1]
         return DNCStep(
             outputs=self._clip(outputs),
             controller_output=controller_output,
@@ -163,7 +165,7 @@ class DNC(snt.RNNCore):
         batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_dtype(dtype)
         controller_state = self._initial_controller_state(batch_size, dtype)
         for part in tf.nest.flatten(controller_state):
-            if part.dtype != dtype:
+            if part.dtype.is_floating and part.dtype != dtype:
                 raise ValueError(
                     f"The controller's state is {part.dtype.name} where initial_state was asked "
                     f"for {dtype.name}: make the controller with dtype=tf.{dtype.name}."
@@ -177,12 +179,14 @@ class DNC(snt.RNNCore):
     @property
     def state_size(self) -> DNCState:
         """Shapes of one example's state: those of `initial_state` without the batch."""
-        if hasattr(self.controller, "state_size"):
-            controller_size = self.controller.state_size
-        else:  # Sonnet's own cores do not tell, but show.
-            example = self._initial_controller_state(1, tf.float32)
-            controller_size = tf.nest.map_structure(lambda part: part.shape[1:], example)
-        return DNCState(self.access.output_size, self.access.state_size, controller_size)
+        if self._controller_size is None:
+            if hasattr(self.controller, "state_size"):
+                self._controller_size = (self.controller.state_size,)
+            else:  # Sonnet's own cores do not tell, but show.
+                example = self._initial_controller_state(1, tf.float32)
+                shapes = tf.nest.map_structure(lambda part: part.shape[1:], example)
+                self._controller_size = (shapes,)
+        return DNCState(self.access.output_size, self.access.state_size, *self._controller_size)
 
     @property
     def output_size(self) -> tf.TensorShape:
@@ -206,7 +210,7 @@ class DNC(snt.RNNCore):
         return initial_state(batch_size)  # Sonnet's own cores know their dtype.
 
     def _clip(self, x: tf.Tensor) -> tf.Tensor:
-        if self._clip_value is None:
+        if self._clip_value is None or not x.dtype.is_floating:
             return x
         return tf.clip_by_value(x, -self._clip_value, self._clip_value)
 
@@ -218,8 +222,9 @@ class DNC(snt.RNNCore):
                 f"inputs must be {weights.dtype.name} like the core's variables, "
                 f"got {inputs.dtype.name}."
             )
-        _checks.check_state("state", prev_state, self.state_size, inputs.dtype, inputs.shape[0])
-        self._input_size = inputs.shape[1]
+        # A controller may well count something: only what is of floating point must have the dtype.
+        batch_size, sizes = inputs.shape[0], self.state_size
+        _checks.check_state("state", prev_state, sizes, inputs.dtype, batch_size, strict=False)
         return inputs
 
 

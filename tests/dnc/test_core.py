@@ -160,6 +160,42 @@ def test_any_core_or_callable_can_be_the_controller(controller):
     tf.nest.assert_same_structure(state, core.state_size)
 
 
+class CountingLSTM(snt.RNNCore):
+    """A controller whose state is not all of floating point."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = snt.LSTM(7)
+
+    def __call__(self, inputs, prev_state):
+        count, state = prev_state
+        outputs, state = self.lstm(inputs, state)
+        return outputs, (count + 1, state)
+
+    def initial_state(self, batch_size):
+        return tf.zeros([batch_size, 1], tf.int32), self.lstm.initial_state(batch_size)
+
+
+def test_a_controller_may_keep_integers_in_its_state():
+    core = dnc.DNC(dnc.MemoryAccess(6, 4), CountingLSTM(), 3, clip_value=0.5)
+    _, state = snt.dynamic_unroll(core, tf.ones([3, 2, 5]), core.initial_state(2))
+    np.testing.assert_array_equal(state.controller_state[0], [[3], [3]])
+
+
+def test_a_call_that_failed_leaves_the_core_free_for_another_input_width():
+    core = dnc.DNC(dnc.MemoryAccess(6, 4), snt.LSTM(7, dtype=tf.float64), 3)
+    with pytest.raises(ValueError, match=r"state.controller_state.hidden .*float32.*float64"):
+        core(
+            tf.zeros([2, 9]),
+            core.initial_state(2, tf.float64)._replace(
+                access_output=tf.zeros([2, 1, 4]),
+                access_state=core.access.initial_state(2),
+            ),
+        )
+    outputs, _ = core(tf.zeros([2, 5], tf.float64), core.initial_state(2, tf.float64))
+    assert outputs.shape == [2, 3]
+
+
 def test_a_feed_forward_controller_tells_its_output_size_if_it_can():
     assert dnc.FeedForward([8, 7]).output_size.as_list() == [7]
     assert dnc.FeedForward(7).output_size.as_list() == [7]
