@@ -194,18 +194,19 @@ class MemoryAccess(snt.RNNCore):
         Raises:
           ValueError: if a rank, a width, a dtype or the structure of the state does not fit.
         """
+        inputs = _checks.check_tensor("controller output", inputs, [None, None])
+        _checks.check_state(
+            "memory access state", prev_state, self.state_size, inputs.dtype, inputs.shape[0]
+        )
         step = self._step(inputs, prev_state)
         return step.read_words, step.state
 
     def _step(self, inputs: tf.Tensor, prev_state: AccessState) -> AccessStep:
-        """`__call__` with every intermediate quantity.
+        """`__call__` with every intermediate quantity, for a state that was checked.
 
         Those not used cost nothing in a compiled graph.
         """
         interface = self.interface(inputs)
-        _checks.check_state(
-            "memory access state", prev_state, self.state_size, inputs.dtype, inputs.shape[0]
-        )
 
         allocation, usage = self.freeness(
             FreenessInputs(

@@ -84,7 +84,7 @@ class DNC(snt.RNNCore):
         self._output_size = _checks.check_size("output_size", output_size)
         self._clip_value = clip_value
         self._input_size: int | None = None  # Known from the first call on.
-        self._controller_size: tuple[Any] | None = None  # Known once it was asked for.
+        self._controller_size: Any = None  # Known once it was asked for.
 
         if isinstance(access, Mapping):
             access = MemoryAccess(**access)
@@ -181,12 +181,12 @@ class DNC(snt.RNNCore):
         """Shapes of one example's state: those of `initial_state` without the batch."""
         if self._controller_size is None:
             if hasattr(self.controller, "state_size"):
-                self._controller_size = (self.controller.state_size,)
+                self._controller_size = self.controller.state_size
             else:  # Sonnet's own cores do not tell, but show.
                 example = self._initial_controller_state(1, tf.float32)
                 shapes = tf.nest.map_structure(lambda part: part.shape[1:], example)
-                self._controller_size = (shapes,)
-        return DNCState(self.access.output_size, self.access.state_size, *self._controller_size)
+                self._controller_size = shapes
+        return DNCState(self.access.output_size, self.access.state_size, self._controller_size)
 
     @property
     def output_size(self) -> tf.TensorShape:
@@ -222,9 +222,18 @@ class DNC(snt.RNNCore):
                 f"inputs must be {weights.dtype.name} like the core's variables, "
                 f"got {inputs.dtype.name}."
             )
+        dtype, batch_size, sizes = inputs.dtype, inputs.shape[0], self.state_size
+        own, foreign = sizes._replace(controller_state=None), sizes.controller_state
+        _checks.check_state("state", prev_state, own, dtype, batch_size)
         # A controller may well count something: only what is of floating point must have the dtype.
-        batch_size, sizes = inputs.shape[0], self.state_size
-        _checks.check_state("state", prev_state, sizes, inputs.dtype, batch_size, strict=False)
+        _checks.check_state(
+            "state.controller_state",
+            prev_state.controller_state,
+            foreign,
+            dtype,
+            batch_size,
+            strict=False,
+        )
         return inputs
 
 

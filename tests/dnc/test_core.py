@@ -249,6 +249,7 @@ def step(core, inputs=None, **replaced):
             {"memory": tf.zeros([2, 6, 4], tf.float64)},
             "state.access_state.memory .*float32.*float64",
         ),
+        ({"access_output": tf.zeros([2, 2, 4], tf.int32)}, "access_output .*float32.*int32"),
         ({"linkage": None}, r"linkage must be a TemporalLinkageState\(.*\).*got a NoneType"),
         ({"controller_state": tf.zeros([2, 7])}, "controller_state must be a LSTMState"),
         ({"access_state": (1, 2)}, r"access_state must be a AccessState\(memory, .*a tuple of 2"),
