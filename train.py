@@ -159,6 +159,7 @@ def _train(
     """
     step = int(training.step)
     solved = FLAGS.stop_when_solved and step > 0 and _is_solved(evaluation, step)
+    saved_step = step or None
     report, means, chunk = Report(run.directory, step, FLAGS.num_training_iterations), Means(), 1
     while step < FLAGS.num_training_iterations and not solved and not interruption.requested:
         stops = [FLAGS.num_training_iterations, _next_multiple(step, FLAGS.report_interval)]
@@ -181,7 +182,9 @@ def _train(
                 solved = _is_solved(evaluation, step)
         if FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0:
             run.save(step)
-    run.save(step)
+            saved_step = step
+    if step != saved_step:
+        run.save(step)
     report.close()
     return solved
 
