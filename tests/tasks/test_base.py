@@ -1,13 +1,12 @@
-import pathlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tasks
 from tasks import base
+from tests import golden
 
-UNITS = np.load(pathlib.Path(__file__).parents[1] / "data" / "units.npz")
+UNITS = golden.Recording(golden.DATA / "units.npz")
 
 
 def test_a_task_is_found_by_its_name():

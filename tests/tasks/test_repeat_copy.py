@@ -1,5 +1,3 @@
-import pathlib
-
 import hypothesis
 import numpy as np
 import pytest
@@ -8,8 +6,9 @@ from hypothesis import strategies as st
 
 import tasks
 from tasks.repeat_copy import RepeatCopy
+from tests import golden
 
-SAMPLES = np.load(pathlib.Path(__file__).parents[1] / "data" / "repeat_copy_samples.npz")
+SAMPLES = golden.Recording(golden.DATA / "repeat_copy_samples.npz")
 
 
 class Sample:

@@ -1,5 +1,3 @@
-import pathlib
-
 import numpy as np
 import pytest
 import sonnet as snt
@@ -7,18 +5,14 @@ import tensorflow as tf
 
 import dnc
 from tasks.repeat_copy import RepeatCopy
+from tests import golden
 from training import step
 
-CHECKOUT = pathlib.Path(__file__).parents[2]
 # The initial values and the first 12 steps of the full trace.
-SMALL_TRACE = CHECKOUT / "tests" / "data" / "train_trace_small.npz"
-FULL_TRACE = CHECKOUT.parent / "shared" / "golden" / "train_trace.npz"
+SMALL_TRACE = golden.DATA / "train_trace_small.npz"
+FULL_TRACE = golden.COMPLETE / "train_trace.npz"
 VARIANTS = ["lr1e-4", "lr1e-3", "lr1e-2_norm1"]
 HIDDEN_SIZE = 64
-
-
-def section(trace, prefix):
-    return {name.removeprefix(prefix): trace[name] for name in trace if name.startswith(prefix)}
 
 
 def released_core(variables):
@@ -29,9 +23,9 @@ def released_core(variables):
     return core
 
 
-def follow(trace, variant):
-    """Trains on the recorded batches; returns core, optimizer, losses and gradient norms."""
-    core = released_core(section(trace, "initial/"))
+def assert_trains_as_recorded(trace, variant):
+    """Trains on the recorded batches and compares losses and norms; returns core and optimizer."""
+    core = released_core(trace.below("initial/"))
     optimizer = step.rmsprop(
         core.trainable_variables, float(trace[f"{variant}/learning_rate"]), epsilon=1e-10
     )
@@ -46,34 +40,28 @@ def follow(trace, variant):
 
     batches = zip(trace["observations"], trace["target"], trace["mask"], strict=True)
     losses, norms = zip(*[update(*batch) for batch in batches], strict=True)
-    return core, optimizer, losses, norms
+    np.testing.assert_allclose(losses, trace[f"{variant}/loss"], rtol=2e-5)
+    np.testing.assert_allclose(norms, trace[f"{variant}/grad_norm"], rtol=2e-6)
+    return core, optimizer
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_training_starts_as_recorded(variant):
-    trace = np.load(SMALL_TRACE)
-
-    _, _, losses, norms = follow(trace, variant)
-
-    np.testing.assert_allclose(losses, trace[f"{variant}/loss"], rtol=2e-5)
-    np.testing.assert_allclose(norms, trace[f"{variant}/grad_norm"], rtol=2e-6)
+    assert_trains_as_recorded(golden.Recording(SMALL_TRACE), variant)
 
 
 @pytest.mark.skipif(not FULL_TRACE.exists(), reason=f"needs {FULL_TRACE}, not in the repository")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_training_goes_as_recorded_to_the_end(variant):
-    trace = np.load(FULL_TRACE)
+    trace = golden.Recording(FULL_TRACE)
 
-    core, optimizer, losses, norms = follow(trace, variant)
+    core, optimizer = assert_trains_as_recorded(trace, variant)
 
-    np.testing.assert_allclose(losses, trace[f"{variant}/loss"], rtol=2e-5)
-    np.testing.assert_allclose(norms, trace[f"{variant}/grad_norm"], rtol=2e-6)
-
-    expected = released_core(section(trace, f"{variant}/final/"))
+    expected = released_core(trace.below(f"{variant}/final/"))
     for left, right in zip(core.trainable_variables, expected.trainable_variables, strict=True):
         np.testing.assert_allclose(left, right, rtol=0, atol=2e-6, err_msg=left.name)
 
-    expected = released_core(section(trace, f"{variant}/final_mean_square/"))
+    expected = released_core(trace.below(f"{variant}/final_mean_square/"))
     # `restore` adds the forget bias to what it takes for the LSTM's bias.
     forget_gate = slice(HIDDEN_SIZE, 2 * HIDDEN_SIZE)
     expected.controller.b[forget_gate].assign(expected.controller.b[forget_gate] - 1.0)
