@@ -25,6 +25,7 @@ from training.step import TrainingStep, create_variables, rmsprop
 
 _ROUNDS = flags.DEFINE_integer("rounds", 25, "How often each is timed.", lower_bound=3)
 _STEPS = flags.DEFINE_integer("steps", 50, "Training steps in each timing.", lower_bound=1)
+_JIT = flags.DEFINE_bool("jit", True, "Whether to compile with XLA.")
 _JSON = flags.DEFINE_bool("json", False, "Whether to print JSON instead of a table.")
 
 # As train.py's defaults.
@@ -34,7 +35,7 @@ HIDDEN_SIZE, CLIP_VALUE, MAX_GRAD_NORM, LEARNING_RATE, EPSILON = 64, 20.0, 50.0,
 def training_step(core: snt.RNNCore, task: tasks.Task) -> TrainingStep:
     """Returns the compiled training step of a new core."""
     optimizer = rmsprop(create_variables(core, task), LEARNING_RATE, EPSILON)
-    return TrainingStep(core, task, optimizer, MAX_GRAD_NORM, seed=0)
+    return TrainingStep(core, task, optimizer, MAX_GRAD_NORM, seed=0, jit=_JIT.value)
 
 
 def time_alternately(
