@@ -2,25 +2,38 @@
 
 `DNC` is a recurrent core made of a controller and a `MemoryAccess`; `MemoryAccess` is made of an
 interface, content look-ups, `Freeness` and a linkage. Each is a core or module of its own and can
-be swapped.
+be swapped. `unroll` runs a core over sequences.
 """
 
 from dnc import deepmind
 from dnc.access import AccessState, MemoryAccess
-from dnc.addressing import CosineWeights, Freeness, TemporalLinkage, TemporalLinkageState, oneplus
-from dnc.controllers import FeedForward
+from dnc.addressing import (
+    CosineWeights,
+    Freeness,
+    TemporalLinkage,
+    TemporalLinkageState,
+    UsedCosineWeights,
+    oneplus,
+)
+from dnc.controllers import DeepLSTM, FeedForward
 from dnc.core import DNC, DNCState
+from dnc.resizing import resize_memory
+from dnc.unroll import unroll
 
 __all__ = [
     "DNC",
     "AccessState",
     "CosineWeights",
     "DNCState",
+    "DeepLSTM",
     "FeedForward",
     "Freeness",
     "MemoryAccess",
     "TemporalLinkage",
     "TemporalLinkageState",
+    "UsedCosineWeights",
     "deepmind",
     "oneplus",
+    "resize_memory",
+    "unroll",
 ]

@@ -39,6 +39,17 @@ def check_dtype(dtype: Any) -> tf.DType:
     return result
 
 
+def check_state_dtype(dtype: Any) -> tf.DType:
+    """Returns `dtype` as a `tf.DType`; raises `ValueError` unless it is float32 or float64."""
+    result = check_dtype(dtype)
+    if result.size < tf.float32.size:
+        raise ValueError(
+            "The state must be float32 or float64: allocation and softmax need the precision. For "
+            f"arithmetic in {result.name} make the core with compute_dtype=tf.{result.name}."
+        )
+    return result
+
+
 def check_tensor(
     name: str, value: Any, shape: list[int | None], dtype: tf.DType | None = None
 ) -> tf.Tensor:
@@ -95,7 +106,7 @@ def check_state(
         expected = f"({', '.join(fields)})" if fields else f" of {len(sizes)}"
         raise ValueError(
             f"{name} must be a {type(sizes).__name__}{expected}, as initial_state() returns it, "
-            f"got {_structure_text(state)}."
+            f"got {structure_text(state)}."
         )
     for field, part, size in zip(fields or range(len(sizes)), state, sizes, strict=True):
         check_state(f"{name}.{field}", part, size, dtype, batch_size, strict)
@@ -108,7 +119,8 @@ def _shape_text(shape: Any) -> str:
     return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
 
 
-def _structure_text(value: Any) -> str:
+def structure_text(value: Any) -> str:
+    """Describes a value for a message: its kind, and its shape or fields."""
     if tf.is_tensor(value):
         return f"a tensor of shape {_shape_text(value.shape)}"
     if fields := getattr(value, "_fields", None):
@@ -116,3 +128,20 @@ def _structure_text(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)}"
     return f"a {type(value).__name__}"
+
+
+def require(condition: tf.Tensor, message: str, value: tf.Tensor) -> tf.Tensor:
+    """Returns `value` if the scalar `condition` holds.
+
+    Raises:
+      ValueError: if it does not and that is known now. In a graph where it is not,
+        `tf.errors.InvalidArgumentError` is raised when the graph runs (not under XLA, which has no
+        assertions).
+    """
+    known = tf.get_static_value(condition)
+    if known is None:
+        with tf.control_dependencies([tf.debugging.Assert(condition, [message])]):
+            return tf.nest.map_structure(tf.identity, value)
+    if not known:
+        raise ValueError(message)
+    return value

@@ -14,6 +14,7 @@ from dnc.addressing import (
     LinkageInputs,
     TemporalLinkage,
     product,
+    usage_after_write,
 )
 from dnc.interface import Interface, InterfaceFields, ReadMode
 
@@ -136,6 +137,7 @@ class MemoryAccess(snt.RNNCore):
         *,
         linkage: snt.RNNCore | None = None,
         freeness: snt.RNNCore | None = None,
+        content_weights: Callable[..., snt.Module] = CosineWeights,
         strength_op: Callable[[tf.Tensor], tf.Tensor] = tf.nn.softplus,
         with_bias: bool = True,
         name: str = "memory_access",
@@ -149,6 +151,9 @@ class MemoryAccess(snt.RNNCore):
           num_writes: number of write heads Wn, >= 1.
           linkage: core that follows the order of writes; by default a dense `TemporalLinkage`.
           freeness: core that keeps the usage and allocates; by default `Freeness(memory_size)`.
+          content_weights: makes the content look-ups: `CosineWeights` as in the paper, or
+            `UsedCosineWeights`, which empty slots do not disturb; called with the number of heads,
+            `word_size`, `strength_op` and a `name`.
           strength_op: activation of the look-up strengths: `tf.nn.softplus` as in the released
             code, `dnc.oneplus` as in the paper.
           with_bias: whether the interface layer has a bias (released code) or not (paper).
@@ -166,10 +171,10 @@ class MemoryAccess(snt.RNNCore):
         self.interface = Interface(word_size, num_reads, num_writes, with_bias=with_bias)
         self.freeness = Freeness(memory_size) if freeness is None else freeness
         self.linkage = TemporalLinkage(memory_size, num_writes) if linkage is None else linkage
-        self._write_content = CosineWeights(
+        self.write_content = content_weights(
             num_writes, word_size, strength_op, name="write_content"
         )
-        self._read_content = CosineWeights(num_reads, word_size, strength_op, name="read_content")
+        self.read_content = content_weights(num_reads, word_size, strength_op, name="read_content")
 
         for part, sizes in (
             ("freeness", {"memory_size": self._memory_size}),
@@ -201,12 +206,17 @@ class MemoryAccess(snt.RNNCore):
         step = self._step(inputs, prev_state)
         return step.read_words, step.state
 
-    def _step(self, inputs: tf.Tensor, prev_state: AccessState) -> AccessStep:
+    def _step(
+        self,
+        inputs: tf.Tensor,
+        prev_state: AccessState,
+        compute_dtype: tf.DType | None = None,
+    ) -> AccessStep:
         """`__call__` with every intermediate quantity, for a state that was checked.
 
         Those not used cost nothing in a compiled graph.
         """
-        interface = self.interface(inputs)
+        interface = self.interface(inputs, compute_dtype)
 
         allocation, usage = self.freeness(
             FreenessInputs(
@@ -217,8 +227,8 @@ class MemoryAccess(snt.RNNCore):
             ),
             prev_state.usage,
         )
-        write_content = self._write_content(
-            prev_state.memory, interface.write_keys, interface.write_strengths
+        write_content = self.write_content(
+            prev_state.memory, interface.write_keys, interface.write_strengths, usage
         )
         new_write_weights = write_weights(
             interface.write_gate, interface.allocation_gate, allocation, write_content
@@ -230,7 +240,12 @@ class MemoryAccess(snt.RNNCore):
         directions, linkage_state = self.linkage(
             LinkageInputs(new_write_weights, prev_state.read_weights), prev_state.linkage
         )
-        read_content = self._read_content(memory, interface.read_keys, interface.read_strengths)
+        read_content = self.read_content(
+            memory,
+            interface.read_keys,
+            interface.read_strengths,
+            usage_after_write(usage, new_write_weights),
+        )
         new_read_weights = read_weights(
             interface.read_mode, read_content, directions.forward, directions.backward
         )
@@ -251,9 +266,9 @@ class MemoryAccess(snt.RNNCore):
 
         Args:
           batch_size: an integer >= 0 or a scalar integer tensor.
-          dtype: a floating point dtype.
+          dtype: float32 or float64.
         """
-        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_dtype(dtype)
+        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_state_dtype(dtype)
         return AccessState(
             memory=tf.zeros([batch_size, self._memory_size, self._word_size], dtype),
             read_weights=tf.zeros([batch_size, self._num_reads, self._memory_size], dtype),

@@ -6,6 +6,7 @@ One function an equation, and three modules that carry the state the equations n
 paper          function                                        module
 =============  ==============================================  =================
 C(M, k, beta)  `cosine_similarity`, `weighted_softmax`         `CosineWeights`
+(not in it)    `cosine_similarity`, `used_softmax`             `UsedCosineWeights`
 u, psi         `usage_after_write`, `usage_after_read`         `Freeness`
 a              `allocation_weights`                            `Freeness`
 L, p           `update_link`, `update_precedence_weights`      `TemporalLinkage`
@@ -18,7 +19,7 @@ Paper: Graves et al., *Hybrid computing using a neural network with dynamic exte
 
 import functools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import sonnet as snt
@@ -76,6 +77,34 @@ def weighted_softmax(
     return tf.nn.softmax(activations * strength_op(strengths)[:, :, tf.newaxis])
 
 
+def used_softmax(
+    activations: tf.Tensor,
+    strengths: tf.Tensor,
+    usage: tf.Tensor,
+    strength_op: Callable[[tf.Tensor], tf.Tensor] = tf.nn.softplus,
+) -> tf.Tensor:
+    """u[i] exp(beta x[i] - m) / (sum_j u[j] exp(beta x[j] - m) + eps), m the largest used beta x.
+
+    A softmax in which each slot counts as much as it is used. (Not in the paper.)
+
+    Args:
+      activations: [B, H, N], x.
+      strengths: [B, H], before `strength_op`.
+      usage: [B, N], in [0, 1].
+      strength_op: maps strengths to beta >= 0.
+
+    Returns:
+      [B, H, N], each row summing to 1, or to 0 if no slot is used.
+    """
+    logits = activations * strength_op(strengths)[:, :, tf.newaxis]
+    usage = usage[:, tf.newaxis, :]
+    used_logits = tf.where(usage > 0.0, logits, logits.dtype.min)
+    largest = tf.reduce_max(used_logits, axis=2, keepdims=True)
+    # An unused slot may well be more similar than any used one: that must not overflow.
+    shares = usage * tf.exp(tf.minimum(logits - largest, 0.0))
+    return shares / (tf.reduce_sum(shares, axis=2, keepdims=True) + EPSILON)
+
+
 class CosineWeights(snt.Module):
     """Content-based weighting: C(M, k, beta)[i] = softmax_i(beta D(k, M[i])).
 
@@ -107,13 +136,20 @@ class CosineWeights(snt.Module):
         self._word_size = _checks.check_size("word_size", word_size)
         self._strength_op = strength_op
 
-    def __call__(self, memory: tf.Tensor, keys: tf.Tensor, strengths: tf.Tensor) -> tf.Tensor:
+    def __call__(
+        self,
+        memory: tf.Tensor,
+        keys: tf.Tensor,
+        strengths: tf.Tensor,
+        usage: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """Returns the weighting of every slot for every key.
 
         Args:
           memory: [B, N, W].
           keys: [B, num_heads, W].
           strengths: [B, num_heads], before `strength_op`.
+          usage: [B, N], in [0, 1]; makes no difference here, but does in `UsedCosineWeights`.
 
         Returns:
           [B, num_heads, N], each row summing to 1.
@@ -121,6 +157,16 @@ class CosineWeights(snt.Module):
         Raises:
           ValueError: if a shape or dtype does not fit.
         """
+        del usage
+        memory, keys, strengths = self._check(memory, keys, strengths)
+        return weighted_softmax(cosine_similarity(memory, keys), strengths, self._strength_op)
+
+    @property
+    def strength_op(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Maps raw strengths to beta."""
+        return self._strength_op
+
+    def _check(self, memory: Any, keys: Any, strengths: Any) -> tuple[tf.Tensor, ...]:
         memory = _checks.check_tensor("memory", memory, [None, None, self._word_size])
         batch_size, dtype = memory.shape[0], memory.dtype
         keys = _checks.check_tensor(
@@ -129,7 +175,49 @@ class CosineWeights(snt.Module):
         strengths = _checks.check_tensor(
             "strengths", strengths, [batch_size, self._num_heads], dtype
         )
-        return weighted_softmax(cosine_similarity(memory, keys), strengths, self._strength_op)
+        return memory, keys, strengths
+
+
+class UsedCosineWeights(CosineWeights):
+    """Content-based weighting among the slots in use: each counts as much as it is used.
+
+    In the softmax of `CosineWeights` an empty slot has similarity 0 and so the share of exp(0): the
+    more empty slots, the less is left for the others, and a network trained with a small memory
+    reads blurred words from a large one. Here a slot of usage 0 has no share, so empty slots make
+    no difference, however many there are. Swap it in with
+    `MemoryAccess(..., content_weights=UsedCosineWeights)`.
+
+    >>> look_up = UsedCosineWeights(num_heads=1, word_size=2)
+    >>> memory = tf.constant([[[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]])
+    >>> key, strength = tf.constant([[[1.0, 0.0]]]), tf.constant([[1.0]])
+    >>> look_up(memory, key, strength, usage=tf.constant([[1.0, 1.0, 0.0]])).numpy().round(2)
+    array([[[0.79, 0.21, 0.  ]]], dtype=float32)
+    """
+
+    def __call__(
+        self,
+        memory: tf.Tensor,
+        keys: tf.Tensor,
+        strengths: tf.Tensor,
+        usage: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Returns the weighting of every slot for every key.
+
+        Args:
+          memory: [B, N, W].
+          keys: [B, num_heads, W].
+          strengths: [B, num_heads], before `strength_op`.
+          usage: [B, N], in [0, 1].
+
+        Returns:
+          [B, num_heads, N], each row summing to 1, or to 0 if no slot is used.
+
+        Raises:
+          ValueError: if a shape or dtype does not fit.
+        """
+        memory, keys, strengths = self._check(memory, keys, strengths)
+        usage = _checks.check_tensor("usage", usage, memory.shape[:2].as_list(), memory.dtype)
+        return used_softmax(cosine_similarity(memory, keys), strengths, usage, self._strength_op)
 
 
 # --- Dynamic allocation ---------------------------------------------------------------------------
@@ -293,13 +381,19 @@ class Freeness(snt.RNNCore):
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> tf.Tensor:
         """Returns the usage of an empty memory: zeros [B, N]."""
         return tf.zeros(
-            [_checks.check_batch_size(batch_size), self._memory_size], _checks.check_dtype(dtype)
+            [_checks.check_batch_size(batch_size), self._memory_size],
+            _checks.check_state_dtype(dtype),
         )
 
     @property
     def memory_size(self) -> int:
         """Number of slots N."""
         return self._memory_size
+
+    @property
+    def stop_write_gradient(self) -> bool:
+        """Whether the gradient stops at the previous write weights."""
+        return self._stop_write_gradient
 
     @property
     def state_size(self) -> tf.TensorShape:
@@ -383,6 +477,13 @@ class TemporalLinkageState(NamedTuple):
     link: Any  # [B, Wn, N, N]
     precedence_weights: Any  # [B, Wn, N]
 
+    def resize(self, memory_size: int) -> "TemporalLinkageState":
+        """Returns the state with empty slots added, or the last slots dropped."""
+        return TemporalLinkageState(
+            link=resize_slots(self.link, memory_size, axes=(2, 3)),
+            precedence_weights=resize_slots(self.precedence_weights, memory_size, axes=(2,)),
+        )
+
 
 class LinkageInputs(NamedTuple):
     """What one step of `TemporalLinkage` takes."""
@@ -462,7 +563,7 @@ class TemporalLinkage(snt.RNNCore):
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> TemporalLinkageState:
         """Returns the state before any write: all zero."""
-        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_dtype(dtype)
+        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_state_dtype(dtype)
         return TemporalLinkageState(
             *(tf.zeros([batch_size, *size], dtype) for size in self.state_size)
         )
@@ -502,6 +603,15 @@ def product(factors: Iterable[tf.Tensor]) -> tf.Tensor:
     Not `tf.reduce_prod`: its gradient divides by the factors, which may be exactly 0.
     """
     return functools.reduce(operator.mul, factors)
+
+
+def resize_slots(x: tf.Tensor, memory_size: int, axes: Sequence[int]) -> tf.Tensor:
+    """Adds zeros at the end of the given axes, or cuts them off there, up to `memory_size`."""
+    begin, size, padding = [0] * x.shape.rank, [-1] * x.shape.rank, [[0, 0]] * x.shape.rank
+    for axis in axes:
+        size[axis] = min(x.shape[axis], memory_size)
+        padding[axis] = [0, memory_size - size[axis]]
+    return tf.pad(tf.slice(x, begin, size), padding)
 
 
 def _check_fields(values: Any, sizes: Any, like: tf.Tensor | None = None) -> Any:

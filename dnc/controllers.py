@@ -37,15 +37,16 @@ class FeedForward(snt.RNNCore):
         """
         super().__init__(name=name)
         self._output_size: int | None = None
+        self._sizes: Sequence[int] | None = None
         if callable(network):
             self._network = network
         else:
             sizes = network if isinstance(network, Sequence) else [network]
             if not sizes:
                 raise ValueError("FeedForward needs at least one layer size, got none.")
-            sizes = [_checks.check_size("layer size", size) for size in sizes]
-            self._network = snt.nets.MLP(sizes, activate_final=True)
-            self._output_size = sizes[-1]
+            self._sizes = [_checks.check_size("layer size", size) for size in sizes]
+            self._network = snt.nets.MLP(self._sizes, activate_final=True)
+            self._output_size = self._sizes[-1]
 
     def __call__(self, inputs: tf.Tensor, prev_state: tuple[()]) -> tuple[tf.Tensor, tuple[()]]:
         """Returns the network's output for `inputs` and the empty state."""
@@ -58,6 +59,11 @@ class FeedForward(snt.RNNCore):
         return ()
 
     @property
+    def sizes(self) -> Sequence[int] | None:
+        """The layer sizes; `None` if the network was given."""
+        return self._sizes
+
+    @property
     def state_size(self) -> tuple[()]:
         """The empty state has no shapes."""
         return ()
@@ -66,3 +72,83 @@ class FeedForward(snt.RNNCore):
     def output_size(self) -> tf.TensorShape:
         """Shape of one example's output; of unknown size if it comes from a given network."""
         return tf.TensorShape([self._output_size])
+
+
+class DeepLSTM(snt.RNNCore):
+    """The paper's controller: a stack of LSTMs in which every layer is near to input and output.
+
+    Layer l sees the input, its own state and the output of layer l - 1 at the same time step; the
+    core's output is that of all layers side by side (Methods, "Controller network"):
+
+        h_t^l = LSTM_l([x_t; h_t^{l-1}], h_{t-1}^l, s_{t-1}^l),   output = [h_t^1; ...; h_t^L]
+
+    >>> core = DeepLSTM([16, 16])
+    >>> output, state = core(tf.zeros([2, 10]), core.initial_state(batch_size=2))
+    >>> output.shape, len(state)
+    (TensorShape([2, 32]), 2)
+    """
+
+    def __init__(
+        self,
+        hidden_sizes: Sequence[int],
+        *,
+        dtype: tf.DType = tf.float32,
+        name: str = "deep_lstm",
+    ):
+        """Creates the core.
+
+        Args:
+          hidden_sizes: hidden size of each layer, the first is next to the input.
+          dtype: float32 or float64.
+          name: name of the module.
+
+        Raises:
+          ValueError: if there is no layer, or a size is not a positive integer.
+        """
+        super().__init__(name=name)
+        if not isinstance(hidden_sizes, Sequence) or not hidden_sizes:
+            raise ValueError(
+                f"hidden_sizes must be a list of layer sizes, such as [256], got {hidden_sizes!r}."
+            )
+        self._hidden_sizes = [_checks.check_size("hidden size", size) for size in hidden_sizes]
+        self._dtype = _checks.check_state_dtype(dtype)
+        self._layers = snt.deep_rnn_with_skip_connections(
+            [snt.LSTM(size, dtype=self._dtype) for size in self._hidden_sizes]
+        )
+
+    def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[tf.Tensor, Any]:
+        """Performs one step.
+
+        Args:
+          inputs: [B, X].
+          prev_state: one `snt.LSTMState` for each layer.
+
+        Returns:
+          The hidden states of all layers, [B, sum of hidden sizes], and the next state.
+        """
+        return self._layers(inputs, prev_state)
+
+    def initial_state(self, batch_size: Any) -> tuple[snt.LSTMState, ...]:
+        """Returns zeros: one `snt.LSTMState` for each layer."""
+        return self._layers.initial_state(batch_size)
+
+    @property
+    def hidden_sizes(self) -> Sequence[int]:
+        """Hidden size of each layer."""
+        return self._hidden_sizes
+
+    @property
+    def dtype(self) -> tf.DType:
+        """Dtype of variables and state."""
+        return self._dtype
+
+    @property
+    def state_size(self) -> tuple[snt.LSTMState, ...]:
+        """Shapes of one example's state."""
+        shapes = [tf.TensorShape([size]) for size in self._hidden_sizes]
+        return tuple(snt.LSTMState(shape, shape) for shape in shapes)
+
+    @property
+    def output_size(self) -> tf.TensorShape:
+        """Shape of one example's output."""
+        return tf.TensorShape([sum(self._hidden_sizes)])

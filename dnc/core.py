@@ -1,13 +1,12 @@
 """The Differentiable Neural Computer: a controller and a memory as one recurrent core."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _checks
+from dnc import _checks, _cores
 from dnc.access import AccessState, AccessStep, MemoryAccess
 from dnc.controllers import FeedForward
 
@@ -60,6 +59,7 @@ class DNC(snt.RNNCore):
         name: str = "dnc",
         *,
         with_bias: bool = True,
+        compute_dtype: Any = None,
     ):
         """Creates the core.
 
@@ -72,6 +72,10 @@ class DNC(snt.RNNCore):
             output; > 0, `None` for no bound. The released training script uses 20.
           name: name of the module.
           with_bias: whether the output layer has a bias (released code) or not (paper).
+          compute_dtype: `tf.bfloat16` or `tf.float16` for a controller, interface layer and output
+            layer that compute in it. Variables, inputs, outputs and the state keep their dtype, and
+            so does all that happens in the memory: softmax, usage, allocation, links. With float16
+            scale the loss, or small gradients become 0. `None`: all in one dtype.
 
         Raises:
           ValueError: if an argument is out of range or of no usable kind.
@@ -83,6 +87,7 @@ class DNC(snt.RNNCore):
             )
         self._output_size = _checks.check_size("output_size", output_size)
         self._clip_value = clip_value
+        self._compute_dtype = None if compute_dtype is None else _checks.check_dtype(compute_dtype)
         self._input_size: int | None = None  # Known from the first call on.
         self._controller_size: Any = None  # Known once it was asked for.
 
@@ -130,20 +135,32 @@ class DNC(snt.RNNCore):
         Those not used cost nothing in a compiled graph.
         """
         inputs = self._check(inputs, prev_state)
+        if self._compute_dtype is not None and self._input_size is None:
+            self._compute(inputs, prev_state, None)  # Creates the variables in the inputs' dtype.
+        step = self._compute(inputs, prev_state, self._compute_dtype)
+        self._input_size = inputs.shape[1]
+        return step
 
-        flat_words = _flatten(prev_state.access_output)
-        controller_output, controller_state = self.controller(
-            tf.concat([inputs, flat_words], axis=1), prev_state.controller_state
+    def _compute(
+        self, inputs: tf.Tensor, prev_state: DNCState, compute_dtype: tf.DType | None
+    ) -> DNCStep:
+        controller_output, controller_state = _cores.call_in(
+            # A DNC as the controller has a memory: it has a `compute_dtype` of its own.
+            None if isinstance(self.controller, DNC) else compute_dtype,
+            self.controller,
+            tf.concat([inputs, _flatten(prev_state.access_output)], axis=1),
+            prev_state.controller_state,
         )
         controller_output = self._clip(controller_output)
         controller_state = tf.nest.map_structure(self._clip, controller_state)
 
-        access = self.access._step(controller_output, prev_state.access_state)
+        access = self.access._step(controller_output, prev_state.access_state, compute_dtype)
 
-        outputs = self.output_linear(
-            tf.concat([controller_output, _flatten(access.read_words)], axis=1)
+        outputs = _cores.call_in(
+            compute_dtype,
+            self.output_linear,
+            tf.concat([controller_output, _flatten(access.read_words)], axis=1),
         )
-        self._input_size = inputs.shape[1]
         return DNCStep(
             outputs=self._clip(outputs),
             controller_output=controller_output,
@@ -156,14 +173,14 @@ class DNC(snt.RNNCore):
 
         Args:
           batch_size: an integer >= 0 or a scalar integer tensor.
-          dtype: a floating point dtype; the controller must be made for it, e.g.
-            `snt.LSTM(64, dtype=dtype)`.
+          dtype: float32 or float64; the controller must be made for it, e.g.
+            `snt.LSTM(64, dtype=tf.float64)`.
 
         Raises:
-          ValueError: if the controller's state has another dtype.
+          ValueError: if `dtype` is another one, or the controller's state has another one.
         """
-        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_dtype(dtype)
-        controller_state = self._initial_controller_state(batch_size, dtype)
+        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_state_dtype(dtype)
+        controller_state = _cores.initial_state(self.controller, batch_size, dtype)
         for part in tf.nest.flatten(controller_state):
             if part.dtype.is_floating and part.dtype != dtype:
                 raise ValueError(
@@ -180,12 +197,7 @@ class DNC(snt.RNNCore):
     def state_size(self) -> DNCState:
         """Shapes of one example's state: those of `initial_state` without the batch."""
         if self._controller_size is None:
-            if hasattr(self.controller, "state_size"):
-                self._controller_size = self.controller.state_size
-            else:  # Sonnet's own cores do not tell, but show.
-                example = self._initial_controller_state(1, tf.float32)
-                shapes = tf.nest.map_structure(lambda part: part.shape[1:], example)
-                self._controller_size = shapes
+            self._controller_size = _cores.state_size(self.controller)
         return DNCState(self.access.output_size, self.access.state_size, self._controller_size)
 
     @property
@@ -203,11 +215,10 @@ class DNC(snt.RNNCore):
         """Bound on controller output, controller state and output; `None` for no bound."""
         return self._clip_value
 
-    def _initial_controller_state(self, batch_size: Any, dtype: tf.DType) -> Any:
-        initial_state = self.controller.initial_state
-        if "dtype" in inspect.signature(initial_state).parameters:
-            return initial_state(batch_size, dtype=dtype)
-        return initial_state(batch_size)  # Sonnet's own cores know their dtype.
+    @property
+    def compute_dtype(self) -> tf.DType | None:
+        """What controller, interface layer and output layer compute in; `None`: as the inputs."""
+        return self._compute_dtype
 
     def _clip(self, x: tf.Tensor) -> tf.Tensor:
         if self._clip_value is None or not x.dtype.is_floating:
@@ -216,6 +227,7 @@ class DNC(snt.RNNCore):
 
     def _check(self, inputs: tf.Tensor, prev_state: DNCState) -> tf.Tensor:
         inputs = _checks.check_tensor("inputs", inputs, [None, self._input_size])
+        _checks.check_state_dtype(inputs.dtype)
         weights = getattr(self.output_linear, "w", None)
         if weights is not None and weights.dtype != inputs.dtype:
             raise ValueError(

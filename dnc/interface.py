@@ -29,7 +29,7 @@ from typing import NamedTuple
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _checks
+from dnc import _checks, _cores
 
 
 class ReadMode(NamedTuple):
@@ -99,8 +99,13 @@ class Interface(snt.Module):
         """Width of each field, in the order in which the linear layer's columns hold them."""
         return {name: math.prod(shape) for name, shape in self._shapes.items()}
 
-    def __call__(self, controller_output: tf.Tensor) -> InterfaceFields:
+    def __call__(
+        self, controller_output: tf.Tensor, compute_dtype: tf.DType | None = None
+    ) -> InterfaceFields:
         """Computes the fields from the controller output [B, H].
+
+        The linear layer computes in `compute_dtype`, if one is given and the variables exist; the
+        activations and the fields are in the dtype of the controller output.
 
         Raises:
           ValueError: if the rank, the width or the dtype does not fit.
@@ -110,7 +115,7 @@ class Interface(snt.Module):
             ([None, None], None) if weights is None else ([None, weights.shape[0]], weights.dtype)
         )
         controller_output = _checks.check_tensor("controller output", controller_output, *expected)
-        vector = self.linear(controller_output)
+        vector = _cores.call_in(compute_dtype, self.linear, controller_output)
         parts = {
             name: tf.reshape(part, [-1, *shape])
             for (name, shape), part in zip(

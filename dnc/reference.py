@@ -63,6 +63,20 @@ def content(M: np.ndarray, k: np.ndarray, beta: float) -> np.ndarray:
     return softmax(beta * np.array([similarity(k, row) for row in M]))
 
 
+def used_content(M: np.ndarray, k: np.ndarray, beta: float, u: np.ndarray) -> np.ndarray:
+    """u[i] exp(beta D(k, M[i]) - m) / (sum_j u[j] exp(beta D(k, M[j]) - m) + eps): [N].
+
+    Here m is the largest beta D of a used slot. (Not in the paper: `dnc.UsedCosineWeights`.)
+    """
+    if not np.any(u > 0):
+        return np.zeros_like(u)
+    d = beta * np.array([similarity(k, row) for row in M])
+    shares = np.array(
+        [x * np.exp(y - np.max(d[u > 0])) if x > 0 else 0.0 for x, y in zip(u, d, strict=True)]
+    )
+    return shares / (np.sum(shares) + EPSILON)
+
+
 # --- Dynamic allocation ---------------------------------------------------------------------------
 
 

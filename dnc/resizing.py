@@ -1,0 +1,103 @@
+"""Moves a running state to a memory of another size."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from dnc import _checks
+from dnc.access import AccessState
+from dnc.addressing import resize_slots, usage_after_write
+
+
+def resize_memory(state: Any, memory_size: int, *, tolerance: float = 0.0) -> Any:
+    """Returns a state with another number of memory slots: what was written stays where it is.
+
+    No variable depends on the number of slots, so a network that was trained with a small memory
+    can go on with a larger one, in the middle of a sequence:
+
+        >>> import dnc
+        >>> import sonnet as snt
+        >>> core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(8), output_size=2)
+        >>> outputs, state = dnc.unroll(core, tf.ones([5, 1, 2]))
+        >>> resize_memory(state, 64).access_state.memory.shape
+        TensorShape([1, 64, 3])
+
+    The new state is for a core with the same variables and `MemoryAccess(64, 3)`; a checkpoint of
+    one restores into the other.
+
+    Args:
+      state: a `DNCState`, an `AccessState`, or any nest with some in it; all are resized.
+      memory_size: the new number of slots, >= 1. Further slots are added at the end, empty; or the
+        last ones are dropped.
+      tolerance: a slot that is to be dropped counts as unused if its usage, with the last write
+        counted in, and its read weights are at most this, in [0, 1]. A soft look-up writes a
+        little to every slot, so an exact 0 may be rare.
+
+    Raises:
+      ValueError: if a slot that is in use would be dropped; if `memory_size` or `tolerance` is out
+        of range; if there is no memory in `state`, or one with a linkage that cannot be resized.
+        (In a graph, where usage is not known yet, dropping a used slot raises
+        `tf.errors.InvalidArgumentError` when it runs; XLA does not check.)
+    """
+    memory_size = _checks.check_size("memory_size", memory_size)
+    if not 0.0 <= tolerance <= 1.0:
+        raise ValueError(f"tolerance must be in [0, 1], got {tolerance!r}.")
+    found = []
+
+    def resize(part: Any) -> Any:
+        if isinstance(part, AccessState):
+            found.append(part)
+            return _resize_access(part, memory_size, tolerance)
+        if isinstance(part, tuple):
+            parts = [resize(inner) for inner in part]
+            return type(part)(*parts) if hasattr(part, "_fields") else tuple(parts)
+        if isinstance(part, list):
+            return [resize(inner) for inner in part]
+        if isinstance(part, dict):
+            return {key: resize(inner) for key, inner in part.items()}
+        return part
+
+    resized = resize(state)
+    if not found:
+        raise ValueError(
+            "state must be a DNCState, an AccessState or a nest with one in it, "
+            f"got {_checks.structure_text(state)}."
+        )
+    return resized
+
+
+def _resize_access(state: AccessState, memory_size: int, tolerance: float) -> AccessState:
+    if not hasattr(state.linkage, "resize"):
+        raise ValueError(
+            "The linkage's state must have a method `resize(memory_size)`, as "
+            f"TemporalLinkageState has, got {_checks.structure_text(state.linkage)}."
+        )
+    if memory_size < state.memory.shape[1]:
+        state = _check_unused(state, memory_size, tolerance)
+    return AccessState(
+        memory=resize_slots(state.memory, memory_size, axes=(1,)),
+        read_weights=resize_slots(state.read_weights, memory_size, axes=(2,)),
+        write_weights=resize_slots(state.write_weights, memory_size, axes=(2,)),
+        linkage=state.linkage.resize(memory_size),
+        usage=resize_slots(state.usage, memory_size, axes=(1,)),
+    )
+
+
+def _check_unused(state: AccessState, memory_size: int, tolerance: float) -> AccessState:
+    """Returns `state` if its slots from number `memory_size` on are not in use."""
+    used = tf.maximum(
+        usage_after_write(state.usage, state.write_weights),
+        tf.reduce_max(state.read_weights, axis=1),
+    )[:, memory_size:]
+    largest = tf.reduce_max(used, axis=0)  # Over the batch.
+    message = (
+        f"Cannot shrink the memory from {state.memory.shape[1]} to {memory_size} slots: some that "
+        f"would be dropped are in use, more than tolerance={tolerance}"
+    )
+    known = tf.get_static_value(largest)
+    if known is not None:
+        slots = [memory_size + slot for slot, value in enumerate(known) if value > tolerance]
+        if slots:
+            message += f" (slots {slots}, up to {max(known):.3g})"
+    message += ". Free them first, keep more slots, or raise the tolerance."
+    return _checks.require(tf.reduce_all(largest <= tolerance), message, state)

@@ -1,0 +1,163 @@
+"""Any controller, and a DNC inside of other networks: each combination learns."""
+
+import numpy as np
+import pytest
+import sonnet as snt
+import tensorflow as tf
+
+import dnc
+from tests.dnc.models import random_inputs
+
+NUM_STEPS, BATCH_SIZE, WIDTH = 6, 8, 4
+
+
+def access(**options):
+    return dnc.MemoryAccess(memory_size=6, word_size=6, num_reads=2, **options)
+
+
+class Classifier(snt.Module):
+    """Features before, a head after, the parts run one after the other on whole sequences."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = snt.Sequential([snt.Linear(12), tf.nn.relu])
+        self.core = dnc.DNC(access(), snt.LSTM(16), output_size=10)
+        self.head = snt.nets.MLP([12, WIDTH])
+
+    def __call__(self, inputs):
+        features = snt.BatchApply(self.features)(inputs)
+        outputs, _ = dnc.unroll(self.core, features)
+        return snt.BatchApply(self.head)(outputs)
+
+
+class WithLearnedStart(snt.Module):
+    """What the controller remembers in the beginning is a variable."""
+
+    def __init__(self):
+        super().__init__()
+        self.core = dnc.DNC(access(), snt.LSTM(16), WIDTH)
+        nothing = tf.nest.map_structure(lambda _: False, self.core.initial_state(1))
+        mask = nothing._replace(controller_state=snt.LSTMState(hidden=True, cell=True))
+        self.start = snt.TrainableState.for_core(self.core, mask)
+
+    def __call__(self, inputs):
+        return dnc.unroll(self.core, inputs, self.start(BATCH_SIZE))[0]
+
+
+def unrolled(core):
+    """A model of one core."""
+
+    class Model(snt.Module):
+        def __init__(self):
+            super().__init__()
+            self.core = core
+
+        def __call__(self, inputs):
+            return dnc.unroll(self.core, inputs)[0]
+
+    return Model()
+
+
+def with_controller(controller, **options):
+    return unrolled(dnc.DNC(access(**options), controller, WIDTH, clip_value=20.0))
+
+
+MODELS = {
+    "FeedForward": lambda: with_controller(dnc.FeedForward([32])),
+    "LSTM": lambda: with_controller(snt.LSTM(16)),
+    "GRU": lambda: with_controller(snt.GRU(16)),
+    "VanillaRNN": lambda: with_controller(snt.VanillaRNN(16)),
+    "deep_rnn_with_skip_connections": lambda: with_controller(
+        snt.deep_rnn_with_skip_connections([snt.LSTM(12), snt.GRU(8)])
+    ),
+    "DeepLSTM": lambda: with_controller(dnc.DeepLSTM([12, 8])),
+    "module": lambda: with_controller(snt.Sequential([snt.Linear(32), tf.nn.tanh])),
+    "function": lambda: with_controller(tf.nn.relu),
+    "DNC": lambda: with_controller(dnc.DNC(access(), snt.LSTM(12), 10)),
+    "used slots": lambda: with_controller(snt.LSTM(16), content_weights=dnc.UsedCosineWeights),
+    "DeepRNN": lambda: unrolled(
+        snt.DeepRNN(
+            [snt.Linear(10), tf.nn.relu, dnc.DNC(access(), snt.LSTM(16), 8), snt.Linear(WIDTH)]
+        )
+    ),
+    "features and head": Classifier,
+    "learned initial state": WithLearnedStart,
+}
+
+
+def examples(seed):
+    """Four vectors of signs, then silence in which the first two are to be said again."""
+    signs = tf.sign(tf.random.stateless_uniform([4, BATCH_SIZE, WIDTH], [0, seed], -1.0, 1.0))
+    inputs = tf.concat([signs, tf.zeros([2, BATCH_SIZE, WIDTH])], axis=0)
+    return inputs, signs[:2]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_lowers_its_loss_in_a_few_hundred_steps(name):
+    tf.random.set_seed(1)
+    model = MODELS[name]()
+    model(examples(0)[0])
+    variables = model.trainable_variables
+    optimizer = snt.optimizers.Adam(3e-3)
+
+    @tf.function(jit_compile=True)
+    def train(seed):
+        inputs, target = examples(seed)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((model(inputs)[-2:] - target) ** 2)
+        gradients = tape.gradient(loss, variables)
+        optimizer.apply(tf.clip_by_global_norm(gradients, 5.0)[0], variables)
+        return loss
+
+    before = [variable.numpy() for variable in variables]
+    losses = [float(train(seed)) for seed in tf.range(300)]
+    assert np.mean(losses[-20:]) < 0.9 * np.mean(losses[:20])
+    unchanged = [v.name for v, old in zip(variables, before, strict=True) if np.array_equal(v, old)]
+    assert not unchanged
+
+
+def test_the_deep_lstm_is_the_papers():
+    """Against the equations of the paper's Methods, written out in NumPy."""
+    sizes, batch_size = [5, 3, 4], 2
+    core = dnc.DeepLSTM(sizes, dtype=tf.float64)
+    inputs = random_inputs(1, batch_size)[0]
+    rng = np.random.default_rng(0)
+    state = tf.nest.map_structure(
+        lambda x: tf.constant(rng.normal(size=x.shape)), core.initial_state(batch_size)
+    )
+    output, new_state = core(inputs, state)
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    below, outputs = np.zeros([batch_size, 0]), []
+    for layer, old, new in zip(core._layers._layers, state, new_state, strict=True):
+        z = np.concatenate([inputs.numpy(), below, old.hidden.numpy()], axis=1)
+        weights = np.concatenate([layer.input_to_hidden.numpy(), layer.hidden_to_hidden.numpy()])
+        i, f, s, o = np.split(z @ weights + layer.b.numpy(), 4, axis=1)
+        cell = sigmoid(f) * old.cell.numpy() + sigmoid(i) * np.tanh(s)
+        below = sigmoid(o) * np.tanh(cell)
+        np.testing.assert_allclose(new.cell, cell, atol=1e-12)
+        np.testing.assert_allclose(new.hidden, below, atol=1e-12)
+        outputs.append(below)
+    np.testing.assert_allclose(output, np.concatenate(outputs, axis=1), atol=1e-12)
+    assert core.output_size == [12]
+    sizes = tf.nest.map_structure(lambda part: part.shape[1:], new_state)
+    tf.nest.map_structure(lambda a, b: a.assert_is_compatible_with(b), core.state_size, sizes)
+
+
+def test_the_deep_lstm_says_what_it_needs():
+    for sizes in ([], 64, None):
+        with pytest.raises(ValueError, match="hidden_sizes must be a list of layer sizes"):
+            dnc.DeepLSTM(sizes)
+    with pytest.raises(ValueError, match="hidden size must be an integer >= 1, got 0"):
+        dnc.DeepLSTM([3, 0])
+    with pytest.raises(ValueError, match="float32 or float64"):
+        dnc.DeepLSTM([3], dtype=tf.float16)
+
+
+def test_a_nested_dnc_runs_in_float64():
+    inner = dnc.DNC(access(), snt.LSTM(5, dtype=tf.float64), 7)
+    core = dnc.DNC(access(), inner, 3)
+    outputs, state = dnc.unroll(core, random_inputs(3, 2))
+    assert {x.dtype for x in tf.nest.flatten([outputs, state])} == {tf.float64}
