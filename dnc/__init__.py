@@ -2,8 +2,11 @@
 
 `DNC` is a recurrent core made of a controller and a `MemoryAccess`; `MemoryAccess` is made of an
 interface, content look-ups, `Freeness` and a linkage. Each is a core or module of its own and can
-be swapped. `unroll` runs a core over sequences.
+be swapped. `unroll` runs a core over sequences; `rnn_cell`, `keras` and `export` take it elsewhere.
 """
+
+import importlib
+from typing import Any
 
 from dnc import deepmind
 from dnc.access import AccessState, MemoryAccess
@@ -18,6 +21,8 @@ from dnc.addressing import (
 from dnc.controllers import DeepLSTM, FeedForward
 from dnc.core import DNC, DNCState
 from dnc.resizing import resize_memory
+from dnc.rnn_cell import rnn_cell
+from dnc.saved_model import export
 from dnc.unroll import unroll
 
 __all__ = [
@@ -33,7 +38,16 @@ __all__ = [
     "TemporalLinkageState",
     "UsedCosineWeights",
     "deepmind",
+    "export",
+    "keras",
     "oneplus",
     "resize_memory",
+    "rnn_cell",
     "unroll",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "keras":  # Only when asked for: Keras takes seconds to import.
+        return importlib.import_module("dnc.keras")
+    raise AttributeError(f"module 'dnc' has no attribute {name!r}")

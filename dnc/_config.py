@@ -1,0 +1,158 @@
+"""Descriptions of cores as JSON values, to make a core of the same kind and sizes elsewhere.
+
+A description is a dict with the name of the class under "class" and its arguments. Values of
+variables are not part of it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sonnet as snt
+import tensorflow as tf
+
+from dnc.access import MemoryAccess
+from dnc.addressing import (
+    CosineWeights,
+    Freeness,
+    TemporalLinkage,
+    UsedCosineWeights,
+    oneplus,
+)
+from dnc.controllers import DeepLSTM, FeedForward
+from dnc.core import DNC
+
+# What stands as a name where an argument is a function or a class.
+_NAMED = {
+    "softplus": tf.nn.softplus,
+    "oneplus": oneplus,
+    "CosineWeights": CosineWeights,
+    "UsedCosineWeights": UsedCosineWeights,
+}
+
+
+def describe(part: Any) -> dict[str, Any]:
+    """Returns the description of a core or of a part of one.
+
+    Raises:
+      ValueError: if it is of a kind that cannot be described.
+    """
+    entry = _KINDS.get(type(part))
+    if entry is None:
+        raise ValueError(
+            f"A {type(part).__name__} cannot be written down as a configuration; those that can: "
+            f"{', '.join(kind.__name__ for kind in _KINDS)}. To save a model with another part, "
+            "give a function that makes the core and is registered with "
+            "keras.saving.register_keras_serializable()."
+        )
+    return {"class": type(part).__name__, **entry(part)}
+
+
+def make(description: Mapping[str, Any], default: str) -> Any:
+    """Returns what `describe` described.
+
+    Args:
+      description: a description. Without "class" these are the arguments of the `default` class.
+      default: name of a class.
+
+    Raises:
+      ValueError: if the class is unknown or the arguments are not its own.
+    """
+    arguments = dict(description)
+    name = arguments.pop("class", default)
+    kinds = {kind.__name__: kind for kind in _KINDS}
+    if name not in kinds:
+        raise ValueError(f"class must be one of {', '.join(kinds)}, got {name!r}.")
+    for key, value in arguments.items():
+        if key in ("strength_op", "content_weights") and isinstance(value, str):
+            if value not in _NAMED:
+                raise ValueError(f"{key} must be one of {', '.join(_NAMED)}, got {value!r}.")
+            arguments[key] = _NAMED[value]
+        elif key == "dtype" or key == "compute_dtype":
+            arguments[key] = None if value is None else tf.as_dtype(value)
+        elif key in _PARTS and isinstance(value, Mapping):
+            arguments[key] = make(value, default=_PARTS[key])
+    try:
+        return kinds[name](**arguments)
+    except TypeError as error:
+        raise ValueError(f"{name} cannot be made of {dict(description)}: {error}.") from error
+
+
+def _name_of(value: Any) -> str:
+    for name, named in _NAMED.items():
+        if value is named:
+            return name
+    raise ValueError(
+        f"{value!r} cannot be written down as a configuration; those that can: {', '.join(_NAMED)}."
+    )
+
+
+def _describe_dnc(core: DNC) -> dict[str, Any]:
+    return {
+        "access": describe(core.access),
+        "controller": describe(core.controller),
+        "output_size": core.output_size[0],
+        "clip_value": core.clip_value,
+        "with_bias": core.output_linear.with_bias,
+        "compute_dtype": None if core.compute_dtype is None else core.compute_dtype.name,
+    }
+
+
+def _describe_access(access: MemoryAccess) -> dict[str, Any]:
+    return {
+        "memory_size": access.memory_size,
+        "word_size": access.word_size,
+        "num_reads": access.num_reads,
+        "num_writes": access.num_writes,
+        "linkage": describe(access.linkage),
+        "freeness": describe(access.freeness),
+        "content_weights": _name_of(type(access.read_content)),
+        "strength_op": _name_of(access.read_content.strength_op),
+        "with_bias": access.interface.linear.with_bias,
+    }
+
+
+def _describe_feed_forward(controller: FeedForward) -> dict[str, Any]:
+    if controller.sizes is None:
+        raise ValueError(
+            "A FeedForward of a given network cannot be written down as a configuration, only one "
+            "of layer sizes."
+        )
+    return {"network": list(controller.sizes)}
+
+
+def _describe_lstm(controller: snt.LSTM) -> dict[str, Any]:
+    state = controller.initial_state(1)
+    hidden_size, output_size = state.cell.shape[1], state.hidden.shape[1]
+    return {
+        "hidden_size": hidden_size,
+        "projection_size": None if output_size == hidden_size else output_size,
+        "dtype": state.cell.dtype.name,
+    }
+
+
+def _describe_gru(controller: snt.GRU) -> dict[str, Any]:
+    state = controller.initial_state(1)
+    return {"hidden_size": state.shape[1], "dtype": state.dtype.name}
+
+
+_KINDS: dict[type, Callable[[Any], dict[str, Any]]] = {
+    DNC: _describe_dnc,
+    MemoryAccess: _describe_access,
+    TemporalLinkage: lambda part: {"memory_size": part.memory_size, "num_writes": part.num_writes},
+    Freeness: lambda part: {
+        "memory_size": part.memory_size,
+        "stop_write_gradient": part.stop_write_gradient,
+    },
+    snt.LSTM: _describe_lstm,
+    snt.GRU: _describe_gru,
+    DeepLSTM: lambda part: {"hidden_sizes": list(part.hidden_sizes), "dtype": part.dtype.name},
+    FeedForward: _describe_feed_forward,
+}
+
+# Arguments that are descriptions themselves, and the class they are of if they do not say.
+_PARTS = {
+    "access": "MemoryAccess",
+    "controller": "LSTM",
+    "linkage": "TemporalLinkage",
+    "freeness": "Freeness",
+}

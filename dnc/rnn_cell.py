@@ -1,0 +1,109 @@
+"""The core as a TF1-style RNN cell, for `tf.compat.v1.nn.dynamic_rnn` and its relatives."""
+
+from typing import Any
+
+import sonnet as snt
+import tensorflow as tf
+
+from dnc import _checks, _cores
+
+
+def rnn_cell(core: snt.RNNCore) -> "RNNCell":
+    """Returns a cell for `dynamic_rnn`, `static_rnn` and `bidirectional_dynamic_rnn`.
+
+        >>> import dnc
+        >>> core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(8), output_size=2)
+        >>> outputs, state = tf.compat.v1.nn.dynamic_rnn(
+        ...     rnn_cell(core),
+        ...     tf.zeros([3, 7, 5]),  # batch, time, input width
+        ...     sequence_length=[7, 2, 4],
+        ...     dtype=tf.float32,
+        ... )
+        >>> outputs.shape, state.access_state.memory.shape
+        (TensorShape([3, 7, 2]), TensorShape([3, 4, 3]))
+
+    Works in eager mode, in a `tf.function` and in a `tf.Graph` with a session. A core belongs to
+    where it was first run: for a graph, make it inside that graph.
+
+    Args:
+      core: a core with `state_size` and `output_size`, as a `dnc.DNC` has.
+
+    Raises:
+      ValueError: if the core does not have them.
+    """
+    return RNNCell(core)
+
+
+class RNNCell:
+    """A core with the methods that TensorFlow 1 asks of an RNN cell.
+
+    Attributes:
+      core: the core; its variables are those to train.
+    """
+
+    def __init__(self, core: snt.RNNCore):
+        """Wraps `core`, see `rnn_cell`."""
+        if not all(hasattr(core, name) for name in ("state_size", "output_size", "initial_state")):
+            raise ValueError(
+                "rnn_cell needs a core with initial_state, state_size and output_size, such as a "
+                f"dnc.DNC, got {core!r}."
+            )
+        self.core = core
+        self._has_run = False
+
+    def __call__(self, inputs: tf.Tensor, state: Any, scope: Any = None) -> tuple[tf.Tensor, Any]:
+        """Performs one step: [B, X] and a state to [B, Y] and the next state.
+
+        `scope` is there for TensorFlow 1 and makes no difference.
+        """
+        del scope
+        if not self._has_run:  # Create the variables outside of TensorFlow's loop.
+            inputs = tf.convert_to_tensor(inputs)
+            _cores.run_on_zeros(self.core, tf.TensorSpec(inputs.shape, inputs.dtype), inputs.dtype)
+            self._has_run = True
+        return self.core(inputs, state)
+
+    def zero_state(self, batch_size: Any, dtype: Any) -> Any:
+        """Returns the core's initial state, under its TensorFlow 1 name.
+
+        Raises:
+          ValueError: if `dtype` is missing or is not a floating point type.
+        """
+        if dtype is None:
+            raise ValueError("zero_state needs a dtype, such as tf.float32, got None.")
+        return _cores.initial_state(self.core, batch_size, _checks.check_dtype(dtype))
+
+    def get_initial_state(
+        self, inputs: Any = None, batch_size: Any = None, dtype: Any = None
+    ) -> Any:
+        """Returns the initial state for a batch of inputs, or for a batch size and a dtype.
+
+        Raises:
+          ValueError: if neither is given.
+        """
+        if inputs is not None:
+            inputs = tf.convert_to_tensor(inputs)
+            batch_size, dtype = tf.shape(inputs)[0], inputs.dtype
+        if batch_size is None:
+            raise ValueError("get_initial_state needs inputs, or batch_size and dtype.")
+        return self.zero_state(batch_size, dtype)
+
+    @property
+    def state_size(self) -> Any:
+        """Shapes of one example's state."""
+        return self.core.state_size
+
+    @property
+    def output_size(self) -> tf.TensorShape:
+        """Shape of one example's output."""
+        return self.core.output_size
+
+    @property
+    def variables(self) -> tuple[tf.Variable, ...]:
+        """The core's variables."""
+        return self.core.variables
+
+    @property
+    def trainable_variables(self) -> tuple[tf.Variable, ...]:
+        """The core's trainable variables."""
+        return self.core.trainable_variables

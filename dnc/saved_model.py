@@ -1,0 +1,146 @@
+"""Writes a core as a SavedModel, to be served without this package."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import sonnet as snt
+import tensorflow as tf
+
+from dnc import _checks, _cores
+from dnc.unroll import unroll
+
+
+def export(
+    core: snt.RNNCore,
+    path: str | os.PathLike,
+    *,
+    input_size: int | None = None,
+    dtype: Any = tf.float32,
+    time_major: bool = True,
+) -> None:
+    """Writes `core` with its variables as a SavedModel that plain TensorFlow runs.
+
+        >>> import dnc, tempfile
+        >>> core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(8), output_size=2)
+        >>> path = tempfile.mkdtemp()
+        >>> dnc.export(core, path, input_size=5)
+        >>> loaded = tf.saved_model.load(path)  # needs neither dnc nor Sonnet
+        >>> loaded.signatures["serving_default"](tf.zeros([7, 3, 5]))["outputs"].shape
+        TensorShape([7, 3, 2])
+
+    Batch size and number of steps are free. The signatures take and return tensors by name; the
+    state is one tensor for each of its parts, named after the fields that lead to it, such as
+    `access_state_memory`:
+
+    ===================  ===================================================  ======================
+    signature            takes                                                returns
+    ===================  ===================================================  ======================
+    `serving_default`    `inputs` [T, B, X]                                   `outputs`, last state
+    `sequence`           `inputs` [T, B, X], `sequence_length` [B], state     `outputs`, last state
+    `step`               `inputs` [B, X], state                               `outputs`, next state
+    `initial_state`      `batch_size`, an int32 scalar                        state
+    ===================  ===================================================  ======================
+
+    So a stream is served by `initial_state`, then `step` again and again, each time with the state
+    that came back before.
+
+    Args:
+      core: a core with inputs [B, X], such as a `dnc.DNC`.
+      path: the folder to write.
+      input_size: width X of the inputs; not needed if `core` was run before and knows it.
+      dtype: floating point dtype of inputs and state.
+      time_major: whether sequences are [T, B, ...]; if false, [B, T, ...].
+
+    Raises:
+      ValueError: if the input size is missing, or another one than that of `core`.
+    """
+    known_size = getattr(core, "input_size", None)
+    if input_size is None:
+        input_size = known_size
+    if input_size is None:
+        raise ValueError("export needs the width of the inputs: give input_size.")
+    input_size = _checks.check_size("input_size", input_size)
+    if known_size not in (None, input_size):
+        raise ValueError(f"input_size must be {known_size} as the core has it, got {input_size}.")
+    dtype = _checks.check_dtype(dtype)
+    _cores.run_on_zeros(core, tf.TensorSpec([None, input_size], dtype), dtype)
+
+    example = _cores.initial_state(core, 1, dtype)
+    names = _names(example)
+    state_specs = {
+        name: tf.TensorSpec([None, *part.shape[1:]], part.dtype, name)
+        for name, part in zip(names, tf.nest.flatten(example), strict=True)
+    }
+
+    def by_name(state: Any) -> dict[str, tf.Tensor]:
+        return dict(zip(names, tf.nest.flatten(state), strict=True))
+
+    def from_names(parts: Mapping[str, tf.Tensor]) -> Any:
+        return tf.nest.pack_sequence_as(example, [parts[name] for name in names])
+
+    @tf.function
+    def initial_state(batch_size: tf.Tensor) -> dict[str, tf.Tensor]:
+        return by_name(_cores.initial_state(core, batch_size, dtype))
+
+    @tf.function
+    def step(inputs: tf.Tensor, **state: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs, next_state = core(inputs, from_names(state))
+        return {"outputs": outputs, **by_name(next_state)}
+
+    @tf.function
+    def sequence(
+        inputs: tf.Tensor, sequence_length: tf.Tensor, **state: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        outputs, last_state = unroll(
+            core,
+            inputs,
+            from_names(state),
+            sequence_length=sequence_length,
+            time_major=time_major,
+        )
+        return {"outputs": outputs, **by_name(last_state)}
+
+    @tf.function
+    def whole_sequence(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs, last_state = unroll(core, inputs, time_major=time_major)
+        return {"outputs": outputs, **by_name(last_state)}
+
+    step_inputs = tf.TensorSpec([None, input_size], dtype, "inputs")
+    sequence_inputs = tf.TensorSpec([None, None, input_size], dtype, "inputs")
+    lengths = tf.TensorSpec([None], tf.int32, "sequence_length")
+    module = tf.Module()
+    module.core = core
+    tf.saved_model.save(
+        module,
+        os.fspath(path),
+        signatures={
+            "serving_default": whole_sequence.get_concrete_function(sequence_inputs),
+            "sequence": sequence.get_concrete_function(sequence_inputs, lengths, **state_specs),
+            "step": step.get_concrete_function(step_inputs, **state_specs),
+            "initial_state": initial_state.get_concrete_function(
+                tf.TensorSpec([], tf.int32, "batch_size")
+            ),
+        },
+    )
+
+
+def _names(state: Any) -> list[str]:
+    """Names the parts of a state after the fields or positions that lead to them."""
+    paths: list[tuple[str, ...]] = []
+
+    def visit(part: Any, path: tuple[str, ...]) -> None:
+        if isinstance(part, Mapping):
+            for key in sorted(part):  # The order of tf.nest.
+                visit(part[key], (*path, str(key)))
+        elif isinstance(part, (tuple, list)):
+            for key, inner in zip(getattr(part, "_fields", range(len(part))), part, strict=True):
+                visit(inner, (*path, str(key)))
+        else:
+            paths.append(path or ("state",))
+
+    visit(state, ())
+    # A number alone would not do as the name of an argument.
+    return [
+        "_".join(path) if path[0].isidentifier() else f"state_{'_'.join(path)}" for path in paths
+    ]
