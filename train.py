@@ -27,7 +27,7 @@ with native_logs_hidden():
 
 import tasks
 from training.evaluation import Evaluation
-from training.models import make_core, make_task
+from training.models import CONTENT_WEIGHTS, make_core, make_task
 from training.reporting import Interruption, Means, Report
 from training.runs import Run
 from training.step import TrainingStep, rmsprop
@@ -38,6 +38,12 @@ flags.DEFINE_integer("memory_size", 16, "Number of memory slots.", lower_bound=1
 flags.DEFINE_integer("word_size", 16, "Width of a memory slot.", lower_bound=1)
 flags.DEFINE_integer("num_write_heads", 1, "Number of write heads.", lower_bound=1)
 flags.DEFINE_integer("num_read_heads", 4, "Number of read heads.", lower_bound=1)
+flags.DEFINE_enum(
+    "content_weights",
+    "cosine",
+    sorted(CONTENT_WEIGHTS),
+    "Content look-up; used_cosine: among the slots in use only.",
+)
 flags.DEFINE_float(
     "clip_value", 20.0, "Bound on controller and core outputs; 0: none.", lower_bound=0.0
 )
@@ -108,7 +114,7 @@ def main(argv: list[str]) -> int:
         config = _config()
         task = make_task(config, FLAGS.batch_size)
         directory = FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task
-        run = Run(directory, config)
+        run = Run(directory, config, defaults={name: FLAGS[name].default for name in config})
 
         tf.random.set_seed(FLAGS.seed)
         core = make_core(config, task)

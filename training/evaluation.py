@@ -5,6 +5,7 @@ from typing import Any
 import sonnet as snt
 import tensorflow as tf
 
+import dnc
 import tasks
 
 
@@ -55,7 +56,5 @@ class Evaluation:
 
     def _sample(self, number: Any) -> tuple[tasks.Batch, tf.Tensor]:
         batch = self._task.batch(self._seed, number)
-        logits, _ = snt.dynamic_unroll(
-            self._core, batch.observations, self._core.initial_state(self._task.batch_size)
-        )
+        logits, _ = dnc.unroll(self._core, batch.observations)
         return batch, logits

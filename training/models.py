@@ -14,6 +14,8 @@ import tasks
 from training.runs import CONFIG_FILE, latest_checkpoint
 from training.step import create_variables
 
+CONTENT_WEIGHTS = {"cosine": dnc.CosineWeights, "used_cosine": dnc.UsedCosineWeights}
+
 
 def make_task(config: Mapping[str, Any], batch_size: int) -> tasks.Task:
     """Returns the task of a configuration, with batches of the given size.
@@ -33,6 +35,7 @@ def make_core(config: Mapping[str, Any], task: tasks.Task) -> dnc.DNC:
         word_size=config["word_size"],
         num_reads=config["num_read_heads"],
         num_writes=config["num_write_heads"],
+        content_weights=CONTENT_WEIGHTS[config.get("content_weights", "cosine")],
     )
     controller = snt.LSTM(config["hidden_size"])
     core = dnc.DNC(access, controller, task.target_size, config["clip_value"] or None)
@@ -40,14 +43,26 @@ def make_core(config: Mapping[str, Any], task: tasks.Task) -> dnc.DNC:
     return core
 
 
-def load(directory: str | os.PathLike, batch_size: int = 1) -> tuple[dnc.DNC, tasks.Task]:
+def load(
+    directory: str | os.PathLike, batch_size: int = 1, **overrides: Any
+) -> tuple[dnc.DNC, tasks.Task]:
     """Returns the trained core of a run, and its task with batches of the given size.
+
+    Args:
+      directory: where the run was saved.
+      batch_size: episodes in a batch of the task.
+      **overrides: flags by name that are to be others than in training, where the variables do
+        not depend on them: `memory_size=64`, `max_length=20`.
 
     Raises:
       FileNotFoundError: if there is no run in the directory.
+      ValueError: if the run has no such flag.
     """
     directory = pathlib.Path(directory)
     config = json.loads((directory / CONFIG_FILE).read_text())
+    if unknown := overrides.keys() - config.keys():
+        raise ValueError(f"The run in {directory} has no flag {', '.join(sorted(unknown))}.")
+    config.update(overrides)
     latest = latest_checkpoint(directory)
     if latest is None:
         raise FileNotFoundError(f"There is no checkpoint in {directory}.")

@@ -21,12 +21,18 @@ class Run:
       directory: where everything is, a `pathlib.Path`.
     """
 
-    def __init__(self, directory: str | os.PathLike, config: Mapping[str, Any]):
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        config: Mapping[str, Any],
+        defaults: Mapping[str, Any] | None = None,
+    ):
         """Opens the directory, creating it if need be.
 
         Args:
           directory: path of the run.
           config: what determines the run's results, as JSON values by flag name.
+          defaults: what a flag was before it existed: its value for older runs.
 
         Raises:
           ValueError: if the directory holds a run of another configuration, or its configuration
@@ -40,7 +46,7 @@ class Run:
 
         path = self.directory / CONFIG_FILE
         if latest_checkpoint(self.directory):
-            _check_config(path, config)
+            _check_config(path, config, defaults or {})
         else:  # Nothing is lost, whatever was begun here.
             temporary = path.with_suffix(".tmp")
             temporary.write_text(json.dumps(dict(config), indent=2, sort_keys=True) + "\n")
@@ -101,9 +107,11 @@ def latest_checkpoint(directory: str | os.PathLike) -> str | None:
     return str(pathlib.Path(directory) / f"{_CHECKPOINT_PREFIX}{max(steps)}") if steps else None
 
 
-def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:
+def _check_config(
+    path: pathlib.Path, config: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> None:
     try:
-        saved = json.loads(path.read_text())
+        saved = {**defaults, **json.loads(path.read_text())}
         differences = [
             f"--{name}={saved.get(name)} there, {config.get(name)} here"
             for name in sorted(saved.keys() | config.keys())
@@ -114,7 +122,7 @@ def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:
             f"{path.parent} holds checkpoints but no readable {CONFIG_FILE}, so it cannot be told "
             "which model they are of. Give another --checkpoint_dir."
         ) from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}. Give another --checkpoint_dir.") from error
     if differences:
         raise ValueError(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import sonnet as snt
 import tensorflow as tf
 
+import dnc
 import tasks
 
 
@@ -53,9 +54,7 @@ def gradients(
 ) -> Gradients:
     """Runs the core over a batch; returns the loss and its gradients, clipped by global norm."""
     with tf.GradientTape() as tape:
-        logits, _ = snt.dynamic_unroll(
-            core, batch.observations, core.initial_state(task.batch_size)
-        )
+        logits, _ = dnc.unroll(core, batch.observations)
         loss = task.cost(logits, batch.target, batch.mask)
     clipped, norm = tf.clip_by_global_norm(
         tape.gradient(loss, core.trainable_variables), max_grad_norm
