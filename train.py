@@ -44,6 +44,12 @@ flags.DEFINE_enum(
     sorted(CONTENT_WEIGHTS),
     "Content look-up; used_cosine: among the slots in use only.",
 )
+flags.DEFINE_enum(
+    "compute_dtype",
+    "float32",
+    ["float32", "bfloat16", "float16"],
+    "What the controller and the linear layers compute in; all else is float32.",
+)
 flags.DEFINE_float(
     "clip_value", 20.0, "Bound on controller and core outputs; 0: none.", lower_bound=0.0
 )

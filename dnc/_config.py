@@ -38,11 +38,8 @@ def describe(part: Any) -> dict[str, Any]:
     """
     entry = _KINDS.get(type(part))
     if entry is None:
-        raise ValueError(
-            f"A {type(part).__name__} cannot be written down as a configuration; those that can: "
-            f"{', '.join(kind.__name__ for kind in _KINDS)}. To save a model with another part, "
-            "give a function that makes the core and is registered with "
-            "keras.saving.register_keras_serializable()."
+        raise _cannot_describe(
+            f"A {type(part).__name__}", ", ".join(kind.__name__ for kind in _KINDS)
         )
     return {"class": type(part).__name__, **entry(part)}
 
@@ -77,13 +74,19 @@ def make(description: Mapping[str, Any], default: str) -> Any:
         raise ValueError(f"{name} cannot be made of {dict(description)}: {error}.") from error
 
 
+def _cannot_describe(what: str, allowed: str) -> ValueError:
+    return ValueError(
+        f"{what} cannot be written down as a configuration; what can: {allowed}. To save a model "
+        "with another part, give dnc.keras.RNNCell a function that makes the core and is "
+        "registered with keras.saving.register_keras_serializable()."
+    )
+
+
 def _name_of(value: Any) -> str:
     for name, named in _NAMED.items():
         if value is named:
             return name
-    raise ValueError(
-        f"{value!r} cannot be written down as a configuration; those that can: {', '.join(_NAMED)}."
-    )
+    raise _cannot_describe(repr(value), ", ".join(_NAMED))
 
 
 def _describe_dnc(core: DNC) -> dict[str, Any]:
@@ -91,7 +94,7 @@ def _describe_dnc(core: DNC) -> dict[str, Any]:
         "access": describe(core.access),
         "controller": describe(core.controller),
         "output_size": core.output_size[0],
-        "clip_value": core.clip_value,
+        "clip_value": None if core.clip_value is None else float(core.clip_value),
         "with_bias": core.output_linear.with_bias,
         "compute_dtype": None if core.compute_dtype is None else core.compute_dtype.name,
     }
@@ -113,10 +116,7 @@ def _describe_access(access: MemoryAccess) -> dict[str, Any]:
 
 def _describe_feed_forward(controller: FeedForward) -> dict[str, Any]:
     if controller.sizes is None:
-        raise ValueError(
-            "A FeedForward of a given network cannot be written down as a configuration, only one "
-            "of layer sizes."
-        )
+        raise _cannot_describe("A FeedForward of a given network", "those of layer sizes")
     return {"network": list(controller.sizes)}
 
 

@@ -1,14 +1,16 @@
 """What the package asks of any `snt.RNNCore`, beyond what Sonnet's interface has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
 
 
-def initial_state(core: snt.RNNCore, batch_size: Any, dtype: tf.DType) -> Any:
-    """Returns the core's initial state, in `dtype` if the core lets one choose."""
+def initial_state(core: snt.RNNCore, batch_size: Any, dtype: tf.DType | None) -> Any:
+    """Returns the core's initial state, in `dtype` if one is given and the core lets one choose."""
+    if dtype is None:
+        return core.initial_state(batch_size)
     try:  # Sonnet hides the signature of its modules' methods: it can only be tried.
         return core.initial_state(batch_size, dtype=dtype)
     except TypeError:
@@ -24,7 +26,26 @@ def state_size(core: snt.RNNCore) -> Any:
     return tf.nest.map_structure(lambda part: part.shape[1:], example)
 
 
-def run_on_zeros(core: snt.RNNCore, inputs: Any, dtype: tf.DType) -> tuple[Any, Any]:
+def part_paths(state: Any) -> list[tuple[str, ...]]:
+    """Returns the fields, keys or positions that lead to each tensor, in the order of `tf.nest`."""
+    paths = _paths(state)
+    num_parts = len(tf.nest.flatten(state))
+    # Of other containers than these only the order is known.
+    return paths if len(paths) == num_parts else [(str(number),) for number in range(num_parts)]
+
+
+def _paths(state: Any) -> list[tuple[str, ...]]:
+    if isinstance(state, Mapping):
+        inner = [(str(key), state[key]) for key in sorted(state)]
+    elif isinstance(state, (tuple, list)):
+        names = getattr(state, "_fields", range(len(state)))
+        inner = [(str(name), part) for name, part in zip(names, state, strict=True)]
+    else:
+        return [()]
+    return [(name, *path) for name, part in inner for path in _paths(part)]
+
+
+def run_on_zeros(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> tuple[Any, Any]:
     """Runs one step on one example of zeros, outside of the graph and loop being built.
 
     That creates the core's variables where their initial values can be computed, and shows what the
@@ -33,7 +54,7 @@ def run_on_zeros(core: snt.RNNCore, inputs: Any, dtype: tf.DType) -> tuple[Any, 
     Args:
       core: the core.
       inputs: what one step takes, a nest of `tf.TensorSpec`s [B, ...].
-      dtype: floating point dtype of the initial state.
+      dtype: floating point dtype of the initial state; `None` for the core's own.
 
     Raises:
       ValueError: if a size other than the batch's is unknown.

@@ -428,7 +428,9 @@ def update_link(
     w_j = write_weights[:, :, tf.newaxis, :]
     p_j = precedence_weights[:, :, tf.newaxis, :]
     updated = (1.0 - w_i - w_j) * link + w_i * p_j
-    return tf.linalg.set_diag(updated, tf.zeros_like(write_weights))
+    # Not `tf.linalg.set_diag`: XLA cannot compile its gradient for a batch of unknown size.
+    to_itself = tf.eye(link.shape[-1], dtype=tf.bool)
+    return tf.where(to_itself, tf.zeros([], updated.dtype), updated)
 
 
 def update_precedence_weights(precedence_weights: tf.Tensor, write_weights: tf.Tensor) -> tf.Tensor:

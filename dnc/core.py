@@ -168,25 +168,29 @@ class DNC(snt.RNNCore):
             state=DNCState(access.read_words, access.state, controller_state),
         )
 
-    def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> DNCState:
+    def initial_state(self, batch_size: Any, dtype: Any = None) -> DNCState:
         """Returns the state before the first step: an empty memory, the controller's initial state.
 
         Args:
           batch_size: an integer >= 0 or a scalar integer tensor.
-          dtype: float32 or float64; the controller must be made for it, e.g.
-            `snt.LSTM(64, dtype=tf.float64)`.
+          dtype: float32 or float64; by default what the controller was made for, e.g. by
+            `snt.LSTM(64, dtype=tf.float64)`, and float32 for a controller without a state.
 
         Raises:
           ValueError: if `dtype` is another one, or the controller's state has another one.
         """
-        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_state_dtype(dtype)
+        batch_size = _checks.check_batch_size(batch_size)
+        dtype = None if dtype is None else _checks.check_state_dtype(dtype)
         controller_state = _cores.initial_state(self.controller, batch_size, dtype)
         for part in tf.nest.flatten(controller_state):
+            if dtype is None and part.dtype.is_floating:
+                dtype = _checks.check_state_dtype(part.dtype)
             if part.dtype.is_floating and part.dtype != dtype:
                 raise ValueError(
                     f"The controller's state is {part.dtype.name} where initial_state was asked "
                     f"for {dtype.name}: make the controller with dtype=tf.{dtype.name}."
                 )
+        dtype = dtype or tf.float32
         return DNCState(
             access_output=tf.zeros([batch_size, *self.access.output_size], dtype),
             access_state=self.access.initial_state(batch_size, dtype),

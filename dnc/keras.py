@@ -48,8 +48,8 @@ class RNNCell(keras.layers.Layer):
             that makes one; or what `get_config` wrote for one. To save a model whose core has parts
             of your own, give a function, and register it with
             `keras.saving.register_keras_serializable()`.
-          **kwargs: of `keras.layers.Layer`. With a mixed policy such as "mixed_bfloat16" inputs and
-            outputs are of low precision; what the core computes in, its `compute_dtype` says.
+          **kwargs: of `keras.layers.Layer`. A mixed policy such as "mixed_bfloat16" counts as that
+            of the weights: what the core computes in, its own `compute_dtype` says.
 
         Raises:
           ValueError: if `core` is none of these.
@@ -62,13 +62,14 @@ class RNNCell(keras.layers.Layer):
             core = keras.saving.deserialize_keras_object(core) if "class_name" in core else core
         if isinstance(core, Mapping):
             core = _config.make(core, default="DNC")
-        elif callable(core) and not isinstance(core, snt.RNNCore):
+        elif callable(core) and not isinstance(core, tf.Module):
             self._make_core = core
             core = core()
-        if not isinstance(core, snt.RNNCore) or not hasattr(core, "output_size"):
+        rank = getattr(getattr(core, "output_size", None), "rank", None)
+        if not isinstance(core, snt.RNNCore) or not hasattr(core, "state_size") or rank != 1:
             raise ValueError(
-                "core must be a core with state_size and output_size, such as a dnc.DNC, or a "
-                f"function that makes one, got {core!r}."
+                "core must be a core with state_size and an output_size [Y], such as a dnc.DNC, or "
+                f"a function that makes one, got {core!r}."
             )
         self.core = core
         self.output_size = core.output_size[0]
@@ -111,11 +112,15 @@ class RNNCell(keras.layers.Layer):
         """Returns the core's state, such as a `dnc.DNCState`, of Keras' list.
 
         Raises:
-          ValueError: if the list has another length.
+          ValueError: if the list is not that of a state of this core.
         """
+        given = [list(part.shape) if tf.is_tensor(part) else part for part in states]
+        if [part[1:] for part in given] != [[size] for size in self.state_size]:
+            raise ValueError(
+                f"The state must be a list of tensors [B, size] of sizes {self.state_size}, got "
+                f"shapes {given}."
+            )
         sizes = tf.nest.flatten(self.core.state_size)
-        if len(states) != len(sizes):
-            raise ValueError(f"The state has {len(sizes)} parts, got {len(states)}.")
         parts = [tf.reshape(part, [-1, *size]) for part, size in zip(states, sizes, strict=True)]
         return tf.nest.pack_sequence_as(self.core.state_size, parts)
 
@@ -190,12 +195,13 @@ class DNC(keras.layers.RNN):
           zero_output_for_mask: whether the output of a masked step is 0, or that of the last one;
             the state is held in either case.
           **kwargs: of `keras.layers.Layer`. A `dtype` of "mixed_bfloat16" or "mixed_float16" makes
-            controller and linear layers compute in it; the memory stays in float32.
+            controller and linear layers compute in it; memory, states and outputs stay in float32
+            (the next layer casts as it needs).
 
         Raises:
           ValueError: if an argument is out of range or of no usable kind.
         """
-        policy = keras.dtype_policies.get(kwargs.get("dtype") or keras.config.dtype_policy())
+        policy = keras.dtype_policies.get(kwargs.pop("dtype", None) or keras.config.dtype_policy())
         mixed = policy.compute_dtype != policy.variable_dtype
         core = _core.DNC(
             _make(access, "MemoryAccess", policy.variable_dtype),
@@ -213,13 +219,44 @@ class DNC(keras.layers.RNN):
             stateful=stateful,
             unroll=unroll,
             zero_output_for_mask=zero_output_for_mask,
+            dtype=policy.variable_dtype,
             **kwargs,
         )
+        self._given_policy = policy
 
     @property
     def core(self) -> _core.DNC:
         """The `dnc.DNC` that the layer runs."""
         return self.cell.core
+
+    def call(
+        self,
+        sequences: tf.Tensor,
+        initial_state: Sequence[tf.Tensor] | None = None,
+        mask: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> Any:
+        """Runs over a batch of sequences.
+
+        Args:
+          sequences: [B, T, X].
+          initial_state: a flat list as `return_state` gives it; the core's own by default.
+          mask: [B, T], booleans: where false, the step is left out and the state held. Keras fills
+            it in from a `Masking` or `Embedding` layer before, unless `initial_state` is given.
+          training: makes no difference.
+
+        Returns:
+          The output [B, Y], or [B, T, Y] with `return_sequences`; with `return_state` a list of it
+          and the parts of the last state.
+
+        Raises:
+          ValueError: if the mask or the state does not fit.
+        """
+        if mask is not None and not mask.shape.is_compatible_with(sequences.shape[:2]):
+            raise ValueError(
+                f"mask must have shape [B, T] = {sequences.shape[:2]}, got {mask.shape}."
+            )
+        return super().call(sequences, initial_state, mask, training)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the configuration of the layer, without values of variables.
@@ -231,7 +268,8 @@ class DNC(keras.layers.RNN):
         del config["cell"]
         core = _config.describe(self.core)
         names = ("access", "controller", "output_size", "clip_value", "with_bias")
-        return {**config, **{name: core[name] for name in names}}
+        policy = keras.dtype_policies.serialize(self._given_policy)
+        return {**config, **{name: core[name] for name in names}, "dtype": policy}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> "DNC":

@@ -79,10 +79,15 @@ class RNNCell:
         """Returns the initial state for a batch of inputs, or for a batch size and a dtype.
 
         Raises:
-          ValueError: if neither is given.
+          ValueError: if neither is given, or `dtype` is not that of the inputs.
         """
         if inputs is not None:
             inputs = tf.convert_to_tensor(inputs)
+            if dtype is not None and dtype != inputs.dtype:
+                raise ValueError(
+                    f"dtype must be that of the inputs, {inputs.dtype.name}, got "
+                    f"{tf.as_dtype(dtype).name}."
+                )
             batch_size, dtype = tf.shape(inputs)[0], inputs.dtype
         if batch_size is None:
             raise ValueError("get_initial_state needs inputs, or batch_size and dtype.")

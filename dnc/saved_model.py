@@ -42,6 +42,8 @@ def export(
     `initial_state`      `batch_size`, an int32 scalar                        state
     ===================  ===================================================  ======================
 
+    (Keep the loaded object as long as its signatures are used: it owns the variables.)
+
     So a stream is served by `initial_state`, then `step` again and again, each time with the state
     that came back before.
 
@@ -67,7 +69,7 @@ def export(
     _cores.run_on_zeros(core, tf.TensorSpec([None, input_size], dtype), dtype)
 
     example = _cores.initial_state(core, 1, dtype)
-    names = _names(example)
+    names = [_identifier(path) for path in _cores.part_paths(example)]
     state_specs = {
         name: tf.TensorSpec([None, *part.shape[1:]], part.dtype, name)
         for name, part in zip(names, tf.nest.flatten(example), strict=True)
@@ -125,22 +127,8 @@ def export(
     )
 
 
-def _names(state: Any) -> list[str]:
-    """Names the parts of a state after the fields or positions that lead to them."""
-    paths: list[tuple[str, ...]] = []
-
-    def visit(part: Any, path: tuple[str, ...]) -> None:
-        if isinstance(part, Mapping):
-            for key in sorted(part):  # The order of tf.nest.
-                visit(part[key], (*path, str(key)))
-        elif isinstance(part, (tuple, list)):
-            for key, inner in zip(getattr(part, "_fields", range(len(part))), part, strict=True):
-                visit(inner, (*path, str(key)))
-        else:
-            paths.append(path or ("state",))
-
-    visit(state, ())
-    # A number alone would not do as the name of an argument.
-    return [
-        "_".join(path) if path[0].isidentifier() else f"state_{'_'.join(path)}" for path in paths
-    ]
+def _identifier(path: tuple[str, ...]) -> str:
+    """Names a part of the state as an argument, unlike all other arguments."""
+    name = "_".join(path) or "state"
+    taken = name in ("inputs", "outputs", "sequence_length", "batch_size")
+    return name if name.isidentifier() and not taken else f"state_{name}"

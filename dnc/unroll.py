@@ -1,5 +1,6 @@
 """Runs a core over a sequence."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -60,35 +61,36 @@ def unroll(
 
     Raises:
       ValueError: if inputs, `sequence_length` or `reset` do not fit together, a length is negative
-        or larger than T, or the state is not one of this core. (In a graph lengths may not be known
-        yet: then `tf.errors.InvalidArgumentError` when it runs; XLA does not check.)
+        or larger than T, or the state is not one of this core. (In a graph lengths and sizes may
+        not be known yet: then `tf.errors.InvalidArgumentError` when it runs; XLA does not check. A
+        graph that knows neither T nor B cannot run for T = 0.)
     """
     inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
     num_steps, batch_size = _sizes(inputs, time_major)
+    if sequence_length is not None:
+        sequence_length = _check_sequence_length(sequence_length, num_steps, batch_size)
+    if reset is not None:
+        reset = _check_reset(reset, num_steps, batch_size, time_major)
     if not time_major:
-        inputs = tf.nest.map_structure(_swap_time_and_batch, inputs)
-        reset = None if reset is None else _swap_time_and_batch(tf.convert_to_tensor(reset))
-    dtype = _state_dtype(inputs)
+        inputs, reset = _swap_time_and_batch((inputs, reset))
 
-    # Outside of the loop: this creates the variables and tells what an output looks like.
-    step_specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs)
-    example, _ = _cores.run_on_zeros(core, step_specs, dtype)
+    dtype = _state_dtype(inputs)
     fresh_state = _cores.initial_state(core, batch_size, dtype)
     if initial_state is None:
         initial_state = fresh_state
     initial_state = tf.nest.map_structure(tf.convert_to_tensor, initial_state)
+    _check_state(initial_state, fresh_state)
     if sequence_length is not None or reset is not None:
         _check_batched(initial_state)
 
     sequence = {"inputs": inputs}
     if sequence_length is not None:
-        sequence_length = _check_sequence_length(sequence_length, num_steps, batch_size)
         running = tf.range(num_steps)[:, tf.newaxis] < sequence_length
         # What stands in the padding may be infinite, and so the gradient of what is not used.
         sequence["inputs"] = _where(running, inputs, _zeros_like(inputs))
         sequence["running"] = running
     if reset is not None:
-        sequence["reset"] = _check_reset(reset, num_steps, batch_size)
+        sequence["reset"] = reset
 
     def step(x: dict[str, Any], state: Any) -> tuple[Any, Any]:
         started = _where(x["reset"], fresh_state, state) if "reset" in x else state
@@ -98,38 +100,58 @@ def unroll(
             next_state = _where(x["running"], next_state, state)
         return outputs, next_state
 
-    outputs, all_states, state = _scan(
-        step,
-        initial_state,
-        sequence,
-        num_steps,
-        output_example=example,
-        keep_states=return_all_states,
-    )
-    result = (outputs, all_states if return_all_states else state)
-    if time_major:
-        return result
-    swapped = result if return_all_states else outputs
-    swapped = tf.nest.map_structure(_swap_time_and_batch, swapped)
-    return swapped if return_all_states else (swapped, state)
+    if tf.executing_eagerly() and num_steps > 0:
+        outputs, states, state = _loop(step, initial_state, sequence, return_all_states)
+    else:
+        # Outside of the loop: this creates the variables and tells what an output looks like.
+        specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs)
+        example, _ = _cores.run_on_zeros(core, specs, dtype)
+        example = tf.nest.map_structure(
+            lambda x: tf.TensorSpec([tf.get_static_value(batch_size), *x.shape[1:]], x.dtype),
+            example,
+        )
+        outputs, states, state = _while_loop(
+            step, initial_state, sequence, num_steps, example, return_all_states
+        )
+    if not time_major:
+        outputs, states = _swap_time_and_batch((outputs, states))
+    return outputs, states if return_all_states else state
 
 
-def _scan(
+def _loop(
+    step: Callable[[Any, Any], tuple[Any, Any]], state: Any, sequence: Any, keep_states: bool
+) -> tuple[Any, Any, Any]:
+    """Returns the outputs of `step` for each entry of `sequence`, all states, and the last state.
+
+    All states are () unless they are to be kept.
+    """
+    outputs, states = [], []
+    for t in range(tf.nest.flatten(sequence)[0].shape[0]):
+        output, state = step(tf.nest.map_structure(lambda x, t=t: x[t], sequence), state)
+        outputs.append(output)
+        states.append(state if keep_states else ())
+    stack = functools.partial(tf.nest.map_structure, lambda *parts: tf.stack(parts))
+    return stack(*outputs), stack(*states), state
+
+
+def _while_loop(
     step: Callable[[Any, Any], tuple[Any, Any]],
     state: Any,
     sequence: Any,
     num_steps: int | tf.Tensor,
-    output_example: Any,
+    output_spec: Any,
     keep_states: bool,
 ) -> tuple[Any, Any, Any]:
-    """Returns the outputs of `step` for each entry of `sequence`, all states, and the last state.
+    """As `_loop`, as one loop in a graph; `output_spec` is what `step` returns as its output."""
+    if tf.get_static_value(num_steps) == 0:  # An empty array of unknown batch size has no shape.
+        batch_size = tf.shape(tf.nest.flatten(sequence)[0])[1]
+        none = functools.partial(
+            tf.nest.map_structure, lambda x: tf.zeros([0, batch_size, *x.shape[1:]], x.dtype)
+        )
+        return none(output_spec), none(state) if keep_states else (), state
 
-    `output_example` is an output for some batch size; all states are () unless kept.
-    """
-    batch_size = tf.nest.flatten(sequence)[0].shape[1]
-
-    def array_like(x: tf.Tensor) -> tf.TensorArray:
-        return tf.TensorArray(x.dtype, num_steps, element_shape=[batch_size, *x.shape[1:]])
+    def array_like(x: tf.Tensor | tf.TensorSpec) -> tf.TensorArray:
+        return tf.TensorArray(x.dtype, num_steps, element_shape=x.shape)
 
     def write(arrays: Any, t: tf.Tensor, values: Any) -> Any:
         return tf.nest.map_structure(lambda array, value: array.write(t, value), arrays, values)
@@ -155,7 +177,7 @@ def _scan(
         (
             tf.constant(0),
             state,
-            tf.nest.map_structure(array_like, output_example),
+            tf.nest.map_structure(array_like, output_spec),
             tf.nest.map_structure(array_like, state) if keep_states else (),
         ),
         maximum_iterations=num_steps,
@@ -186,41 +208,71 @@ def _sizes(inputs: Any, time_major: bool) -> tuple[int | tf.Tensor, int | tf.Ten
     return num_steps, batch_size
 
 
-def _state_dtype(inputs: Any) -> tf.DType:
+def _state_dtype(inputs: Any) -> tf.DType | None:
+    """The first floating point dtype among the inputs; without one it is up to the core."""
     dtypes = [part.dtype for part in tf.nest.flatten(inputs) if part.dtype.is_floating]
-    return dtypes[0] if dtypes else tf.float32
+    return dtypes[0] if dtypes else None
+
+
+def _check_state(state: Any, expected: Any) -> None:
+    try:
+        tf.nest.assert_same_structure(expected, state)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"initial_state must be {_checks.structure_text(expected)}, as core.initial_state() "
+            f"returns it, got {_checks.structure_text(state)} or one of other parts."
+        ) from error
+    paths = _cores.part_paths(expected)
+    parts = zip(paths, tf.nest.flatten(state), tf.nest.flatten(expected), strict=True)
+    for path, part, example in parts:
+        name = ".".join(["initial_state", *path])
+        _checks.check_tensor(name, part, example.shape, example.dtype)
 
 
 def _check_sequence_length(
     sequence_length: Any, num_steps: int | tf.Tensor, batch_size: int | tf.Tensor
 ) -> tf.Tensor:
     lengths = tf.convert_to_tensor(sequence_length)
-    expected = [tf.get_static_value(batch_size)]
-    if not lengths.dtype.is_integer or not lengths.shape.is_compatible_with(expected):
-        raise ValueError(
-            f"sequence_length must be integers of shape [B] = {expected}, got "
-            f"{lengths.dtype.name} of shape {lengths.shape}."
-        )
-    lengths = tf.cast(lengths, tf.int32)
+    is_integer = lengths.dtype.is_integer
+    lengths = _check("sequence_length", lengths, is_integer, "integers", "[B]", [batch_size])
     given = tf.get_static_value(lengths)
-    return _checks.require(
-        tf.reduce_all((lengths >= 0) & (lengths <= num_steps)),
+    lengths = _checks.require(
+        tf.reduce_all((lengths >= 0) & (lengths <= tf.cast(num_steps, lengths.dtype))),
         f"sequence_length must be between 0 and the number of steps, "
         f"{num_steps if isinstance(num_steps, int) else 'T'}"
         + ("." if given is None else f", got {given.tolist()}."),
         lengths,
     )
+    return tf.cast(lengths, tf.int32)
 
 
-def _check_reset(reset: Any, num_steps: int | tf.Tensor, batch_size: int | tf.Tensor) -> tf.Tensor:
+def _check_reset(
+    reset: Any, num_steps: int | tf.Tensor, batch_size: int | tf.Tensor, time_major: bool
+) -> tf.Tensor:
     reset = tf.convert_to_tensor(reset)
-    expected = [tf.get_static_value(num_steps), tf.get_static_value(batch_size)]
-    if reset.dtype != tf.bool or not reset.shape.is_compatible_with(expected):
+    axes, sizes = ("[T, B]", [num_steps, batch_size])
+    if not time_major:
+        axes, sizes = ("[B, T]", [batch_size, num_steps])
+    return _check("reset", reset, reset.dtype == tf.bool, "booleans", axes, sizes)
+
+
+def _check(
+    name: str, value: tf.Tensor, is_kind: bool, kind: str, axes: str, sizes: list[Any]
+) -> tf.Tensor:
+    """Returns `value` if it is of its kind and of the expected sizes, which may be tensors."""
+    static = [tf.get_static_value(size) for size in sizes]
+    if not is_kind or not value.shape.is_compatible_with(static):
         raise ValueError(
-            f"reset must be booleans of shape [T, B] = {expected}, got {reset.dtype.name} of shape "
-            f"{reset.shape}."
+            f"{name} must be {kind} of shape {axes} = {static}, got {value.dtype.name} of shape "
+            f"{value.shape}."
         )
-    return reset
+    if not value.shape.is_fully_defined() or None in static:  # A size of 1 would be broadcast.
+        value = _checks.require(
+            tf.reduce_all(tf.equal(tf.shape(value), sizes)),
+            f"{name} must have shape {axes}, the sizes of the inputs.",
+            value,
+        )
+    return value
 
 
 def _check_batched(state: Any) -> None:
@@ -236,8 +288,8 @@ def _where(mask: tf.Tensor, x: Any, y: Any) -> Any:
     """Chooses between two nests, by a mask over their leading axes."""
 
     def choose(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        ones = [1] * (x.shape.rank - mask.shape.rank)
-        return tf.where(tf.reshape(mask, [*tf.unstack(tf.shape(mask)), *ones]), x, y)
+        other_axes = [tf.newaxis] * (x.shape.rank - mask.shape.rank)
+        return tf.where(mask[(..., *other_axes)], x, y)
 
     return tf.nest.map_structure(choose, x, y)
 
@@ -246,5 +298,10 @@ def _zeros_like(x: Any) -> Any:
     return tf.nest.map_structure(tf.zeros_like, x)
 
 
-def _swap_time_and_batch(x: tf.Tensor) -> tf.Tensor:
-    return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
+def _swap_time_and_batch(x: Any) -> Any:
+    def swap(part: tf.Tensor | None) -> tf.Tensor | None:
+        if part is None or part.shape.rank < 2:  # Absent, or without a batch axis.
+            return part
+        return tf.transpose(part, [1, 0, *range(2, part.shape.rank)])
+
+    return tf.nest.map_structure(swap, x)

@@ -37,8 +37,14 @@ def make_core(config: Mapping[str, Any], task: tasks.Task) -> dnc.DNC:
         num_writes=config["num_write_heads"],
         content_weights=CONTENT_WEIGHTS[config.get("content_weights", "cosine")],
     )
-    controller = snt.LSTM(config["hidden_size"])
-    core = dnc.DNC(access, controller, task.target_size, config["clip_value"] or None)
+    compute_dtype = config.get("compute_dtype", "float32")
+    core = dnc.DNC(
+        access,
+        snt.LSTM(config["hidden_size"]),
+        task.target_size,
+        config["clip_value"] or None,
+        compute_dtype=None if compute_dtype == "float32" else compute_dtype,
+    )
     create_variables(core, task)
     return core
 

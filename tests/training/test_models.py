@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import sonnet as snt
+import tensorflow as tf
 
-from training.models import load, make_core, make_task
+from training.models import CONTENT_WEIGHTS, load, make_core, make_task
 from training.runs import Run
 from training.step import rmsprop
 
@@ -55,6 +56,36 @@ def test_a_saved_run_is_loaded_without_repeating_its_flags(tmp_path):
     expected, _ = snt.dynamic_unroll(core, inputs, core.initial_state(2))
     outputs, _ = snt.dynamic_unroll(loaded, inputs, loaded.initial_state(2))
     np.testing.assert_array_equal(outputs, expected)
+
+
+def test_a_saved_run_is_loaded_with_another_memory_and_longer_sequences(tmp_path):
+    run = Run(tmp_path, CONFIG)
+    core = make_core(CONFIG, make_task(CONFIG, batch_size=9))
+    run.restore(core=core, optimizer=rmsprop(core.trainable_variables, 1e-3, 1e-10))
+    run.save(3)
+
+    loaded, task = load(tmp_path, memory_size=11, max_length=20)
+
+    assert loaded.access.memory_size == 11
+    assert task.max_length == 20
+    for new, old in zip(loaded.trainable_variables, core.trainable_variables, strict=True):
+        np.testing.assert_array_equal(new, old)
+    with pytest.raises(ValueError, match="has no flag memory"):
+        load(tmp_path, memory=11)
+
+
+@pytest.mark.parametrize("name", CONTENT_WEIGHTS)
+def test_the_content_look_up_is_that_of_the_configuration(name):
+    core = make_core({**CONFIG, "content_weights": name}, make_task(CONFIG, 9))
+    assert type(core.access.read_content) is CONTENT_WEIGHTS[name]
+    assert type(core.access.write_content) is CONTENT_WEIGHTS[name]
+
+
+@pytest.mark.parametrize("name, expected", [("float32", None), ("bfloat16", tf.bfloat16)])
+def test_the_compute_dtype_is_that_of_the_configuration(name, expected):
+    core = make_core({**CONFIG, "compute_dtype": name}, make_task(CONFIG, 9))
+    assert core.compute_dtype == expected
+    assert {v.dtype for v in core.trainable_variables} == {tf.float32}
 
 
 def test_a_directory_without_a_run_is_named(tmp_path):

@@ -78,6 +78,13 @@ def test_a_flag_that_only_one_run_has_is_a_difference(saved, missing_in):
         Run(saved, second)
 
 
+def test_a_flag_that_is_newer_than_the_run_counts_as_its_default_there(saved):
+    defaults = {"colour": "red", "hidden_size": 1}
+    Run(saved, {**CONFIG, "colour": "red"}, defaults)
+    with pytest.raises(ValueError, match="--colour=red there, blue here"):
+        Run(saved, {**CONFIG, "colour": "blue"}, defaults)
+
+
 def test_before_the_first_checkpoint_another_configuration_takes_the_place(tmp_path):
     Run(tmp_path, CONFIG)
     Run(tmp_path, {**CONFIG, "seed": 7})
