@@ -95,6 +95,20 @@ def by_name(state: dnc.DNCState) -> dict[str, np.ndarray]:
     }
 
 
+# The symbols of dnc/reference.py for the names of `by_name`.
+SYMBOLS = {
+    "r": "access_output",
+    "M": "memory",
+    "w_r": "read_weights",
+    "w_w": "write_weights",
+    "L": "link",
+    "p": "precedence_weights",
+    "u": "usage",
+    "h": "controller_hidden",
+    "s": "controller_cell",
+}
+
+
 # Which axes of a quantity [T, B, ...] count slots.
 SLOT_AXES = {
     "memory": (2,),

@@ -11,8 +11,9 @@ README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="u
 def test_the_python_examples_run():
     examples = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert examples
+    names = {}
     for example in examples:
-        exec(example, {})
+        exec(example, names)  # Each goes on where the one before ended.
 
 
 def test_every_flag_of_the_training_script_is_explained():

@@ -17,19 +17,8 @@ from tests.dnc.models import make_core, random_inputs, random_state
 def reference_state(state, example):
     """One example of a core's state as the reference's state."""
     s = golden.by_name(state)
-    names = {
-        "r": "access_output",
-        "M": "memory",
-        "w_r": "read_weights",
-        "w_w": "write_weights",
-        "L": "link",
-        "p": "precedence_weights",
-        "u": "usage",
-        "h": "controller_hidden",
-        "s": "controller_cell",
-    }
     return reference.State(
-        **{symbol: np.float64(s[name][example]) for symbol, name in names.items()}
+        **{symbol: np.float64(s[name][example]) for symbol, name in golden.SYMBOLS.items()}
     )
 
 

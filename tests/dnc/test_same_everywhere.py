@@ -44,7 +44,7 @@ class Model:
         arrays = golden.by_name(state)
         examples = []
         for b in range(batch_size):
-            start = {key: np.float64(arrays[name][b]) for key, name in NAMES.items()}
+            start = {key: np.float64(arrays[name][b]) for key, name in golden.SYMBOLS.items()}
             examples.append(
                 reference.unroll(
                     self.parameters,
@@ -56,22 +56,9 @@ class Model:
         outputs = np.stack([[step.y for step in steps] for steps in examples], axis=1)
         last = {
             name: np.stack([getattr(steps[-1].state, key) for steps in examples])
-            for key, name in NAMES.items()
+            for key, name in golden.SYMBOLS.items()
         }
         return outputs, last
-
-
-NAMES = {
-    "r": "access_output",
-    "M": "memory",
-    "w_r": "read_weights",
-    "w_w": "write_weights",
-    "L": "link",
-    "p": "precedence_weights",
-    "u": "usage",
-    "h": "controller_hidden",
-    "s": "controller_cell",
-}
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one-write-head", "two-write-heads"])
