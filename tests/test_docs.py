@@ -1,4 +1,4 @@
-"""What the pages in docs/ show runs as it stands there, and what they link to exists."""
+"""What README.md and the pages in docs/ show runs as it stands, and what they link to exists."""
 
 import pathlib
 import re
@@ -7,7 +7,7 @@ import tempfile
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 
@@ -24,7 +24,7 @@ def anchors(page):
 
 
 def test_there_are_pages():
-    assert {"own_data", "migrating"} <= {page.stem for page in PAGES}
+    assert {"README", "own_data", "migrating"} <= {page.stem for page in PAGES}
 
 
 @pytest.mark.slow
