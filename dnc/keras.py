@@ -154,7 +154,7 @@ class DNC(keras.layers.RNN):
         ... )
         >>> model = keras.Sequential([keras.Input([None, 6]), layer, keras.layers.Dense(1)])
         >>> model.count_params()
-        10053
+        9040
 
     Batch first and time second, [B, T, X] to [B, Y] or, with `return_sequences`, to [B, T, Y].
     """
