@@ -114,8 +114,8 @@ class RNNCell(keras.layers.Layer):
         Raises:
           ValueError: if the list is not that of a state of this core.
         """
-        given = [list(part.shape) if tf.is_tensor(part) else part for part in states]
-        if [part[1:] for part in given] != [[size] for size in self.state_size]:
+        given = [list(getattr(part, "shape", [])) for part in states]
+        if [shape[1:] for shape in given] != [[size] for size in self.state_size]:
             raise ValueError(
                 f"The state must be a list of tensors [B, size] of sizes {self.state_size}, got "
                 f"shapes {given}."

@@ -240,7 +240,14 @@ def test_a_cell_called_alone_is_the_core():
     assert_close(outputs, expected)
     assert_close(cell.pack_state(next_flat), expected_state)
     assert_close(cell.pack_state(cell.get_initial_state(3)), core.initial_state(3), atol=0)
-    for wrong in (flat[:-1], [*flat, flat[-1]], [*flat[1:], flat[0]], tf.nest.flatten(state)):
+    assert_close(cell.pack_state([part.numpy() for part in flat]), state, atol=0)
+    for wrong in (
+        flat[:-1],
+        [*flat, flat[-1]],
+        [*flat[1:], flat[0]],
+        tf.nest.flatten(state),
+        state,
+    ):
         with pytest.raises(
             ValueError, match=r"The state must be a list of tensors .*8, 24, 12.*got"
         ):
