@@ -13,8 +13,8 @@ import dnc
 from tests.dnc.models import make_core, random_inputs, random_state
 
 INTERPRETER_WARNING = pytest.mark.filterwarnings(
-    # TensorFlow's own interpreter says that it will move to another package.
-    r"ignore:\s*Warning. tf.lite.Interpreter is deprecated:UserWarning"
+    # TensorFlow's own interpreter says, in words that differ, that it will move.
+    r"ignore:\s*Warning. (tf.lite.Interpreter is deprecated|Please use the LiteRT):UserWarning"
 )
 
 LSTM_STATE = ("controller_state_hidden", "controller_state_cell")
