@@ -45,6 +45,10 @@ flags.DEFINE_enum(
     "Content look-up; used_cosine: among the slots in use only.",
 )
 flags.DEFINE_enum(
+    "linkage", "dense", ["dense", "sparse"], "Links between slots; sparse: the strongest of each."
+)
+flags.DEFINE_integer("num_links", 8, "Links of each slot, for --linkage=sparse.", lower_bound=1)
+flags.DEFINE_enum(
     "compute_dtype",
     "float32",
     ["float32", "bfloat16", "float16"],

@@ -23,6 +23,7 @@ from dnc.core import DNC, DNCState
 from dnc.resizing import resize_memory
 from dnc.rnn_cell import rnn_cell
 from dnc.saved_model import export
+from dnc.sparse import SparseTemporalLinkage
 from dnc.unroll import unroll
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "FeedForward",
     "Freeness",
     "MemoryAccess",
+    "SparseTemporalLinkage",
     "TemporalLinkage",
     "TemporalLinkageState",
     "UsedCosineWeights",

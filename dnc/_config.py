@@ -20,6 +20,7 @@ from dnc.addressing import (
 )
 from dnc.controllers import DeepLSTM, FeedForward
 from dnc.core import DNC
+from dnc.sparse import SparseTemporalLinkage
 
 # What stands as a name where an argument is a function or a class.
 _NAMED = {
@@ -139,6 +140,12 @@ _KINDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     DNC: _describe_dnc,
     MemoryAccess: _describe_access,
     TemporalLinkage: lambda part: {"memory_size": part.memory_size, "num_writes": part.num_writes},
+    SparseTemporalLinkage: lambda part: {
+        "memory_size": part.memory_size,
+        "num_writes": part.num_writes,
+        "num_links": part.num_links,
+        "num_candidates": part.num_candidates,
+    },
     Freeness: lambda part: {
         "memory_size": part.memory_size,
         "stop_write_gradient": part.stop_write_gradient,

@@ -29,6 +29,19 @@ class AccessState(NamedTuple):
     usage: Any  # [B, N]
 
 
+def check_access_state(
+    name: str, state: Any, sizes: AccessState, dtype: tf.DType, batch_size: int | None
+) -> None:
+    """Raises `ValueError` unless `state` is an `AccessState` of these sizes and this dtype.
+
+    Of the linkage's part only what is of floating point must have the dtype: it may well number
+    slots.
+    """
+    _checks.check_state(name, state, sizes._replace(linkage=None), dtype, batch_size)
+    linkage = f"{name}.linkage"
+    _checks.check_state(linkage, state.linkage, sizes.linkage, dtype, batch_size, strict=False)
+
+
 class AccessStep(NamedTuple):
     """Every quantity of one step, for whoever looks inside: `MemoryAccess`, traces, tests."""
 
@@ -200,7 +213,7 @@ class MemoryAccess(snt.RNNCore):
           ValueError: if a rank, a width, a dtype or the structure of the state does not fit.
         """
         inputs = _checks.check_tensor("controller output", inputs, [None, None])
-        _checks.check_state(
+        check_access_state(
             "memory access state", prev_state, self.state_size, inputs.dtype, inputs.shape[0]
         )
         step = self._step(inputs, prev_state)

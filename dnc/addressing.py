@@ -361,7 +361,7 @@ class Freeness(snt.RNNCore):
           ValueError: if a shape or dtype does not fit.
         """
         usage = _checks.check_tensor("usage", prev_state, [None, self._memory_size])
-        inputs = _check_fields(
+        inputs = check_fields(
             FreenessInputs(*inputs),
             FreenessInputs(
                 write_weights=[None, self._memory_size],
@@ -542,7 +542,7 @@ class TemporalLinkage(snt.RNNCore):
         Raises:
           ValueError: if a shape, a dtype or the structure of the state does not fit.
         """
-        inputs = _check_fields(
+        inputs = check_fields(
             LinkageInputs(*inputs),
             LinkageInputs([self._num_writes, self._memory_size], [None, self._memory_size]),
         )
@@ -616,7 +616,7 @@ def resize_slots(x: tf.Tensor, memory_size: int, axes: Sequence[int]) -> tf.Tens
     return tf.pad(tf.slice(x, begin, size), padding)
 
 
-def _check_fields(values: Any, sizes: Any, like: tf.Tensor | None = None) -> Any:
+def check_fields(values: Any, sizes: Any, like: tf.Tensor | None = None) -> Any:
     """Checks each tensor of a `NamedTuple` against per-example sizes.
 
     All are also checked against one batch size and dtype.

@@ -7,7 +7,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks, _cores
-from dnc.access import AccessState, AccessStep, MemoryAccess
+from dnc.access import AccessState, AccessStep, MemoryAccess, check_access_state
 from dnc.controllers import FeedForward
 
 
@@ -239,17 +239,14 @@ class DNC(snt.RNNCore):
                 f"got {inputs.dtype.name}."
             )
         dtype, batch_size, sizes = inputs.dtype, inputs.shape[0], self.state_size
-        own, foreign = sizes._replace(controller_state=None), sizes.controller_state
+        foreign = sizes._replace(access_output=None, access_state=None)
+        own = sizes._replace(access_state=None, controller_state=None)
         _checks.check_state("state", prev_state, own, dtype, batch_size)
-        # A controller may well count something: only what is of floating point must have the dtype.
-        _checks.check_state(
-            "state.controller_state",
-            prev_state.controller_state,
-            foreign,
-            dtype,
-            batch_size,
-            strict=False,
+        check_access_state(
+            "state.access_state", prev_state.access_state, sizes.access_state, dtype, batch_size
         )
+        # A controller may well count something: only what is of floating point must have the dtype.
+        _checks.check_state("state", prev_state, foreign, dtype, batch_size, strict=False)
         return inputs
 
 

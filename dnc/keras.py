@@ -34,8 +34,8 @@ class RNNCell(keras.layers.Layer):
         >>> layer(tf.zeros([3, 7, 5])).shape  # batch, time, input width
         TensorShape([3, 7, 2])
 
-    Keras wants the state as a flat list of vectors: every part of the core's state is one [B, size]
-    tensor there. `pack_state` and `flatten_state` go from one form to the other.
+    Keras wants the state as a flat list of vectors of one dtype: every part of the core's state is
+    one [B, size] tensor there, whole numbers, too. `pack_state` and `flatten_state` convert.
     """
 
     def __init__(
@@ -74,6 +74,8 @@ class RNNCell(keras.layers.Layer):
         self.core = core
         self.output_size = core.output_size[0]
         self.state_size = [size.num_elements() for size in tf.nest.flatten(core.state_size)]
+        state = _cores.initial_state(core, 1, tf.as_dtype(self.variable_dtype))
+        self._state_dtypes = [part.dtype for part in tf.nest.flatten(state)]
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Creates the core's variables and makes them weights of this layer."""
@@ -121,13 +123,16 @@ class RNNCell(keras.layers.Layer):
                 f"shapes {given}."
             )
         sizes = tf.nest.flatten(self.core.state_size)
-        parts = [tf.reshape(part, [-1, *size]) for part, size in zip(states, sizes, strict=True)]
+        parts = [
+            tf.cast(tf.reshape(part, [-1, *size]), dtype)
+            for part, size, dtype in zip(states, sizes, self._state_dtypes, strict=True)
+        ]
         return tf.nest.pack_sequence_as(self.core.state_size, parts)
 
     def flatten_state(self, state: Any) -> list[tf.Tensor]:
         """Returns Keras' list, [B, size] each, of the core's state."""
         parts = zip(tf.nest.flatten(state), self.state_size, strict=True)
-        return [tf.reshape(part, [-1, size]) for part, size in parts]
+        return [tf.cast(tf.reshape(part, [-1, size]), self.variable_dtype) for part, size in parts]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the configuration of the cell and its core, without values of variables.

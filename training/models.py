@@ -30,11 +30,17 @@ def make_task(config: Mapping[str, Any], batch_size: int) -> tasks.Task:
 
 def make_core(config: Mapping[str, Any], task: tasks.Task) -> dnc.DNC:
     """Returns a core of a configuration's sizes for a task, with its variables created."""
+    linkage = None
+    if config.get("linkage") == "sparse":
+        linkage = dnc.SparseTemporalLinkage(
+            config["memory_size"], config["num_write_heads"], config["num_links"]
+        )
     access = dnc.MemoryAccess(
         memory_size=config["memory_size"],
         word_size=config["word_size"],
         num_reads=config["num_read_heads"],
         num_writes=config["num_write_heads"],
+        linkage=linkage,
         content_weights=CONTENT_WEIGHTS[config.get("content_weights", "cosine")],
     )
     compute_dtype = config.get("compute_dtype", "float32")

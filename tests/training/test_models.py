@@ -3,6 +3,7 @@ import pytest
 import sonnet as snt
 import tensorflow as tf
 
+import dnc
 from training.models import CONTENT_WEIGHTS, load, make_core, make_task
 from training.runs import Run
 from training.step import rmsprop
@@ -79,6 +80,17 @@ def test_the_content_look_up_is_that_of_the_configuration(name):
     core = make_core({**CONFIG, "content_weights": name}, make_task(CONFIG, 9))
     assert type(core.access.read_content) is CONTENT_WEIGHTS[name]
     assert type(core.access.write_content) is CONTENT_WEIGHTS[name]
+
+
+def test_the_linkage_is_that_of_the_configuration():
+    task = make_task(CONFIG, 9)
+    dense = make_core({**CONFIG, "linkage": "dense", "num_links": 2}, task)
+    assert isinstance(dense.access.linkage, dnc.TemporalLinkage)
+    sparse = make_core({**CONFIG, "linkage": "sparse", "num_links": 2}, task)
+    assert isinstance(sparse.access.linkage, dnc.SparseTemporalLinkage)
+    assert sparse.access.linkage.num_links == 2
+    with pytest.raises(ValueError, match="num_links must be at most memory_size=5, got 9"):
+        make_core({**CONFIG, "linkage": "sparse", "num_links": 9}, task)
 
 
 @pytest.mark.parametrize("name, expected", [("float32", None), ("bfloat16", tf.bfloat16)])

@@ -1,0 +1,323 @@
+"""Temporal links of bounded number: the K strongest of each slot instead of all N.
+
+A `TemporalLinkage` keeps N x N links, a `SparseTemporalLinkage` N x K. Most of the dense ones are
+next to zero: a slot was written right after few others. Each row of the link matrix is kept as its
+K largest entries and the columns that they are in. Nothing is renormalised: what is dropped only
+makes links weaker, so each kept link is at most the dense one, and the bounds of the dense links
+(every row sums to at most 1, every column with its precedence, too) go on to hold.
+
+The paper's Methods, "Sparse link matrix", truncate the weightings instead, and scale them up to a
+sum of 1. A write of weight 0.001 then counts as a full one, and one of weight 0 is 0 / 0.
+"""
+
+from typing import Any, NamedTuple
+
+import sonnet as snt
+import tensorflow as tf
+
+from dnc import _checks
+from dnc.addressing import (
+    DirectionalWeights,
+    LinkageInputs,
+    check_fields,
+    resize_slots,
+    update_precedence_weights,
+)
+
+_NONE = -1  # The column of an entry without a link.
+
+
+class SparseLinks(NamedTuple):
+    """The strongest links of each slot: L[i, columns[i, k]] = values[i, k], all others 0."""
+
+    values: Any  # [B, Wn, N, K], >= 0
+    columns: Any  # [B, Wn, N, K], int32; those of a row differ, or are -1: no link
+
+
+class SparseTemporalLinkageState(NamedTuple):
+    """The order in which slots were written."""
+
+    link: SparseLinks
+    precedence_weights: Any  # [B, Wn, N]
+
+    def resize(self, memory_size: int) -> "SparseTemporalLinkageState":
+        """Returns the state with empty slots added, or the last slots dropped."""
+        columns = resize_slots(self.link.columns + 1, memory_size, axes=(2,)) - 1  # 0 means none.
+        dropped = columns >= memory_size
+        return SparseTemporalLinkageState(
+            link=SparseLinks(
+                values=_only(~dropped, resize_slots(self.link.values, memory_size, axes=(2,))),
+                columns=tf.where(dropped, _NONE, columns),
+            ),
+            precedence_weights=resize_slots(self.precedence_weights, memory_size, axes=(2,)),
+        )
+
+
+class DiscardedMass(NamedTuple):
+    """What one update of the links leaves out, to see whether K is large enough."""
+
+    links: tf.Tensor  # [B, Wn, N], sum of the entries dropped from each row, in [0, 1]
+    precedence: tf.Tensor  # [B, Wn], precedence outside of its largest entries, in [0, 1]
+
+
+def update_sparse_links(
+    links: SparseLinks, precedence_weights: tf.Tensor, write_weights: tf.Tensor, num_candidates: int
+) -> tuple[SparseLinks, DiscardedMass]:
+    """Keeps the K largest of (1 - w[i] - w[j]) L[i,j] + w[i] p[j] in each row i, j != i.
+
+    Only the `num_candidates` largest p[j] are looked at for new links, the same for all rows. Which
+    entries are kept has no gradient, as the order of the free list has none.
+
+    Args:
+      links: `SparseLinks` before this write.
+      precedence_weights: [B, Wn, N], *before* this write.
+      write_weights: [B, Wn, N].
+      num_candidates: how many columns may be linked anew, in 1..N.
+
+    Returns:
+      The `SparseLinks` after this write, and what was left out.
+    """
+    values, columns = links
+    num_slots, num_links = values.shape[2:]
+    w_i = write_weights[..., tf.newaxis]
+
+    # What was linked before, weaker.
+    kept = values * (1.0 - w_i - gather_slots(write_weights, columns))
+
+    # What may be linked now: the slots written last.
+    p_j, j = tf.math.top_k(precedence_weights, num_candidates)  # [B, Wn, C]
+    is_other_slot = j[..., tf.newaxis, :] != tf.range(num_slots)[:, tf.newaxis]
+    new = _only(is_other_slot, w_i * p_j[..., tf.newaxis, :])  # [B, Wn, N, C]
+
+    # A column that is there already takes its new part; others stand beside.
+    same = columns[..., tf.newaxis] == j[..., tf.newaxis, tf.newaxis, :]  # [B, Wn, N, K, C]
+    kept += tf.reduce_sum(_only(same, new[..., tf.newaxis, :]), axis=4)
+    new = _only(~tf.reduce_any(same, axis=3), new)
+
+    all_values = tf.concat([kept, new], axis=3)  # [B, Wn, N, K + C]
+    new_columns = tf.broadcast_to(j[..., tf.newaxis, :], tf.shape(new))
+    all_columns = tf.concat([columns, new_columns], axis=3)
+
+    # The rank of each entry in its row; of equal ones those that were there before come first.
+    # (Comparing all pairs of 2 K entries is faster than sorting that many short rows.)
+    one, other = all_values[..., :, tf.newaxis], all_values[..., tf.newaxis, :]
+    position = tf.range(num_links + num_candidates)
+    comes_first = (other > one) | ((other == one) & (position < position[:, tf.newaxis]))
+    rank = tf.reduce_sum(tf.cast(comes_first, tf.int32), axis=4)  # [B, Wn, N, K + C]
+    is_chosen = rank[..., tf.newaxis, :] == tf.range(num_links)[:, tf.newaxis]
+    chosen_values = tf.reduce_sum(_only(is_chosen, all_values[..., tf.newaxis, :]), axis=4)
+    # Counted from 1, so that the sum of one column and zeros is 0 where there is no link.
+    chosen_columns = tf.reduce_sum(_only(is_chosen, all_columns[..., tf.newaxis, :] + 1), axis=4)
+    chosen_columns = tf.where(chosen_values > 0.0, chosen_columns - 1, _NONE)
+    discarded = DiscardedMass(
+        links=tf.reduce_sum(all_values, axis=3) - tf.reduce_sum(chosen_values, axis=3),
+        precedence=tf.reduce_sum(precedence_weights, axis=2) - tf.reduce_sum(p_j, axis=2),
+    )
+    return SparseLinks(chosen_values, chosen_columns), discarded
+
+
+def gather_slots(weights: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """weights[columns], 0 where there is no link.
+
+    Args:
+      weights: [B, H, N].
+      columns: [B, H, N, K], int32.
+
+    Returns:
+      [B, H, N, K].
+    """
+    gathered = tf.gather(weights, tf.maximum(columns, 0), batch_dims=2)
+    return _only(columns != _NONE, gathered)
+
+
+def _only(condition: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """Returns `x` where the condition holds, else 0."""
+    return tf.where(condition, x, tf.zeros([], x.dtype))
+
+
+def sparse_forward_weights(links: SparseLinks, read_weights: tf.Tensor) -> tf.Tensor:
+    """f = L r: f[i] = sum_k values[i, k] r[columns[i, k]].
+
+    Args:
+      links: `SparseLinks` [B, Wn, N, K].
+      read_weights: [B, R, N].
+
+    Returns:
+      [B, R, Wn, N].
+    """
+    by_slot = tf.transpose(read_weights, [0, 2, 1])
+    linked = tf.gather(by_slot, tf.maximum(links.columns, 0), batch_dims=1)  # [B, Wn, N, K, R]
+    # Where there is no link the value is 0.
+    return tf.einsum("bwnk,bwnkr->brwn", links.values, linked)
+
+
+def sparse_backward_weights(links: SparseLinks, read_weights: tf.Tensor) -> tf.Tensor:
+    """b = L^T r: b[j] = sum of values[i, k] r[i] over all i, k with columns[i, k] = j.
+
+    Args:
+      links: `SparseLinks` [B, Wn, N, K].
+      read_weights: [B, R, N].
+
+    Returns:
+      [B, R, Wn, N].
+    """
+    num_reads = read_weights.shape[1]
+    batch_size, num_writes, num_slots, _ = tf.unstack(tf.shape(links.columns))
+    graph = tf.reshape(tf.range(batch_size * num_writes), [batch_size, num_writes, 1, 1])
+    target = tf.where(links.columns == _NONE, _NONE, graph * num_slots + links.columns)
+    parts = tf.einsum("bwnk,brn->bwnkr", links.values, read_weights)
+    sums = tf.math.unsorted_segment_sum(  # Leaves negative targets out.
+        tf.reshape(parts, [-1, num_reads]),
+        tf.reshape(target, [-1]),
+        batch_size * num_writes * num_slots,
+    )
+    sums = tf.reshape(sums, [batch_size, num_writes, num_slots, num_reads])
+    return tf.transpose(sums, [0, 3, 1, 2])
+
+
+class SparseTemporalLinkage(snt.RNNCore):
+    """Remembers the order of writes by the K strongest links of each slot, in O(N K).
+
+    Takes the place of a `TemporalLinkage`, with which it agrees exactly for K = N, and for writes
+    to one slot at a time already for K = 1:
+
+        >>> import dnc
+        >>> linkage = SparseTemporalLinkage(memory_size=1024, num_links=8)
+        >>> access = dnc.MemoryAccess(memory_size=1024, word_size=16, linkage=linkage)
+        >>> access.state_size.linkage.link.values
+        TensorShape([1, 1024, 8])
+    """
+
+    def __init__(
+        self,
+        memory_size: int,
+        num_writes: int = 1,
+        num_links: int = 8,
+        *,
+        num_candidates: int | None = None,
+        name: str = "sparse_temporal_linkage",
+    ):
+        """Creates the core.
+
+        Args:
+          memory_size: number of slots N, >= 1. Any number of read heads can follow the links.
+          num_writes: number of write heads Wn, >= 1; each has its own links.
+          num_links: number K of links kept for each slot, in 1..N.
+          num_candidates: how many of the slots written last can be linked anew at a step, in 1..N;
+            `num_links` by default.
+          name: name of the module.
+
+        Raises:
+          ValueError: if a number is out of range.
+        """
+        super().__init__(name=name)
+        self._memory_size = _checks.check_size("memory_size", memory_size)
+        self._num_writes = _checks.check_size("num_writes", num_writes)
+        self._num_links = _checks.check_size("num_links", num_links)
+        if num_candidates is None:
+            num_candidates = num_links
+        self._num_candidates = _checks.check_size("num_candidates", num_candidates)
+        for what, number in (("num_links", num_links), ("num_candidates", num_candidates)):
+            if number > memory_size:
+                raise ValueError(f"{what} must be at most memory_size={memory_size}, got {number}.")
+
+    def __call__(
+        self, inputs: LinkageInputs, prev_state: SparseTemporalLinkageState
+    ) -> tuple[DirectionalWeights, SparseTemporalLinkageState]:
+        """Takes note of a write, then follows the links from the previous reads.
+
+        Args:
+          inputs: `LinkageInputs`: the write weights of this step and the read weights of the
+            previous one.
+          prev_state: `SparseTemporalLinkageState` before this write.
+
+        Returns:
+          `DirectionalWeights` and the next `SparseTemporalLinkageState`.
+
+        Raises:
+          ValueError: if a shape, a dtype or the structure of the state does not fit.
+        """
+        links, _, write_weights, read_weights = self._update(inputs, prev_state)
+        directions = DirectionalWeights(
+            forward=sparse_forward_weights(links, read_weights),
+            backward=sparse_backward_weights(links, read_weights),
+        )
+        precedence_weights = update_precedence_weights(prev_state.precedence_weights, write_weights)
+        return directions, SparseTemporalLinkageState(links, precedence_weights)
+
+    def discarded(
+        self, inputs: LinkageInputs, prev_state: SparseTemporalLinkageState
+    ) -> DiscardedMass:
+        """Returns what the same call leaves out of the links, compared with all of them.
+
+        Zero everywhere: nothing is lost. The links of row i are off by at most the sum over time of
+        `links[i]` + write weight[i] * `precedence`.
+        """
+        return self._update(inputs, prev_state)[1]
+
+    def _update(
+        self, inputs: LinkageInputs, prev_state: SparseTemporalLinkageState
+    ) -> tuple[SparseLinks, DiscardedMass, tf.Tensor, tf.Tensor]:
+        write_weights, read_weights = check_fields(
+            LinkageInputs(*inputs),
+            LinkageInputs([self._num_writes, self._memory_size], [None, self._memory_size]),
+        )
+        _checks.check_state(
+            "linkage state",
+            prev_state,
+            self.state_size,
+            write_weights.dtype,
+            write_weights.shape[0],
+            strict=False,
+        )
+        links, discarded = update_sparse_links(
+            prev_state.link, prev_state.precedence_weights, write_weights, self._num_candidates
+        )
+        return links, discarded, write_weights, read_weights
+
+    def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> SparseTemporalLinkageState:
+        """Returns the state before any write: no links."""
+        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_state_dtype(dtype)
+        sizes = self.state_size
+        return SparseTemporalLinkageState(
+            link=SparseLinks(
+                values=tf.zeros([batch_size, *sizes.link.values], dtype),
+                columns=tf.fill([batch_size, *sizes.link.columns], _NONE),
+            ),
+            precedence_weights=tf.zeros([batch_size, *sizes.precedence_weights], dtype),
+        )
+
+    @property
+    def memory_size(self) -> int:
+        """Number of slots N."""
+        return self._memory_size
+
+    @property
+    def num_writes(self) -> int:
+        """Number of write heads Wn."""
+        return self._num_writes
+
+    @property
+    def num_links(self) -> int:
+        """Number K of links kept for each slot."""
+        return self._num_links
+
+    @property
+    def num_candidates(self) -> int:
+        """How many slots can be linked anew at a step."""
+        return self._num_candidates
+
+    @property
+    def state_size(self) -> SparseTemporalLinkageState:
+        """Shapes of one example's state."""
+        links = tf.TensorShape([self._num_writes, self._memory_size, self._num_links])
+        return SparseTemporalLinkageState(
+            link=SparseLinks(values=links, columns=links),
+            precedence_weights=tf.TensorShape([self._num_writes, self._memory_size]),
+        )
+
+    @property
+    def output_size(self) -> DirectionalWeights:
+        """Shapes of one example's directional weights; the number of read heads is the caller's."""
+        size = tf.TensorShape([None, self._num_writes, self._memory_size])
+        return DirectionalWeights(forward=size, backward=size)
