@@ -99,16 +99,17 @@ def update_sparse_links(
     all_columns = tf.concat([columns, new_columns], axis=3)
 
     # The rank of each entry in its row; of equal ones those that were there before come first.
-    # (Comparing all pairs of 2 K entries is faster than sorting that many short rows.)
     one, other = all_values[..., :, tf.newaxis], all_values[..., tf.newaxis, :]
     position = tf.range(num_links + num_candidates)
     comes_first = (other > one) | ((other == one) & (position < position[:, tf.newaxis]))
     rank = tf.reduce_sum(tf.cast(comes_first, tf.int32), axis=4)  # [B, Wn, N, K + C]
     is_chosen = rank[..., tf.newaxis, :] == tf.range(num_links)[:, tf.newaxis]
     chosen_values = tf.reduce_sum(_only(is_chosen, all_values[..., tf.newaxis, :]), axis=4)
+    is_link = chosen_values > 0.0  # Rounding may leave less than 0.
     # Counted from 1, so that the sum of one column and zeros is 0 where there is no link.
     chosen_columns = tf.reduce_sum(_only(is_chosen, all_columns[..., tf.newaxis, :] + 1), axis=4)
-    chosen_columns = tf.where(chosen_values > 0.0, chosen_columns - 1, _NONE)
+    chosen_columns = tf.where(is_link, chosen_columns - 1, _NONE)
+    chosen_values = _only(is_link, chosen_values)
     discarded = DiscardedMass(
         links=tf.reduce_sum(all_values, axis=3) - tf.reduce_sum(chosen_values, axis=3),
         precedence=tf.reduce_sum(precedence_weights, axis=2) - tf.reduce_sum(p_j, axis=2),
