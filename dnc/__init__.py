@@ -50,6 +50,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "keras":  # Only when asked for: Keras takes seconds to import.
+    if name == "keras":  # Only when asked for: few need Keras.
         return importlib.import_module("dnc.keras")
     raise AttributeError(f"module 'dnc' has no attribute {name!r}")

@@ -149,24 +149,15 @@ class CosineWeights(snt.Module):
           memory: [B, N, W].
           keys: [B, num_heads, W].
           strengths: [B, num_heads], before `strength_op`.
-          usage: [B, N], in [0, 1]; makes no difference here, but does in `UsedCosineWeights`.
+          usage: [B, N], in [0, 1]; only `UsedCosineWeights` needs it.
 
         Returns:
-          [B, num_heads, N], each row summing to 1.
+          [B, num_heads, N], each row summing to 1 (with `UsedCosineWeights`, to 0 if no slot is
+          used).
 
         Raises:
           ValueError: if a shape or dtype does not fit.
         """
-        del usage
-        memory, keys, strengths = self._check(memory, keys, strengths)
-        return weighted_softmax(cosine_similarity(memory, keys), strengths, self._strength_op)
-
-    @property
-    def strength_op(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """Maps raw strengths to beta."""
-        return self._strength_op
-
-    def _check(self, memory: Any, keys: Any, strengths: Any) -> tuple[tf.Tensor, ...]:
         memory = _checks.check_tensor("memory", memory, [None, None, self._word_size])
         batch_size, dtype = memory.shape[0], memory.dtype
         keys = _checks.check_tensor(
@@ -175,7 +166,19 @@ class CosineWeights(snt.Module):
         strengths = _checks.check_tensor(
             "strengths", strengths, [batch_size, self._num_heads], dtype
         )
-        return memory, keys, strengths
+        return self._normalise(cosine_similarity(memory, keys), strengths, usage)
+
+    def _normalise(
+        self, similarities: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Makes weightings of similarities [B, num_heads, N]."""
+        del usage
+        return weighted_softmax(similarities, strengths, self._strength_op)
+
+    @property
+    def strength_op(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Maps raw strengths to beta."""
+        return self._strength_op
 
 
 class UsedCosineWeights(CosineWeights):
@@ -194,30 +197,12 @@ class UsedCosineWeights(CosineWeights):
     array([[[0.79, 0.21, 0.  ]]], dtype=float32)
     """
 
-    def __call__(
-        self,
-        memory: tf.Tensor,
-        keys: tf.Tensor,
-        strengths: tf.Tensor,
-        usage: tf.Tensor | None = None,
+    def _normalise(
+        self, similarities: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
     ) -> tf.Tensor:
-        """Returns the weighting of every slot for every key.
-
-        Args:
-          memory: [B, N, W].
-          keys: [B, num_heads, W].
-          strengths: [B, num_heads], before `strength_op`.
-          usage: [B, N], in [0, 1].
-
-        Returns:
-          [B, num_heads, N], each row summing to 1, or to 0 if no slot is used.
-
-        Raises:
-          ValueError: if a shape or dtype does not fit.
-        """
-        memory, keys, strengths = self._check(memory, keys, strengths)
-        usage = _checks.check_tensor("usage", usage, memory.shape[:2].as_list(), memory.dtype)
-        return used_softmax(cosine_similarity(memory, keys), strengths, usage, self._strength_op)
+        batch_size, _, num_slots = similarities.shape
+        usage = _checks.check_tensor("usage", usage, [batch_size, num_slots], similarities.dtype)
+        return used_softmax(similarities, strengths, usage, self._strength_op)
 
 
 # --- Dynamic allocation ---------------------------------------------------------------------------
@@ -361,7 +346,7 @@ class Freeness(snt.RNNCore):
           ValueError: if a shape or dtype does not fit.
         """
         usage = _checks.check_tensor("usage", prev_state, [None, self._memory_size])
-        inputs = check_fields(
+        inputs = _check_fields(
             FreenessInputs(*inputs),
             FreenessInputs(
                 write_weights=[None, self._memory_size],
@@ -542,18 +527,7 @@ class TemporalLinkage(snt.RNNCore):
         Raises:
           ValueError: if a shape, a dtype or the structure of the state does not fit.
         """
-        inputs = check_fields(
-            LinkageInputs(*inputs),
-            LinkageInputs([self._num_writes, self._memory_size], [None, self._memory_size]),
-        )
-        write_weights, read_weights = inputs
-        _checks.check_state(
-            "linkage state",
-            prev_state,
-            self.state_size,
-            write_weights.dtype,
-            write_weights.shape[0],
-        )
+        write_weights, read_weights = check_linkage_call(self, inputs, prev_state)
         # The links need the precedence *before* this write.
         link = update_link(prev_state.link, prev_state.precedence_weights, write_weights)
         precedence_weights = update_precedence_weights(prev_state.precedence_weights, write_weights)
@@ -616,7 +590,24 @@ def resize_slots(x: tf.Tensor, memory_size: int, axes: Sequence[int]) -> tf.Tens
     return tf.pad(tf.slice(x, begin, size), padding)
 
 
-def check_fields(values: Any, sizes: Any, like: tf.Tensor | None = None) -> Any:
+def check_linkage_call(
+    linkage: Any, inputs: LinkageInputs, prev_state: Any, strict: bool = True
+) -> LinkageInputs:
+    """Returns the inputs as tensors if they and the state are of the linkage's sizes.
+
+    Without `strict` the state may also hold whole numbers.
+    """
+    slots = linkage.memory_size
+    inputs = _check_fields(
+        LinkageInputs(*inputs), LinkageInputs([linkage.num_writes, slots], [None, slots])
+    )
+    dtype, batch_size = inputs.write_weights.dtype, inputs.write_weights.shape[0]
+    sizes = linkage.state_size
+    _checks.check_state("linkage state", prev_state, sizes, dtype, batch_size, strict)
+    return inputs
+
+
+def _check_fields(values: Any, sizes: Any, like: tf.Tensor | None = None) -> Any:
     """Checks each tensor of a `NamedTuple` against per-example sizes.
 
     All are also checked against one batch size and dtype.

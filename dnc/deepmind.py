@@ -16,6 +16,7 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
+from dnc import _cores
 from dnc.core import DNC
 
 _FORGET_BIAS = 1.0
@@ -134,8 +135,7 @@ def _create_variables(core: DNC, input_size: int) -> None:
             f"The LSTM weights leave an input width of {input_size}; at least 1 is needed."
         )
     dtype = core.controller.initial_state(1).hidden.dtype
-    with tf.init_scope():
-        core(tf.zeros([1, input_size], dtype), core.initial_state(1, dtype))
+    _cores.run_on_zeros(core, tf.TensorSpec([None, input_size], dtype), dtype)
 
 
 def _reorder_gates(x: np.ndarray) -> np.ndarray:

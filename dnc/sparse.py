@@ -19,7 +19,7 @@ from dnc import _checks
 from dnc.addressing import (
     DirectionalWeights,
     LinkageInputs,
-    check_fields,
+    check_linkage_call,
     resize_slots,
     update_precedence_weights,
 )
@@ -259,18 +259,7 @@ class SparseTemporalLinkage(snt.RNNCore):
     def _update(
         self, inputs: LinkageInputs, prev_state: SparseTemporalLinkageState
     ) -> tuple[SparseLinks, DiscardedMass, tf.Tensor, tf.Tensor]:
-        write_weights, read_weights = check_fields(
-            LinkageInputs(*inputs),
-            LinkageInputs([self._num_writes, self._memory_size], [None, self._memory_size]),
-        )
-        _checks.check_state(
-            "linkage state",
-            prev_state,
-            self.state_size,
-            write_weights.dtype,
-            write_weights.shape[0],
-            strict=False,
-        )
+        write_weights, read_weights = check_linkage_call(self, inputs, prev_state, strict=False)
         links, discarded = update_sparse_links(
             prev_state.link, prev_state.precedence_weights, write_weights, self._num_candidates
         )
