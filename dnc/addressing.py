@@ -32,7 +32,7 @@ from dnc import _checks
 EPSILON = 1e-6
 
 # Up to this number of slots, allocation compares every two slots instead of sorting them.
-_LARGEST_COMPARED = 256
+LARGEST_COMPARED = 256
 
 
 # --- Content-based addressing ---------------------------------------------------------------------
@@ -255,29 +255,58 @@ def allocation_weights(usage: tf.Tensor) -> tf.Tensor:
     Returns:
       [B, N], in [0, 1], with sum 1 - prod_i u_i.
     """
-    unused = 1.0 - (EPSILON + (1.0 - EPSILON) * usage)
-    slots = usage.shape[1]
-    if slots is not None and slots <= _LARGEST_COMPARED:
-        return _allocation_by_comparison(unused)
-    return _allocation_by_sorting(unused)
+    unused = unused_share(usage)
+    return unused * usage_before(unused)
 
 
-def _allocation_by_comparison(unused: tf.Tensor) -> tf.Tensor:
-    """a[i] = (1 - u[i]) prod_j u[j] over the slots j that come before i in the free list."""
+def unused_share(usage: tf.Tensor) -> tf.Tensor:
+    """1 - u, with u raised to at least `EPSILON`: what the order of allocation goes by."""
+    return 1.0 - (EPSILON + (1.0 - EPSILON) * usage)
+
+
+def usage_before(unused: tf.Tensor) -> tf.Tensor:
+    """prod_j u[j] over the slots j that come before i in the free list, for each slot i.
+
+    Args:
+      unused: [B, N], 1 - u.
+
+    Returns:
+      [B, N], in [0, 1].
+    """
+    slots = unused.shape[1]
+    if slots is not None and slots <= LARGEST_COMPARED:
+        return product_by_comparison(unused)
+    return product_by_sorting(unused)[0]
+
+
+def comes_before(unused: tf.Tensor) -> tf.Tensor:
+    """Whether slot j comes before slot i in the free list, [B, N (j), N (i)]."""
     slots = tf.range(unused.shape[1])
     unused_j, unused_i = unused[:, :, tf.newaxis], unused[:, tf.newaxis, :]
     j_is_lower = slots[:, tf.newaxis] < slots[tf.newaxis, :]
-    j_comes_before_i = (unused_j > unused_i) | ((unused_j == unused_i) & j_is_lower)
+    return (unused_j > unused_i) | ((unused_j == unused_i) & j_is_lower)
+
+
+def product_by_comparison(unused: tf.Tensor) -> tf.Tensor:
+    """`usage_before` as the sum of logarithms over all slots that come before."""
     log_usage = tf.math.log(1.0 - unused)[:, :, tf.newaxis]
-    return unused * tf.exp(tf.reduce_sum(tf.where(j_comes_before_i, log_usage, 0.0), axis=1))
+    return tf.exp(tf.reduce_sum(tf.where(comes_before(unused), log_usage, 0.0), axis=1))
 
 
-def _allocation_by_sorting(unused: tf.Tensor) -> tf.Tensor:
-    """The equation as it stands."""
+def product_by_sorting(unused: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """`usage_before` as the cumulative product along the free list, and that list [B, N]."""
     # Of equal values `top_k` takes the lowest index first.
     sorted_unused, free_list = tf.math.top_k(unused, k=tf.shape(unused)[1])
-    sorted_allocation = sorted_unused * tf.math.cumprod(1.0 - sorted_unused, axis=1, exclusive=True)
-    return tf.gather(sorted_allocation, tf.argsort(free_list, axis=1), batch_dims=1)
+    products = tf.math.cumprod(1.0 - sorted_unused, axis=1, exclusive=True)
+    return to_slots(products, free_list), free_list
+
+
+def to_slots(x: tf.Tensor, free_list: tf.Tensor) -> tf.Tensor:
+    """Puts what is in the order of the free list into the order of the slots, both [B, N]."""
+    batch_size, slots = tf.unstack(tf.shape(x))
+    target = free_list + slots * tf.range(batch_size)[:, tf.newaxis]
+    by_slot = tf.scatter_nd(tf.reshape(target, [-1, 1]), tf.reshape(x, [-1]), [batch_size * slots])
+    return tf.reshape(by_slot, [batch_size, slots])
 
 
 def write_allocation_weights(usage: tf.Tensor, write_gates: tf.Tensor) -> tf.Tensor:

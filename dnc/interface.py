@@ -31,6 +31,8 @@ import tensorflow as tf
 
 from dnc import _checks, _cores
 
+SIGMOID_FIELDS = ("erase_vectors", "free_gate", "allocation_gate", "write_gate")
+
 
 class ReadMode(NamedTuple):
     """How much each read head follows the links or looks up content; a head's modes sum to 1."""
@@ -116,19 +118,29 @@ class Interface(snt.Module):
         )
         controller_output = _checks.check_tensor("controller output", controller_output, *expected)
         vector = _cores.call_in(compute_dtype, self.linear, controller_output)
-        parts = {
-            name: tf.reshape(part, [-1, *shape])
-            for (name, shape), part in zip(
-                self._shapes.items(),
-                tf.split(vector, list(self.widths.values()), axis=1),
-                strict=True,
-            )
-        }
-        for name in ("erase_vectors", "free_gate", "allocation_gate", "write_gate"):
+        return self.cut(self.activate(vector))
+
+    def activate(self, vector: tf.Tensor) -> tf.Tensor:
+        """Applies the activations of the table above to interface vectors [B, I]."""
+        parts = self._split(vector)
+        for name in SIGMOID_FIELDS:
             parts[name] = tf.sigmoid(parts[name])
-        modes = tf.nn.softmax(parts["read_mode"])
+        modes = tf.reshape(parts["read_mode"], [-1, *self._shapes["read_mode"]])
+        parts["read_mode"] = tf.reshape(tf.nn.softmax(modes), [-1, self.widths["read_mode"]])
+        return tf.concat(list(parts.values()), axis=1)
+
+    def cut(self, activated: tf.Tensor) -> InterfaceFields:
+        """Cuts activated interface vectors [B, I] into fields."""
+        fields = {
+            name: tf.reshape(part, [-1, *self._shapes[name]])
+            for name, part in self._split(activated).items()
+        }
         backward, forward, content = tf.split(
-            modes, [self._num_writes, self._num_writes, 1], axis=2
+            fields["read_mode"], [self._num_writes, self._num_writes, 1], axis=2
         )
-        parts["read_mode"] = ReadMode(backward, forward, tf.squeeze(content, axis=2))
-        return InterfaceFields(**parts)
+        fields["read_mode"] = ReadMode(backward, forward, tf.squeeze(content, axis=2))
+        return InterfaceFields(**fields)
+
+    def _split(self, vector: tf.Tensor) -> dict[str, tf.Tensor]:
+        parts = tf.split(vector, list(self.widths.values()), axis=1)
+        return dict(zip(self.widths, parts, strict=True))

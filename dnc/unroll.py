@@ -1,13 +1,16 @@
 """Runs a core over a sequence."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
+from absl import logging
 
-from dnc import _checks, _cores
+from dnc import _checks, _cores, _nests
+from dnc._fast import loop as fast
+from dnc._scan import checkpointed, scan
+from dnc.core import DNC
 
 
 def unroll(
@@ -19,6 +22,7 @@ def unroll(
     reset: Any = None,
     time_major: bool = True,
     return_all_states: bool = False,
+    checkpoint_every: int | None = None,
 ) -> tuple[Any, Any]:
     """Runs a core over a sequence, or a batch of sequences of different lengths.
 
@@ -42,6 +46,13 @@ def unroll(
         ...         loss = tf.reduce_mean(outputs**2)
         ...     gradients = tape.gradient(loss, core.trainable_variables)
 
+    In a graph, such as that of a `tf.function`, a `dnc.DNC` runs several times faster than through
+    `snt.dynamic_unroll`, with the same outputs and gradients, by a backward pass written by hand
+    (docs/performance.md). Its parts must be those of this package, and its controller one that is
+    known to return the same when it is run again: an `snt.LSTM`, `snt.GRU`, `snt.VanillaRNN`,
+    `dnc.DeepLSTM`, or `dnc.FeedForward` of layer sizes. The plain steps are run for other cores, in
+    eager mode, and to return all states.
+
     Args:
       core: any `snt.RNNCore`.
       inputs: [T, B, ...], or a nest of such tensors.
@@ -55,18 +66,31 @@ def unroll(
         states. If false, the batch is first and time second.
       return_all_states: whether to return the states after every step, with the axes of the
         outputs, instead of the last state.
+      checkpoint_every: keep only the state of every so many steps for the gradients, and compute
+        the steps between anew when the gradients are taken: memory for T/k + k instead of T steps,
+        for up to twice the time forwards; about sqrt(T) is least memory. The core must return the
+        same when it is run again (no dropout, say), and depend on nothing but its arguments and
+        variables. `None` to keep what all steps need.
 
     Returns:
       The outputs [T, B, ...] (a nest, if the core's are) and the state after the last step.
 
     Raises:
       ValueError: if inputs, `sequence_length` or `reset` do not fit together, a length is negative
-        or larger than T, or the state is not one of this core. (In a graph lengths and sizes may
-        not be known yet: then `tf.errors.InvalidArgumentError` when it runs; XLA does not check. A
-        graph that knows neither T nor B cannot run for T = 0.)
+        or larger than T, the state is not one of this core, or `checkpoint_every` is not a positive
+        integer or given where T is not known. (In a graph lengths and sizes may not be known yet:
+        then `tf.errors.InvalidArgumentError` when it runs; XLA does not check. A graph that knows
+        neither T nor B cannot run for T = 0.)
     """
     inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
     num_steps, batch_size = _sizes(inputs, time_major)
+    if checkpoint_every is not None:
+        checkpoint_every = _checks.check_size("checkpoint_every", checkpoint_every)
+        if not isinstance(num_steps, int):
+            raise ValueError(
+                "checkpoint_every needs inputs of a known number of steps, got inputs of shape "
+                f"{tf.nest.flatten(inputs)[0].shape}."
+            )
     if sequence_length is not None:
         sequence_length = _check_sequence_length(sequence_length, num_steps, batch_size)
     if reset is not None:
@@ -87,103 +111,58 @@ def unroll(
     if sequence_length is not None:
         running = tf.range(num_steps)[:, tf.newaxis] < sequence_length
         # What stands in the padding may be infinite, and so the gradient of what is not used.
-        sequence["inputs"] = _where(running, inputs, _zeros_like(inputs))
+        sequence["inputs"] = _nests.where(running, inputs, _nests.zeros_like(inputs))
         sequence["running"] = running
     if reset is not None:
         sequence["reset"] = reset
 
-    def step(x: dict[str, Any], state: Any) -> tuple[Any, Any]:
-        started = _where(x["reset"], fresh_state, state) if "reset" in x else state
-        outputs, next_state = core(x["inputs"], started)
-        if "running" in x:
-            outputs = _where(x["running"], outputs, _zeros_like(outputs))
-            next_state = _where(x["running"], next_state, state)
-        return outputs, next_state
-
-    if tf.executing_eagerly() and num_steps > 0:
-        outputs, states, state = _loop(step, initial_state, sequence, return_all_states)
-    else:
+    is_empty = tf.get_static_value(num_steps) == 0
+    is_graph = is_empty or not tf.executing_eagerly()
+    is_checkpointed = checkpoint_every is not None and not is_empty
+    output_spec = None
+    if is_graph or is_checkpointed:
         # Outside of the loop: this creates the variables and tells what an output looks like.
-        specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs)
-        example, _ = _cores.run_on_zeros(core, specs, dtype)
-        example = tf.nest.map_structure(
-            lambda x: tf.TensorSpec([tf.get_static_value(batch_size), *x.shape[1:]], x.dtype),
-            example,
+        output_spec = _output_spec(core, inputs, batch_size, dtype)
+
+    def run(sequence: Any, state: Any, fresh_state: Any) -> tuple[tuple[Any, Any], Any]:
+        if is_graph and not is_empty and not return_all_states and _has_fast_way(core):
+            outputs, state = fast.unroll(core, sequence, state, fresh_state)
+            return (outputs, ()), state
+        step = functools.partial(_step, core, fresh_state)
+        return scan(step, state, sequence, output_spec if is_graph else None, return_all_states)
+
+    if is_checkpointed:
+        run = checkpointed(
+            run, checkpoint_every, (output_spec, initial_state if return_all_states else ())
         )
-        outputs, states, state = _while_loop(
-            step, initial_state, sequence, num_steps, example, return_all_states
-        )
+    (outputs, states), state = run(sequence, initial_state, fresh_state)
     if not time_major:
         outputs, states = _swap_time_and_batch((outputs, states))
     return outputs, states if return_all_states else state
 
 
-def _loop(
-    step: Callable[[Any, Any], tuple[Any, Any]], state: Any, sequence: Any, keep_states: bool
-) -> tuple[Any, Any, Any]:
-    """Returns the outputs of `step` for each entry of `sequence`, all states, and the last state.
-
-    All states are () unless they are to be kept.
-    """
-    outputs, states = [], []
-    for t in range(tf.nest.flatten(sequence)[0].shape[0]):
-        output, state = step(tf.nest.map_structure(lambda x, t=t: x[t], sequence), state)
-        outputs.append(output)
-        states.append(state if keep_states else ())
-    stack = functools.partial(tf.nest.map_structure, lambda *parts: tf.stack(parts))
-    return stack(*outputs), stack(*states), state
+@functools.cache
+def _say_once(message: str) -> None:
+    logging.info("%s", message)
 
 
-def _while_loop(
-    step: Callable[[Any, Any], tuple[Any, Any]],
-    state: Any,
-    sequence: Any,
-    num_steps: int | tf.Tensor,
-    output_spec: Any,
-    keep_states: bool,
-) -> tuple[Any, Any, Any]:
-    """As `_loop`, as one loop in a graph; `output_spec` is what `step` returns as its output."""
-    if tf.get_static_value(num_steps) == 0:  # An empty array of unknown batch size has no shape.
-        batch_size = tf.shape(tf.nest.flatten(sequence)[0])[1]
-        none = functools.partial(
-            tf.nest.map_structure, lambda x: tf.zeros([0, batch_size, *x.shape[1:]], x.dtype)
-        )
-        return none(output_spec), none(state) if keep_states else (), state
+def _has_fast_way(core: snt.RNNCore) -> bool:
+    if not isinstance(core, DNC):
+        return False
+    reason = fast.reason_against(core)
+    if reason is not None:
+        _say_once(f"dnc.unroll runs the plain steps of {core.name}, since it has {reason}.")
+    return reason is None
 
-    def array_like(x: tf.Tensor | tf.TensorSpec) -> tf.TensorArray:
-        return tf.TensorArray(x.dtype, num_steps, element_shape=x.shape)
 
-    def write(arrays: Any, t: tf.Tensor, values: Any) -> Any:
-        return tf.nest.map_structure(lambda array, value: array.write(t, value), arrays, values)
-
-    def stack(arrays: Any) -> Any:
-        return tf.nest.map_structure(lambda array: array.stack(), arrays)
-
-    arrays = tf.nest.map_structure(
-        lambda x: tf.TensorArray(x.dtype, num_steps).unstack(x), sequence
-    )
-
-    def body(t: tf.Tensor, state: Any, outputs: Any, states: Any) -> tuple[Any, Any, Any, Any]:
-        inputs = tf.nest.map_structure(lambda array: array.read(t), arrays)
-        output, next_state = step(inputs, state)
-        tf.nest.map_structure(lambda new, old: new.set_shape(old.shape), next_state, state)
-        outputs = write(outputs, t, output)
-        states = write(states, t, next_state) if keep_states else states
-        return t + 1, next_state, outputs, states
-
-    _, state, outputs, states = tf.while_loop(
-        lambda t, *_: t < num_steps,
-        body,
-        (
-            tf.constant(0),
-            state,
-            tf.nest.map_structure(array_like, output_spec),
-            tf.nest.map_structure(array_like, state) if keep_states else (),
-        ),
-        maximum_iterations=num_steps,
-        parallel_iterations=1,  # Each step needs the one before.
-    )
-    return stack(outputs), stack(states), state
+def _step(core: snt.RNNCore, fresh_state: Any, x: dict[str, Any], state: Any) -> tuple[Any, Any]:
+    """One step of the core with the masks in `x`, if there are any."""
+    started = _nests.where(x["reset"], fresh_state, state) if "reset" in x else state
+    outputs, next_state = core(x["inputs"], started)
+    if "running" in x:
+        outputs = _nests.where(x["running"], outputs, _nests.zeros_like(outputs))
+        next_state = _nests.where(x["running"], next_state, state)
+    return outputs, next_state
 
 
 def _sizes(inputs: Any, time_major: bool) -> tuple[int | tf.Tensor, int | tf.Tensor]:
@@ -206,6 +185,16 @@ def _sizes(inputs: Any, time_major: bool) -> tuple[int | tf.Tensor, int | tf.Ten
     ]
     num_steps, batch_size = sizes if time_major else reversed(sizes)
     return num_steps, batch_size
+
+
+def _output_spec(
+    core: snt.RNNCore, inputs: Any, batch_size: int | tf.Tensor, dtype: tf.DType | None
+) -> Any:
+    """What the core returns as the output of one step."""
+    specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs)
+    example, _ = _cores.run_on_zeros(core, specs, dtype)
+    size = tf.get_static_value(batch_size)
+    return tf.nest.map_structure(lambda x: tf.TensorSpec([size, *x.shape[1:]], x.dtype), example)
 
 
 def _state_dtype(inputs: Any) -> tf.DType | None:
@@ -282,20 +271,6 @@ def _check_batched(state: Any) -> None:
                 "sequence_length and reset treat each example on its own: every part of the "
                 "state must have a batch axis, got a scalar."
             )
-
-
-def _where(mask: tf.Tensor, x: Any, y: Any) -> Any:
-    """Chooses between two nests, by a mask over their leading axes."""
-
-    def choose(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        other_axes = [tf.newaxis] * (x.shape.rank - mask.shape.rank)
-        return tf.where(mask[(..., *other_axes)], x, y)
-
-    return tf.nest.map_structure(choose, x, y)
-
-
-def _zeros_like(x: Any) -> Any:
-    return tf.nest.map_structure(tf.zeros_like, x)
 
 
 def _swap_time_and_batch(x: Any) -> Any:

@@ -111,7 +111,7 @@ def test_usage_is_the_recorded_one(case):
 @pytest.mark.parametrize("by", ["comparison", "sorting"])
 @pytest.mark.parametrize("case", cases("allocation"))
 def test_allocation_is_the_recorded_one(case, by, monkeypatch):
-    monkeypatch.setattr(addressing, "_LARGEST_COMPARED", {"comparison": 1000, "sorting": 0}[by])
+    monkeypatch.setattr(addressing, "LARGEST_COMPARED", {"comparison": 1000, "sorting": 0}[by])
     check(
         case,
         lambda usage: [addressing.allocation_weights(usage)],
@@ -150,13 +150,13 @@ def test_both_ways_to_allocate_agree_also_for_ties_and_full_or_empty_slots(slots
     def run(function):
         with tf.GradientTape() as tape:
             tape.watch(usage)
-            unused = 1.0 - (1e-6 + (1.0 - 1e-6) * usage)
-            allocation = function(unused)
+            unused = addressing.unused_share(usage)
+            allocation = unused * function(unused)
         return allocation, tape.gradient(allocation, usage, output_gradients=tf.cos(allocation * 9))
 
     for one, other in zip(
-        run(addressing._allocation_by_comparison),
-        run(addressing._allocation_by_sorting),
+        run(addressing.product_by_comparison),
+        run(lambda unused: addressing.product_by_sorting(unused)[0]),
         strict=True,
     ):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)

@@ -1,0 +1,200 @@
+"""One step of the controller with its bound, forwards and backwards."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import sonnet as snt
+import tensorflow as tf
+
+from dnc._fast.derivatives import gradients
+from dnc.controllers import DeepLSTM, FeedForward
+
+Product = Callable[[tf.Tensor], tf.Tensor]
+
+# Controllers that return the same when they are run again with the same arguments, and have no
+# side effects: what cannot be said of any module.
+_REPEATABLE = (DeepLSTM, snt.LSTM, snt.GRU, snt.VanillaRNN)
+
+
+def is_known(controller: snt.RNNCore) -> bool:
+    """Whether the controller can be run again in the backward pass."""
+    if type(controller) is FeedForward:
+        return controller.sizes is not None  # Else the network is anything.
+    return type(controller) in _REPEATABLE
+
+
+def clip(x: tf.Tensor, bound: float | None) -> tf.Tensor:
+    """x within +-bound."""
+    return x if bound is None else tf.clip_by_value(x, -bound, bound)
+
+
+class ControllerGradient(NamedTuple):
+    """Gradients by what one step of a controller depends on."""
+
+    inputs: Any  # [B, P], by what `prepare` made of the inputs
+    words: Any  # [B, R W]
+    state: Any
+    variables: list[tf.Tensor]  # by the controller's `variables`
+
+
+class LSTMController:
+    """`snt.LSTM`: the products with its weights are one a step, or one for all steps.
+
+    With the inputs x, the words read before r, and hidden state h and cell c of the step before:
+
+        [i f g o] = x W_x + b + [r h] W,   c' = s(f) c + s(i) tanh(g),   h' = s(o) tanh(c')
+
+    x W_x + b is what `prepare` returns for all steps, W is the only one of `weights`.
+    """
+
+    def __init__(self, lstm: snt.LSTM, words_width: int, clip_value: float | None):
+        self._lstm = lstm
+        self._words_width = words_width
+        self._clip_value = clip_value
+
+    @property
+    def variables(self) -> Sequence[tf.Variable]:
+        """Variables that `step` reads, other than through `weights`: none."""
+        return ()
+
+    def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
+        """From the inputs of all steps, [T B, X], to what `step` takes, [T B, 4 H]."""
+        from_inputs = self._lstm.input_to_hidden[: inputs.shape[1]]
+        return tf.matmul(inputs, from_inputs) + self._lstm.b
+
+    def weights(self) -> list[tf.Tensor]:
+        """What `step` multiplies with."""
+        from_words = self._lstm.input_to_hidden[-self._words_width :]
+        return [tf.concat([from_words, self._lstm.hidden_to_hidden], axis=0)]
+
+    def kept_spec(self, batch_size: int | None, dtype: tf.DType) -> tf.TensorSpec:
+        """What `gradient` needs of a step looks like."""
+        return tf.TensorSpec([batch_size, 4 * self._lstm.hidden_to_hidden.shape[0]], dtype)
+
+    def step(
+        self, inputs: tf.Tensor, words: tf.Tensor, state: snt.LSTMState, weights: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, snt.LSTMState, Any]:
+        """Returns the output, the next state, and what `gradient` needs."""
+        gates = inputs + tf.matmul(tf.concat([words, state.hidden], axis=1), weights[0])
+        hidden, cell = self._activate(gates, state.cell)[:2]
+        hidden, cell = clip(hidden, self._clip_value), clip(cell, self._clip_value)
+        return hidden, snt.LSTMState(hidden, cell), gates
+
+    def gradient(
+        self,
+        inputs: tf.Tensor,
+        words: tf.Tensor,
+        state: snt.LSTMState,
+        kept: tf.Tensor,
+        times_weights_transposed: list[Product],
+        d_output: tf.Tensor,
+        d_next_state: snt.LSTMState,
+    ) -> ControllerGradient:
+        """Gradients by all that `step` depends on but its weights."""
+        del inputs, words
+        hidden, cell, i, f, g, o, tanh_cell = self._activate(kept, state.cell)
+        d_hidden = self._unless_clipped(hidden, d_output + d_next_state.hidden)
+        d_cell = self._unless_clipped(cell, d_next_state.cell)
+        d_cell += d_hidden * o * (1.0 - tf.square(tanh_cell))
+        d_gates = tf.concat(
+            [
+                d_cell * g * i * (1.0 - i),
+                d_cell * state.cell * f * (1.0 - f),
+                d_cell * i * (1.0 - tf.square(g)),
+                d_hidden * tanh_cell * o * (1.0 - o),
+            ],
+            axis=1,
+        )
+        d_recurrent = times_weights_transposed[0](d_gates)
+        d_words, d_previous = tf.split(d_recurrent, [self._words_width, -1], axis=1)
+        return ControllerGradient(d_gates, d_words, snt.LSTMState(d_previous, d_cell * f), [])
+
+    def weight_gradients(
+        self, words: tf.Tensor, states: snt.LSTMState, d_inputs: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Gradients by `weights`, from the words, states and gradients of all steps, [T B, ...]."""
+        return [tf.matmul(tf.concat([words, states.hidden], axis=1), d_inputs, transpose_a=True)]
+
+    def _activate(self, gates: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Hidden state and cell before clipping, the four gates, and tanh of the cell."""
+        i, f, g, o = tf.split(gates, 4, axis=1)
+        i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
+        cell = f * cell + i * g
+        tanh_cell = tf.tanh(cell)
+        return o * tanh_cell, cell, i, f, g, o, tanh_cell
+
+    def _unless_clipped(self, x: tf.Tensor, d_clipped: tf.Tensor) -> tf.Tensor:
+        if self._clip_value is None:
+            return d_clipped
+        return tf.where(tf.abs(x) > self._clip_value, tf.zeros([], x.dtype), d_clipped)
+
+
+class OtherController:
+    """Any other controller that `is_known`: run again, and differentiated by TensorFlow."""
+
+    def __init__(self, controller: snt.RNNCore, words_width: int, clip_value: float | None):
+        del words_width
+        self._controller = controller
+        self._clip_value = clip_value
+
+    @property
+    def variables(self) -> Sequence[tf.Variable]:
+        """Variables that `step` reads."""
+        return self._controller.trainable_variables
+
+    def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The inputs of all steps as they are, [T B, X]."""
+        return inputs
+
+    def weights(self) -> list[tf.Tensor]:
+        """None: the variables are read where they are used."""
+        return []
+
+    def kept_spec(self, batch_size: int | None, dtype: tf.DType) -> tuple[()]:
+        """Nothing is kept of a step."""
+        del batch_size, dtype
+        return ()
+
+    def step(
+        self, inputs: tf.Tensor, words: tf.Tensor, state: Any, weights: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, Any, Any]:
+        """Returns the output, the next state, and what `gradient` needs: nothing."""
+        del weights
+        results = self._controller(tf.concat([inputs, words], axis=1), state)
+        output, next_state = tf.nest.map_structure(lambda x: clip(x, self._clip_value), results)
+        return output, next_state, ()
+
+    def gradient(
+        self,
+        inputs: tf.Tensor,
+        words: tf.Tensor,
+        state: Any,
+        kept: Any,
+        times_weights_transposed: list[Product],
+        d_output: tf.Tensor,
+        d_next_state: Any,
+    ) -> ControllerGradient:
+        """Gradients by all that `step` depends on."""
+        del kept, times_weights_transposed
+        parts = tf.nest.flatten(state)
+
+        def results(inputs: tf.Tensor, words: tf.Tensor, *parts: tf.Tensor) -> list[tf.Tensor]:
+            state_given = tf.nest.pack_sequence_as(state, parts)
+            output, next_state, _ = self.step(inputs, words, state_given, [])
+            return [output, *tf.nest.flatten(next_state)]
+
+        d_inputs, d_words, *d_others = gradients(
+            results,
+            [inputs, words, *parts],
+            [d_output, *tf.nest.flatten(d_next_state)],
+            self.variables,
+        )
+        d_parts, d_variables = d_others[: len(parts)], d_others[len(parts) :]
+        return ControllerGradient(
+            d_inputs, d_words, tf.nest.pack_sequence_as(state, d_parts), d_variables
+        )
+
+    def weight_gradients(self, words: tf.Tensor, states: Any, d_inputs: tf.Tensor) -> list:
+        """None are left."""
+        del words, states, d_inputs
+        return []

@@ -1,0 +1,81 @@
+"""Matrix products in the forms that XLA computes fast on a CPU.
+
+H is the number of heads: a product of few rows with a large matrix is limited by how fast the
+matrix can be read, and the form of the product decides how far it stays below that.
+"""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+# From this number of columns on, few rows are worth the way over columns in `times_transposed`.
+_MANY_COLUMNS = 128
+
+
+def times(x: tf.Tensor, a: tf.Tensor) -> tf.Tensor:
+    """x a for each example: [B, H, M] times [B, M, N] is [B, H, N]."""
+    if _is_vector(x):
+        return tf.matmul(_twice(x), a)[:, :1]
+    return tf.matmul(x, a)
+
+
+def times_transposed(x: tf.Tensor, a: tf.Tensor) -> tf.Tensor:
+    """x a^T for each example: [B, H, N] times the transpose of [B, M, N] is [B, H, M]."""
+    if _is_vector(x):
+        return tf.matmul(_twice(x), a, transpose_b=True)[:, :1]
+    heads, columns = x.shape[1:]
+    if heads > 1 and min(columns, a.shape[1]) >= _MANY_COLUMNS:
+        # (a x^T)^T reads `a` along its rows. Written as transposes, XLA would undo them.
+        product = tf.matmul(a, tf.stack(tf.unstack(x, axis=1), axis=2))
+        return tf.stack(tf.unstack(product, axis=2), axis=1)
+    return tf.matmul(x, a, transpose_b=True)
+
+
+def outer(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """x^T y for each example: the sum of the heads' outer products, [B, M, N]."""
+    return tf.matmul(x, y, transpose_a=True)
+
+
+def times_transpose_of(w: tf.Tensor, batch_size: int | None) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the function x -> x w^T, to be called many times for [B, N] and weights [M, N]."""
+    if batch_size == 1:  # A single row is multiplied as fast without turning the weights round.
+        return lambda x: tf.matmul(x, w, transpose_b=True)
+    turned = tf.transpose(w)
+    return lambda x: tf.matmul(x, turned)
+
+
+def inner(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """The product of each head's row of x with that of y: [B, H, N], [B, H, N] to [B, H, 1]."""
+    return tf.reduce_sum(x * y, axis=2, keepdims=True)
+
+
+def products_of_others(factors: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor | None], tf.Tensor]:
+    """For each factor the product of all others (`None` for 1), and the product of all.
+
+    Without division: a factor may be 0.
+    """
+    before: list[tf.Tensor | None] = [None]
+    for factor in factors:
+        before.append(_multiply(before[-1], factor))
+    others, after = [], None
+    for i in reversed(range(len(factors))):
+        others.append(_multiply(before[i], after))
+        after = _multiply(factors[i], after)
+    return others[::-1], before[-1]
+
+
+def _multiply(x: tf.Tensor | None, y: tf.Tensor | None) -> tf.Tensor | None:
+    """x y, with `None` for 1."""
+    if x is None or y is None:
+        return y if x is None else x
+    return x * y
+
+
+def _is_vector(x: tf.Tensor) -> bool:
+    # XLA makes a vector times a matrix part of the loop that computes the matrix, element by
+    # element. Two rows are a product by itself, several times faster in all.
+    return x.shape[0] == 1 and x.shape[1] == 1
+
+
+def _twice(x: tf.Tensor) -> tf.Tensor:
+    return tf.concat([x, x], axis=1)

@@ -1,0 +1,47 @@
+"""Operations on nests of tensors."""
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def where(mask: tf.Tensor, x: Any, y: Any) -> Any:
+    """Chooses between two nests, by a mask over their leading axes."""
+
+    def choose(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        other_axes = [tf.newaxis] * (x.shape.rank - mask.shape.rank)
+        return tf.where(mask[(..., *other_axes)], x, y)
+
+    return tf.nest.map_structure(choose, x, y)
+
+
+def zeros_like(x: Any) -> Any:
+    """A nest of zeros of the same shapes."""
+    return tf.nest.map_structure(tf.zeros_like, x)
+
+
+def add(x: Any, y: Any) -> Any:
+    """The sum of two nests, part by part."""
+    return tf.nest.map_structure(tf.add, x, y)
+
+
+def at(x: Any, t: tf.Tensor) -> Any:
+    """Entry `t` of each part along its first axis."""
+    return tf.nest.map_structure(lambda part: part[t], x)
+
+
+def arrays_like(x: Any, size: int | tf.Tensor) -> Any:
+    """A nest of `tf.TensorArray`s for `size` values like `x`, which may be `tf.TensorSpec`s."""
+    return tf.nest.map_structure(
+        lambda part: tf.TensorArray(part.dtype, size, element_shape=part.shape), x
+    )
+
+
+def write(arrays: Any, t: int | tf.Tensor, values: Any) -> Any:
+    """Writes entry `t` of each array."""
+    return tf.nest.map_structure(lambda array, value: array.write(t, value), arrays, values)
+
+
+def stack(arrays: Any) -> Any:
+    """What was written, along a new first axis."""
+    return tf.nest.map_structure(lambda array: array.stack(), arrays)
