@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: train test lint tensorboard bench clean
+.PHONY: train test lint tensorboard bench bench-solved clean
 
 train: $(READY)  ## Train the default task until it makes no errors.
 	$(BIN)/python train.py --stop_when_solved --report_interval=1000
@@ -20,8 +20,21 @@ lint: $(READY)
 tensorboard: $(READY)  ## Show the curves of all runs in the browser.
 	$(BIN)/tensorboard --logdir checkpoints
 
-bench: $(READY)  ## Time the training step beside an LSTM's.
+bench: $(READY)  ## Time training steps, inference and growing sizes; measure memory (10-15 minutes).
 	$(BIN)/python -m bench.step
+	@echo
+	$(BIN)/python -m bench.inference
+	@echo
+	$(BIN)/python -m bench.scaling --axis=slots
+	@echo
+	$(BIN)/python -m bench.scaling --axis=steps
+	@echo
+	$(BIN)/python -m bench.scaling --axis=batch
+	@echo
+	$(BIN)/python -m bench.memory
+
+bench-solved: $(READY)  ## Time until repeat copy is solved, for three seeds and both linkages (half an hour).
+	$(BIN)/python -m bench.solved
 
 clean:  ## Remove the environment and caches; trained models stay.
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

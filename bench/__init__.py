@@ -1,1 +1,23 @@
-"""Benchmarks: run by hand, print tables."""
+"""Benchmarks: run by hand, print tables, or JSON with --json.
+
+======================  ==========================================================================
+`bench.step`            a training step beside that of an `snt.LSTM`; the time of the first call
+`bench.inference`       one step forward beside that of an `snt.LSTM`
+`bench.scaling`         a training step for growing numbers of slots, time steps or sequences
+`bench.memory`          the peak memory of a training step
+`bench.solved`          the time until repeat copy is solved
+======================  ==========================================================================
+
+Each is a command, `python -m bench.step --help`, and has the same parts: `rows` measures and yields
+one dictionary a row, and `main` turns flags into rows and rows into a table. Sizes and models are
+in `bench.workloads`. Whatever is compared is timed in turn in one run, since the speed of a machine
+drifts: ratios are to be trusted, milliseconds are of this machine on this day.
+"""
+
+import os
+
+from training.quiet import native_logs_hidden
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is imported: only errors.
+with native_logs_hidden():
+    import tensorflow  # noqa: F401

@@ -1,115 +1,114 @@
-"""Times a training step of the DNC beside that of an `snt.LSTM` of the same size on the same task.
+"""Times one training step of the DNC beside that of an `snt.LSTM` of the same size.
 
-    python -m bench.step
+    python -m bench.step --config=small,medium
 
-A step is all of it: making the batch, forward pass, loss, gradients, clipping, RMSProp, compiled as
-one program, with the default flags of train.py. The two are timed alternately in one run, since the
-machine's speed drifts: the ratio of the medians is the figure that counts.
+A step is forward pass, loss, gradients, clipping and RMSProp on a batch of random data: of the DNC
+through `dnc.unroll` and through `snt.dynamic_unroll`, and of the LSTM through
+`snt.dynamic_unroll`, alternately. Ratios are to the LSTM, the faster one where a batch in parts is
+timed beside a whole one. The first call traces and compiles.
 """
 
-import json
-import os
-import platform
-import statistics
-import time
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import functools
+import sys
+from collections.abc import Callable, Iterator, Sequence
 
 import sonnet as snt
-import tensorflow as tf
-from absl import app, flags, logging
+from absl import flags
 
-import dnc
-import tasks
-from training.step import TrainingStep, create_variables, rmsprop
+from bench import _command, _timing, workloads
 
-_ROUNDS = flags.DEFINE_integer("rounds", 25, "How often each is timed.", lower_bound=3)
-_STEPS = flags.DEFINE_integer("steps", 50, "Training steps in each timing.", lower_bound=1)
-_JIT = flags.DEFINE_bool("jit", True, "Whether to compile with XLA.")
-_JSON = flags.DEFINE_bool("json", False, "Whether to print JSON instead of a table.")
-
-# As train.py's defaults.
-HIDDEN_SIZE, CLIP_VALUE, MAX_GRAD_NORM, LEARNING_RATE, EPSILON = 64, 20.0, 50.0, 1e-4, 1e-10
-
-
-def training_step(core: snt.RNNCore, task: tasks.Task) -> TrainingStep:
-    """Returns the compiled training step of a new core."""
-    optimizer = rmsprop(create_variables(core, task), LEARNING_RATE, EPSILON)
-    return TrainingStep(core, task, optimizer, MAX_GRAD_NORM, seed=0, jit=_JIT.value)
+_FLAGS = _command.new_flags(default_rounds=11)
+_CONFIG = _command.define_names(
+    _FLAGS, "config", "small,medium,large,single", list(workloads.WORKLOADS), "Workloads"
+)
+_LINKAGE = _command.define_names(
+    _FLAGS, "linkage", "dense,sparse", workloads.LINKAGES, "Links between slots"
+)
+_NUM_LINKS = _command.define_num_links(_FLAGS)
+_JIT = flags.DEFINE_bool("jit", True, "Whether to compile with XLA.", flag_values=_FLAGS)
+_SHARDS = _command.define_shards(_FLAGS)
 
 
-def time_alternately(
-    steps: dict[str, TrainingStep], rounds: int, num_steps: int, steps_per_call: int
-) -> dict[str, list[float]]:
-    """Returns milliseconds a step, `rounds` figures for each, measured in turn."""
-    timings: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            for _ in range(max(1, num_steps // steps_per_call)):
-                averages = step.run(steps_per_call)
-            averages.loss.numpy()  # Waits for the result.
-            done = max(1, num_steps // steps_per_call) * steps_per_call
-            timings[name].append((time.perf_counter() - start) / done * 1e3)
-    return timings
+def rows(
+    config: str, linkages: Sequence[str], num_links: int, jit: bool, shards: int, rounds: int
+) -> Iterator[_command.Row]:
+    """Times the models of one workload and yields a row for each; the LSTM is the first."""
+    workload = workloads.WORKLOADS[config]
+    steps: dict[str, Callable[[], float]] = {}
+    about: dict[str, _command.Row] = {}
 
-
-def main(argv: list[str]) -> None:
-    """Measures and prints."""
-    del argv
-    logging.set_verbosity(logging.WARNING)
-    task = tasks.get("repeat_copy")
-    cores = {
-        "DNC": dnc.DNC(
-            dnc.MemoryAccess(memory_size=16, word_size=16, num_reads=4),
-            snt.LSTM(HIDDEN_SIZE),
-            task.target_size,
-            CLIP_VALUE,
-        ),
-        "snt.LSTM": snt.DeepRNN([snt.LSTM(HIDDEN_SIZE), snt.Linear(task.target_size)]),
-    }
-    steps, compilation = {}, {}
-    for name, core in cores.items():
-        start = time.perf_counter()
-        steps[name] = training_step(core, task)
-        steps[name].run(1)
-        compilation[name] = time.perf_counter() - start
-
-    results = []
-    for steps_per_call in (1, _STEPS.value):
-        timings = time_alternately(steps, _ROUNDS.value, _STEPS.value, steps_per_call)
-        medians = {name: statistics.median(values) for name, values in timings.items()}
-        results.append(
-            {
-                "steps_per_call": steps_per_call,
-                "milliseconds": medians,
-                "spread": {name: [min(values), max(values)] for name, values in timings.items()},
-                "ratio": medians["DNC"] / medians["snt.LSTM"],
-            }
+    def add(model: str, linkage: str | None, unroll: str, core: snt.RNNCore, parts: int) -> None:
+        name = f"{model} {linkage} {unroll} {parts}"
+        about[name] = {"model": model, "linkage": linkage, "unroll": unroll, "shards": parts}
+        steps[name] = workloads.training_step(
+            core, workload, jit=jit, unroll=workloads.UNROLLS[unroll], shards=parts
         )
-    machine = (
-        f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
-        f"TensorFlow {tf.__version__}, {len(tf.config.list_physical_devices('GPU'))} GPUs"
-    )
-    if _JSON.value:
-        print(json.dumps({"machine": machine, "compilation": compilation, "results": results}))
-        return
-    print(f"One training step of repeat copy with train.py's defaults, {machine}.")
-    print(
-        f"Milliseconds: median of {_ROUNDS.value} timings of {_STEPS.value} steps (min to max).\n"
-    )
-    print(f"{'steps a call':>12} {'DNC':>24} {'snt.LSTM':>24} {'ratio':>7}")
-    for result in results:
-        cells = [
-            f"{median:.2f} ({result['spread'][name][0]:.2f} to {result['spread'][name][1]:.2f})"
-            for name, median in result["milliseconds"].items()
-        ]
-        print(
-            f"{result['steps_per_call']:>12} {cells[0]:>24} {cells[1]:>24} {result['ratio']:>7.2f}"
-        )
-    print("\nFirst call, compilation included: ", end="")
-    print(", ".join(f"{name} {seconds:.1f} s" for name, seconds in compilation.items()))
 
+    # What is split may be slower: the baseline is then the faster one.
+    for parts in sorted({1, shards}, reverse=True):
+        add("snt.LSTM", None, "snt.dynamic_unroll", workloads.make_lstm(workload), parts)
+    lstms = list(steps)
+    for linkage in linkages:
+        for unroll in workloads.UNROLLS:
+            core = workloads.make_dnc(workload, linkage, num_links)
+            add("DNC", linkage, unroll, core, shards)
+
+    timings = _timing.time_alternately(steps, rounds)
+    baseline = min((timings[name] for name in lstms), key=lambda timing: timing.median_ms)
+    for name, timing in timings.items():
+        yield {"config": config, **about[name], **timing.as_row(baseline)}
+
+
+def _all_rows() -> Iterator[_command.Row]:
+    for config in _CONFIG.value:
+        yield from rows(
+            config,
+            _LINKAGE.value,
+            _NUM_LINKS.value,
+            _JIT.value,
+            _command.shards(_SHARDS, workloads.WORKLOADS[config].batch_size),
+            _FLAGS["rounds"].value,
+        )
+
+
+def _check() -> None:
+    _command.check_sizes(
+        [workloads.WORKLOADS[name] for name in _CONFIG.value],
+        _NUM_LINKS.value if "sparse" in _LINKAGE.value else None,
+        _SHARDS.value,
+    )
+
+
+def _title() -> str:
+    sizes = "; ".join(f"{name} {workloads.WORKLOADS[name]}" for name in _CONFIG.value)
+    return (
+        f"One training step, milliseconds: median of {_FLAGS['rounds'].value} (min to max), "
+        f"{'XLA' if _JIT.value else 'no XLA'}, {_NUM_LINKS.value} sparse links a slot.\n{sizes}."
+    )
+
+
+def _columns() -> list[_command.Column]:
+    return [
+        _command.Column("config", 6, lambda row: row["config"]),
+        _command.Column("model", 10, _command.model),
+        _command.Column("unroll", 18, lambda row: row["unroll"]),
+        _command.Column("parts", 5, lambda row: str(row["shards"])),
+        _command.Column("ms", 26, _command.milliseconds),
+        _command.Column("ratio", 6, lambda row: f"{row['ratio']:.2f}"),
+        _command.Column("first call, s", 13, lambda row: f"{row['first_call_s']:.1f}"),
+    ]
+
+
+main = functools.partial(
+    _command.run,
+    "bench.step",
+    __doc__,
+    _FLAGS,
+    check=_check,
+    title=_title,
+    columns=_columns,
+    rows=_all_rows,
+)
 
 if __name__ == "__main__":
-    app.run(main)
+    sys.exit(main(sys.argv))

@@ -1,0 +1,229 @@
+"""What the commands have in common: flags and their errors, a table or JSON."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from absl import flags
+
+from bench import _timing, workloads
+
+Row = dict[str, Any]  # JSON values by name.
+
+
+class CommandError(Exception):
+    """What the user can set right: the command ends with exit code 2 and this message."""
+
+
+class Column(NamedTuple):
+    """One column of a table."""
+
+    header: str
+    width: int
+    cell: Callable[[Row], str]
+
+
+def new_flags(default_rounds: int | None) -> flags.FlagValues:
+    """Returns the flags of one command: --json, --help and, unless None is given, --rounds.
+
+    They are its own, not `absl.flags.FLAGS`: commands share names of flags, also with train.py, and
+    the tests run all in one process.
+    """
+    values = flags.FlagValues()
+    if default_rounds is not None:
+        flags.DEFINE_integer(
+            "rounds", default_rounds, "How often each is timed.", lower_bound=1, flag_values=values
+        )
+    flags.DEFINE_bool("json", False, "Print one JSON object, not a table.", flag_values=values)
+    flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
+    return values
+
+
+def define_names(
+    values: flags.FlagValues, name: str, default: str, known: Sequence[str], help_text: str
+) -> flags.FlagHolder:
+    """Defines a flag that lists at least one of the known names."""
+    holder = flags.DEFINE_list(
+        name, default, f"{help_text}: a list of {', '.join(known)}.", flag_values=values
+    )
+    flags.register_validator(
+        name,
+        lambda given: bool(given) and set(given) <= set(known),
+        f"must be a list of {', '.join(known)}.",
+        values,
+    )
+    return holder
+
+
+def define_integers(
+    values: flags.FlagValues,
+    name: str,
+    help_text: str,
+    default: str | None = None,
+    lower_bound: int = 1,
+) -> flags.FlagHolder:
+    """Defines a flag that lists at least one integer; `integers` returns them."""
+    holder = flags.DEFINE_list(name, default, help_text, flag_values=values)
+
+    def is_valid(given: list[str] | None) -> bool:
+        if given is None:
+            return True
+        return (
+            bool(given)
+            and all(x.isascii() and x.isdecimal() for x in given)
+            and (min(map(int, given)) >= lower_bound)
+        )
+
+    flags.register_validator(
+        name, is_valid, f"must be a list of integers >= {lower_bound}.", values
+    )
+    return holder
+
+
+def integers(holder: flags.FlagHolder) -> list[int]:
+    """Returns the value of such a flag; [] if it was not given."""
+    return [int(x) for x in holder.value or []]
+
+
+def define_num_links(values: flags.FlagValues) -> flags.FlagHolder[int]:
+    """Defines --num_links."""
+    return flags.DEFINE_integer(
+        "num_links", 8, "Links of each slot, for sparse links.", lower_bound=1, flag_values=values
+    )
+
+
+def define_shards(values: flags.FlagValues) -> flags.FlagHolder[int | None]:
+    """Defines --shards; `shards` returns the number for a workload."""
+    return flags.DEFINE_integer(
+        "shards",
+        None,
+        "Parts of a batch that are computed side by side; by default as many as there are physical "
+        "cores, if that divides the batch, else 1.",
+        lower_bound=1,
+        flag_values=values,
+    )
+
+
+def shards(holder: flags.FlagHolder[int | None], batch_size: int) -> int:
+    """Returns how many parts to split a batch of that size into."""
+    if holder.value is not None:
+        return holder.value
+    cores = _timing.physical_cores()
+    return cores if batch_size % cores == 0 else 1
+
+
+def check_sizes(
+    chosen: Iterable[workloads.Workload],
+    num_links: int | None = None,
+    num_shards: int | None = None,
+) -> None:
+    """Checks that links are no more than slots, and that shards divide the batch.
+
+    Args:
+      chosen: the workloads that will be run.
+      num_links: links of a slot; None if there are no sparse links.
+      num_shards: parts of a batch; None if they follow from its size.
+
+    Raises:
+      CommandError: if not.
+    """
+    for workload in chosen:
+        if num_links is not None and num_links > workload.memory_size:
+            raise CommandError(
+                "--num_links must be at most the number of slots, "
+                f"got {num_links} for {workload.memory_size} slots"
+            )
+        if num_shards is not None and workload.batch_size % num_shards:
+            raise CommandError(
+                "--shards must divide the batch, "
+                f"got {num_shards} for a batch of {workload.batch_size}"
+            )
+
+
+def run(
+    name: str,
+    doc: str,
+    values: flags.FlagValues,
+    argv: Sequence[str],
+    *,
+    title: Callable[[], str],
+    columns: Callable[[], Sequence[Column]],
+    rows: Callable[[], Iterable[Row]],
+    check: Callable[[], None] = lambda: None,
+) -> int:
+    """Runs a command.
+
+    Args:
+      name: as after `python -m`.
+      doc: what --help says first.
+      values: the command's flags.
+      argv: name of the program and arguments.
+      title: returns what the table shows; called once flags are parsed, as are the next three.
+      columns: returns the columns.
+      rows: measures and yields the rows.
+      check: raises `CommandError` if flags do not go together.
+
+    Returns:
+      The exit code: 2 if a flag is wrong, which one line on standard error says.
+    """
+    values.unparse_flags()  # A second run in one process starts from the defaults.
+    try:
+        unexpected = values(argv)[1:]
+    except flags.Error as error:
+        return _fail(name, str(error).rstrip("."))
+    if unexpected:
+        return _fail(name, f"Unexpected arguments {unexpected}: every option starts with --")
+    if values["help"].value:
+        print(f"{doc}\n{values.get_help()}")
+        return 0
+
+    tf.get_logger().setLevel("ERROR")  # It advises against making many functions.
+    machine = _timing.machine()
+    try:
+        check()
+        if values["json"].value:
+            given = {
+                flag: value
+                for flag, value in values.flag_values_dict().items()
+                if flag not in ("json", "help", "h")
+            }
+            result = {"benchmark": name, "machine": machine, "flags": given, "rows": list(rows())}
+            print(json.dumps(result))
+        else:
+            print(f"{title()}\n{_timing.describe(machine)}.\n")
+            print_table(columns(), rows())
+    except CommandError as error:
+        return _fail(name, str(error))
+    return 0
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Row]) -> None:
+    """Prints a Markdown table, each row as soon as it is there."""
+    print("| " + " | ".join(c.header.ljust(c.width) for c in columns) + " |")
+    print("|" + "|".join("-" * (c.width + 2) for c in columns) + "|", flush=True)
+    for row in rows:
+        print("| " + " | ".join(c.cell(row).ljust(c.width) for c in columns) + " |", flush=True)
+
+
+def model(row: Row) -> str:
+    """Returns the model of a row and its links as text."""
+    return f"{row['model']} {row['linkage']}" if row["linkage"] else row["model"]
+
+
+def milliseconds(row: Row | None) -> str:
+    """Returns a median and its spread as text, and "-" where nothing was measured."""
+    if row is None or "median_ms" not in row:
+        return "-"
+    digits = 2 - (row["median_ms"] >= 10) - (row["median_ms"] >= 100)
+    if "min_ms" not in row:
+        return f"{row['median_ms']:,.{digits}f}"
+    return "{:,.{d}f} ({:,.{d}f} to {:,.{d}f})".format(
+        *(row[key] for key in ("median_ms", "min_ms", "max_ms")), d=digits
+    )
+
+
+def _fail(name: str, message: str) -> int:
+    print(f"{name}: {message}. See python -m {name} --help.", file=sys.stderr)
+    return 2

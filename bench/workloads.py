@@ -1,0 +1,148 @@
+"""What is benchmarked: models of standard sizes, random data, and a training step of them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import sonnet as snt
+import tensorflow as tf
+
+import dnc
+from training.step import rmsprop
+
+# As train.py's defaults.
+CLIP_VALUE, MAX_GRAD_NORM, LEARNING_RATE, EPSILON = 20.0, 50.0, 1e-4, 1e-10
+LINKAGES = ("dense", "sparse")
+_SEED = 0
+
+Unroll = Callable[[snt.RNNCore, tf.Tensor, Any], tuple[tf.Tensor, Any]]
+UNROLLS: dict[str, Unroll] = {
+    "dnc.unroll": dnc.unroll,
+    "snt.dynamic_unroll": snt.dynamic_unroll,
+}
+
+
+class Workload(NamedTuple):
+    """Sizes of a model and of its data; the LSTM beside it takes those that it has."""
+
+    memory_size: int  # N, slots
+    word_size: int  # W
+    num_reads: int  # R
+    hidden_size: int  # H, of the LSTM controller
+    batch_size: int  # B
+    num_steps: int  # T
+    input_size: int  # X
+    output_size: int  # Y
+
+    def __str__(self):
+        n, w, r, h, b, t, x, y = self
+        return f"N{n} W{w} R{r} H{h} B{b} T{t} X{x}->Y{y}"
+
+
+_MEDIUM = Workload(64, 32, 4, 128, 8, 20, 10, 8)
+WORKLOADS = {
+    "small": Workload(16, 16, 4, 64, 16, 9, 6, 5),  # train.py's defaults.
+    "medium": _MEDIUM,
+    "large": Workload(256, 64, 4, 256, 16, 20, 64, 64),
+    "single": Workload(256, 64, 4, 256, 1, 13, 6, 1),
+    "long": _MEDIUM._replace(batch_size=16, num_steps=200),
+    "tiny": Workload(8, 4, 1, 8, 2, 3, 3, 2),  # To try a command: its figures mean nothing.
+}
+
+
+def make_dnc(workload: Workload, linkage: str = "dense", num_links: int = 8) -> dnc.DNC:
+    """Returns a DNC with an LSTM controller.
+
+    Args:
+      workload: its sizes.
+      linkage: "dense" for all N x N links, "sparse" for the strongest of each slot.
+      num_links: how many links of a slot are kept, in 1..N; only for sparse links.
+    """
+    sparse = None
+    if linkage == "sparse":
+        sparse = dnc.SparseTemporalLinkage(workload.memory_size, num_links=num_links)
+    access = dnc.MemoryAccess(
+        workload.memory_size, workload.word_size, workload.num_reads, linkage=sparse
+    )
+    return dnc.DNC(access, snt.LSTM(workload.hidden_size), workload.output_size, CLIP_VALUE)
+
+
+def make_lstm(workload: Workload) -> snt.RNNCore:
+    """Returns the baseline: an LSTM of the controller's size and a linear layer."""
+    return snt.DeepRNN([snt.LSTM(workload.hidden_size), snt.Linear(workload.output_size)])
+
+
+def random_batch(workload: Workload) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns normal inputs [T, B, X] and targets [T, B, Y], 0 or 1; always the same."""
+    w, seed = workload, [_SEED, 0]
+    inputs = tf.random.stateless_normal([w.num_steps, w.batch_size, w.input_size], seed)
+    targets = tf.random.stateless_uniform([w.num_steps, w.batch_size, w.output_size], seed)
+    return inputs, tf.round(targets)
+
+
+def create_variables(core: snt.RNNCore, workload: Workload) -> None:
+    """Creates the core's variables, always with the same values."""
+    tf.random.set_seed(_SEED)
+    core(tf.zeros([1, workload.input_size]), core.initial_state(1))
+
+
+def training_step(
+    core: snt.RNNCore,
+    workload: Workload,
+    *,
+    jit: bool = True,
+    unroll: Unroll = dnc.unroll,
+    shards: int = 1,
+) -> Callable[[], float]:
+    """Returns a function that makes one update of the core and waits for it.
+
+    An update is the core over a batch, sigmoid cross-entropy, gradients, clipping by global norm
+    and RMSProp. One part of a batch makes one program. More parts are one program each, which
+    TensorFlow runs side by side, and one for the update: a program that XLA compiled for a CPU
+    computes on one core.
+
+    Args:
+      core: what to train.
+      workload: of what size its data are.
+      jit: whether to compile with XLA.
+      unroll: runs a core over inputs from an initial state, as `dnc.unroll`.
+      shards: number of equal parts that a batch is split into; divides the batch size.
+
+    Returns:
+      A function that returns the loss. The first call compiles.
+    """
+    inputs, targets = random_batch(workload)
+    create_variables(core, workload)
+    variables = core.trainable_variables
+    optimizer = rmsprop(variables, LEARNING_RATE, EPSILON)
+
+    def gradients(inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            logits, _ = unroll(core, inputs, core.initial_state(inputs.shape[1]))
+            loss = tf.reduce_mean(
+                tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+            )
+        return loss, tape.gradient(loss, variables)
+
+    def apply(gradients: list[tf.Tensor]) -> None:
+        optimizer.apply(tf.clip_by_global_norm(gradients, MAX_GRAD_NORM)[0], variables)
+
+    def update_as_one(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        loss, mean_gradients = gradients(inputs, targets)
+        apply(mean_gradients)
+        return loss
+
+    compiled_gradients = tf.function(gradients, jit_compile=jit)
+    compiled_apply = tf.function(apply, jit_compile=jit)
+
+    def update_in_parts(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        parts = zip(*(tf.split(x, shards, axis=1) for x in (inputs, targets)), strict=True)
+        results = [compiled_gradients(*part) for part in parts]
+        loss, mean_gradients = tf.nest.map_structure(lambda *x: tf.add_n(x) / shards, *results)
+        compiled_apply(mean_gradients)
+        return loss
+
+    if shards == 1:
+        update = tf.function(update_as_one, jit_compile=jit)
+    else:
+        update = tf.function(update_in_parts)
+    return lambda: float(update(inputs, targets))

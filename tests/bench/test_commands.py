@@ -1,0 +1,147 @@
+"""What all commands share: flags, errors, tables and JSON."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from bench import _command, inference, memory, scaling, solved, step
+
+ROOT = pathlib.Path(step.__file__).parents[1]
+COMMANDS = {
+    "step": step,
+    "inference": inference,
+    "scaling": scaling,
+    "memory": memory,
+    "solved": solved,
+}
+
+
+@pytest.mark.parametrize(
+    "name, argument, said",
+    [
+        ("step", "--config=huge", ["config", "huge", "small, medium, large"]),
+        ("step", "--config=", ["config", "small, medium, large"]),
+        ("step", "--linkage=dense,loose", ["linkage", "loose", "dense, sparse"]),
+        ("step", "--rounds=0", ["rounds", "0"]),
+        ("step", "--shards=3", ["--shards", "3", "16"]),
+        ("step", "--shards=0", ["shards", "0"]),
+        ("step", "--num_links=17", ["--num_links", "17", "16 slots"]),
+        ("step", "positional", ["positional", "--"]),
+        ("step", "--nonsense", ["nonsense"]),
+        ("inference", "--config=huge", ["config", "huge", "small, medium, large"]),
+        ("inference", "--num_links=17", ["--num_links", "17", "16 slots"]),
+        ("scaling", "--axis=heads", ["axis", "heads", "slots|steps|batch"]),
+        ("scaling", "--sizes=4,many", ["sizes", "many", ">= 1"]),
+        ("scaling", "--sizes=4", ["--num_links", "8", "4 slots"]),
+        ("scaling", "--max_dense_mib=0", ["max_dense_mib", "0"]),
+        ("memory", "--config=small,medium", ["config", "small,medium"]),
+        ("memory", "--num_steps=0", ["num_steps", "0", ">= 1"]),
+        ("memory", "--checkpoint_every=-1", ["checkpoint_every", "-1", ">= 1"]),
+        ("solved", "--seeds=-1", ["seeds", "-1", ">= 0"]),
+        ("solved", "--linkage=loose", ["linkage", "loose", "dense, sparse"]),
+    ],
+)
+def test_a_wrong_value_is_an_exit_code_of_2_and_one_line(capsys, name, argument, said):
+    code = COMMANDS[name].main([f"bench.{name}", argument])
+
+    output = capsys.readouterr()
+    assert code == 2
+    assert output.out == ""
+    (line,) = output.err.splitlines()
+    assert line.startswith(f"bench.{name}: ")
+    for part in said:
+        assert part in line
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_is_measured_and_which_flags_there_are(capsys, name):
+    assert COMMANDS[name].main([f"bench.{name}", "--help"]) == 0
+
+    output = capsys.readouterr().out
+    assert f"python -m bench.{name}" in output
+    assert "--[no]json" in output
+
+
+def test_on_the_command_line_only_the_error_is_shown():
+    process = subprocess.run(
+        [sys.executable, "-m", "bench.step", "--config=huge"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert process.stderr.startswith("bench.step: ")
+    assert process.stderr.count("\n") == 1
+
+
+def run(arguments, rows):
+    columns = [_command.Column("size", 6, lambda row: str(row["size"]))]
+    return _command.run(
+        "bench.example",
+        "An example.",
+        _command.new_flags(default_rounds=3),
+        ["bench.example", *arguments],
+        title=lambda: "Sizes.",
+        columns=lambda: columns,
+        rows=lambda: rows,
+    )
+
+
+def test_a_table_has_a_title_the_machine_and_the_rows(capsys):
+    assert run([], [{"size": 1}, {"size": 20}]) == 0
+
+    title, machine, empty, *table = capsys.readouterr().out.splitlines()
+    assert title == "Sizes."
+    assert "TensorFlow" in machine
+    assert empty == ""
+    assert table == ["| size   |", "|--------|", "| 1      |", "| 20     |"]
+
+
+def test_json_is_one_object_with_the_machine_the_flags_and_the_rows(capsys):
+    assert run(["--json", "--rounds=5"], [{"size": 1}]) == 0
+
+    result = json.loads(capsys.readouterr().out)
+    assert list(result) == ["benchmark", "machine", "flags", "rows"]
+    assert result["benchmark"] == "bench.example"
+    assert result["flags"] == {"rounds": 5}
+    assert result["rows"] == [{"size": 1}]
+
+
+def test_a_second_run_starts_from_the_defaults(capsys):
+    values = _command.new_flags(default_rounds=3)
+    rows = dict(title=str, columns=list, rows=lambda: [{"rounds": values["rounds"].value}])
+
+    for arguments, rounds in ((["--rounds=5"], 5), ([], 3)):
+        _command.run("bench.example", "", values, ["", "--json", *arguments], **rows)
+        assert json.loads(capsys.readouterr().out)["rows"] == [{"rounds": rounds}]
+
+
+@pytest.mark.parametrize(
+    "row, text",
+    [
+        ({"median_ms": 1.234, "min_ms": 1.0, "max_ms": 12.0}, "1.23 (1.00 to 12.00)"),
+        ({"median_ms": 12.34, "min_ms": 9.0, "max_ms": 13.0}, "12.3 (9.0 to 13.0)"),
+        ({"median_ms": 1234.5, "min_ms": 999.0, "max_ms": 2000.0}, "1,234 (999 to 2,000)"),
+        ({"median_ms": 1.234}, "1.23"),
+        ({}, "-"),
+        (None, "-"),
+    ],
+)
+def test_milliseconds_have_three_digits_or_more(row, text):
+    assert _command.milliseconds(row) == text
+
+
+def test_a_batch_is_split_into_as_many_parts_as_there_are_cores_if_that_divides_it(monkeypatch):
+    monkeypatch.setattr(_command._timing, "physical_cores", lambda: 4)
+    values = _command.new_flags(default_rounds=1)
+    holder = _command.define_shards(values)
+
+    values([""])
+    assert [_command.shards(holder, size) for size in (1, 4, 6, 16)] == [1, 4, 1, 4]
+    values(["", "--shards=2"])
+    assert _command.shards(holder, 16) == 2

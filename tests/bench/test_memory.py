@@ -1,0 +1,118 @@
+import json
+
+import pytest
+
+import dnc
+from bench import _peak, memory, workloads
+from bench._peak import Peak, Variant
+
+TINY = workloads.WORKLOADS["tiny"]
+
+
+@pytest.fixture
+def checkpointing(monkeypatch):
+    """Unrolls note the `checkpoint_every` they were given, and do without; returns the notes."""
+    given = []
+
+    def unroll(core, inputs, state, checkpoint_every=None):
+        given.append(checkpoint_every)
+        return dnc.unroll(core, inputs, state)
+
+    monkeypatch.setitem(workloads.UNROLLS, "dnc.unroll", unroll)
+    return given
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    monkeypatch.setattr(memory, "peak", _peak.measure)
+
+
+def run(capsys, *arguments):
+    """Runs the command with --json and returns the rows."""
+    assert memory.main(["bench.memory", "--json", "--rounds=1", "--config=tiny", *arguments]) == 0
+    return json.loads(capsys.readouterr().out)["rows"]
+
+
+def test_a_process_of_its_own_measures_a_step():
+    found = _peak.peak(Variant(TINY._replace(batch_size=64, num_steps=50)))
+
+    assert found.idle_mib > 50
+    # The links of all steps take 0.8 MiB, and there is more than links.
+    assert 0.8 < found.peak_mib < found.idle_mib
+    assert found.step_ms > 0
+
+
+def test_a_process_ended_for_want_of_memory_gives_no_figure(monkeypatch):
+    class Killed:
+        returncode = -9
+
+    monkeypatch.setattr(_peak.subprocess, "run", lambda *_, **__: Killed)
+
+    assert _peak.peak(Variant(TINY)) is None
+
+
+def test_a_process_that_fails_otherwise_is_an_error(monkeypatch):
+    class Failed:
+        returncode, stderr = 1, "the reason"
+
+    monkeypatch.setattr(_peak.subprocess, "run", lambda *_, **__: Failed)
+
+    with pytest.raises(RuntimeError, match="the reason"):
+        _peak.peak(Variant(TINY))
+
+
+def test_where_peaks_cannot_be_reset_compilation_is_included(monkeypatch):
+    monkeypatch.setattr(_peak, "_reset_peak", lambda: False)
+
+    found = _peak.measure(Variant(TINY))
+
+    assert found.includes_compilation
+    assert found.peak_mib >= 0
+
+
+def test_unrolls_are_compared_with_the_plain_one(capsys, checkpointing, in_process):
+    rows = run(capsys, "--checkpoint_every=2")
+
+    assert [(row["unroll"], row["checkpoint_every"]) for row in rows] == [
+        ("snt.dynamic_unroll", None),
+        ("dnc.unroll", None),
+        ("dnc.unroll", 2),
+    ]
+    assert set(checkpointing) == {None, 2}
+    for row in rows:
+        assert row["config"] == "tiny"
+        assert row["num_steps"] == 3
+        assert {"idle_mib", "peak_mib", "median_ms", "min_ms", "max_ms", "timed"} <= row.keys()
+        assert row["time_ratio"] == pytest.approx(row["median_ms"] / rows[0]["median_ms"])
+
+
+PEAK = Peak(idle_mib=100.0, peak_mib=50.0, includes_compilation=False, step_ms=7.0)
+
+
+def test_checkpoints_are_by_default_as_many_as_steps_between_them(capsys, monkeypatch):
+    monkeypatch.setattr(memory, "peak", lambda _: PEAK)
+    monkeypatch.setattr(memory, "available_mib", lambda: None)
+
+    rows = run(capsys, "--num_steps=3,100")
+
+    assert [(row["num_steps"], row["checkpoint_every"]) for row in rows] == [
+        *((3, every) for every in (None, None, 2)),
+        *((100, every) for every in (None, None, 10)),
+    ]
+
+
+@pytest.mark.parametrize("available", [None, 299.0])
+def test_without_memory_for_all_steps_are_timed_separately(capsys, monkeypatch, available):
+    monkeypatch.setattr(memory, "peak", lambda _: PEAK)
+    monkeypatch.setattr(memory, "available_mib", lambda: available)
+
+    for row in run(capsys, "--nocheckpointing"):
+        assert row["timed"] == "one step, separately"
+        assert (row["median_ms"], row["time_ratio"], row["memory_ratio"]) == (7.0, 1.0, 1.0)
+
+
+def test_what_does_not_fit_has_no_figures(capsys, monkeypatch):
+    monkeypatch.setattr(memory, "peak", lambda variant: None)
+
+    assert memory.main(["bench.memory", "--config=tiny", "--nocheckpointing"]) == 0
+    assert capsys.readouterr().out.count("| out of memory  | -      | -  ") == 2
