@@ -281,10 +281,21 @@ def usage_before(unused: tf.Tensor) -> tf.Tensor:
 
 def comes_before(unused: tf.Tensor) -> tf.Tensor:
     """Whether slot j comes before slot i in the free list, [B, N (j), N (i)]."""
-    slots = tf.range(unused.shape[1])
-    unused_j, unused_i = unused[:, :, tf.newaxis], unused[:, tf.newaxis, :]
-    j_is_lower = slots[:, tf.newaxis] < slots[tf.newaxis, :]
+    unused_j, unused_i, j_is_lower, _ = _pairs(unused)
     return (unused_j > unused_i) | ((unused_j == unused_i) & j_is_lower)
+
+
+def comes_after(unused: tf.Tensor) -> tf.Tensor:
+    """Whether slot j comes after slot i in the free list, [B, N (j), N (i)]."""
+    unused_j, unused_i, _, j_is_higher = _pairs(unused)
+    return (unused_j < unused_i) | ((unused_j == unused_i) & j_is_higher)
+
+
+def _pairs(unused: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """What to compare slots j, along the rows, with slots i by; whether j < i, and j > i."""
+    slots = tf.range(unused.shape[1])
+    j, i = slots[:, tf.newaxis], slots[tf.newaxis, :]
+    return unused[:, :, tf.newaxis], unused[:, tf.newaxis, :], j < i, j > i
 
 
 def product_by_comparison(unused: tf.Tensor) -> tf.Tensor:

@@ -24,7 +24,7 @@ from dnc.addressing import (
     update_precedence_weights,
 )
 
-_NONE = -1  # The column of an entry without a link.
+NO_LINK = -1  # The column of an entry without a link.
 
 
 class SparseLinks(NamedTuple):
@@ -46,8 +46,8 @@ class SparseTemporalLinkageState(NamedTuple):
         dropped = columns >= memory_size
         return SparseTemporalLinkageState(
             link=SparseLinks(
-                values=_only(~dropped, resize_slots(self.link.values, memory_size, axes=(2,))),
-                columns=tf.where(dropped, _NONE, columns),
+                values=only(~dropped, resize_slots(self.link.values, memory_size, axes=(2,))),
+                columns=tf.where(dropped, NO_LINK, columns),
             ),
             precedence_weights=resize_slots(self.precedence_weights, memory_size, axes=(2,)),
         )
@@ -87,12 +87,12 @@ def update_sparse_links(
     # What may be linked now: the slots written last.
     p_j, j = tf.math.top_k(precedence_weights, num_candidates)  # [B, Wn, C]
     is_other_slot = j[..., tf.newaxis, :] != tf.range(num_slots)[:, tf.newaxis]
-    new = _only(is_other_slot, w_i * p_j[..., tf.newaxis, :])  # [B, Wn, N, C]
+    new = only(is_other_slot, w_i * p_j[..., tf.newaxis, :])  # [B, Wn, N, C]
 
     # A column that is there already takes its new part; others stand beside.
     same = columns[..., tf.newaxis] == j[..., tf.newaxis, tf.newaxis, :]  # [B, Wn, N, K, C]
-    kept += tf.reduce_sum(_only(same, new[..., tf.newaxis, :]), axis=4)
-    new = _only(~tf.reduce_any(same, axis=3), new)
+    kept += tf.reduce_sum(only(same, new[..., tf.newaxis, :]), axis=4)
+    new = only(~tf.reduce_any(same, axis=3), new)
 
     all_values = tf.concat([kept, new], axis=3)  # [B, Wn, N, K + C]
     new_columns = tf.broadcast_to(j[..., tf.newaxis, :], tf.shape(new))
@@ -104,12 +104,12 @@ def update_sparse_links(
     comes_first = (other > one) | ((other == one) & (position < position[:, tf.newaxis]))
     rank = tf.reduce_sum(tf.cast(comes_first, tf.int32), axis=4)  # [B, Wn, N, K + C]
     is_chosen = rank[..., tf.newaxis, :] == tf.range(num_links)[:, tf.newaxis]
-    chosen_values = tf.reduce_sum(_only(is_chosen, all_values[..., tf.newaxis, :]), axis=4)
+    chosen_values = tf.reduce_sum(only(is_chosen, all_values[..., tf.newaxis, :]), axis=4)
     is_link = chosen_values > 0.0  # Rounding may leave less than 0.
     # Counted from 1, so that the sum of one column and zeros is 0 where there is no link.
-    chosen_columns = tf.reduce_sum(_only(is_chosen, all_columns[..., tf.newaxis, :] + 1), axis=4)
-    chosen_columns = tf.where(is_link, chosen_columns - 1, _NONE)
-    chosen_values = _only(is_link, chosen_values)
+    chosen_columns = tf.reduce_sum(only(is_chosen, all_columns[..., tf.newaxis, :] + 1), axis=4)
+    chosen_columns = tf.where(is_link, chosen_columns - 1, NO_LINK)
+    chosen_values = only(is_link, chosen_values)
     discarded = DiscardedMass(
         links=tf.reduce_sum(all_values, axis=3) - tf.reduce_sum(chosen_values, axis=3),
         precedence=tf.reduce_sum(precedence_weights, axis=2) - tf.reduce_sum(p_j, axis=2),
@@ -128,10 +128,10 @@ def gather_slots(weights: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
       [B, H, N, K].
     """
     gathered = tf.gather(weights, tf.maximum(columns, 0), batch_dims=2)
-    return _only(columns != _NONE, gathered)
+    return only(columns != NO_LINK, gathered)
 
 
-def _only(condition: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+def only(condition: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """Returns `x` where the condition holds, else 0."""
     return tf.where(condition, x, tf.zeros([], x.dtype))
 
@@ -165,7 +165,7 @@ def sparse_backward_weights(links: SparseLinks, read_weights: tf.Tensor) -> tf.T
     num_reads = read_weights.shape[1]
     batch_size, num_writes, num_slots, _ = tf.unstack(tf.shape(links.columns))
     graph = tf.reshape(tf.range(batch_size * num_writes), [batch_size, num_writes, 1, 1])
-    target = tf.where(links.columns == _NONE, _NONE, graph * num_slots + links.columns)
+    target = tf.where(links.columns == NO_LINK, NO_LINK, graph * num_slots + links.columns)
     parts = tf.einsum("bwnk,brn->bwnkr", links.values, read_weights)
     sums = tf.math.unsorted_segment_sum(  # Leaves negative targets out.
         tf.reshape(parts, [-1, num_reads]),
@@ -272,7 +272,7 @@ class SparseTemporalLinkage(snt.RNNCore):
         return SparseTemporalLinkageState(
             link=SparseLinks(
                 values=tf.zeros([batch_size, *sizes.link.values], dtype),
-                columns=tf.fill([batch_size, *sizes.link.columns], _NONE),
+                columns=tf.fill([batch_size, *sizes.link.columns], NO_LINK),
             ),
             precedence_weights=tf.zeros([batch_size, *sizes.precedence_weights], dtype),
         )

@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from dnc import access as plain
-from dnc._fast import links, look_up, usage
+from dnc._fast import look_up, usage
 from dnc._fast.derivatives import gradients
+from dnc._fast.links import DenseLinks
 from dnc._fast.look_up import LookUp
 from dnc._fast.products import inner, outer, products_of_others, times, times_transposed
+from dnc._fast.sparse_links import SparseLinkage
 from dnc.access import AccessState, MemoryAccess
 from dnc.addressing import (
     FreenessInputs,
@@ -55,9 +57,7 @@ class Access:
     def __init__(self, access: MemoryAccess):
         self._access = access
         is_dense = type(access.linkage) is TemporalLinkage
-        self._links = (
-            links.DenseLinks(access.linkage) if is_dense else links.OtherLinks(access.linkage)
-        )
+        self._links = (DenseLinks if is_dense else SparseLinkage)(access.linkage)
 
     def pack(self, state: AccessState) -> State:
         """From an `AccessState` to the state used here."""

@@ -1,11 +1,10 @@
-"""Temporal links: what `loop` needs of a linkage, dense or any other."""
+"""Temporal links, dense."""
 
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from dnc import addressing
-from dnc._fast.derivatives import gradients
 from dnc._fast.products import inner, outer, times, times_transposed
 from dnc.addressing import LinkageInputs, TemporalLinkage, TemporalLinkageState
 
@@ -103,51 +102,6 @@ class DenseLinks:
                 tuple(d_links), tf.concat(d_precedences, axis=1) + (1.0 - written) * d_next
             ),
         )
-
-
-class OtherLinks:
-    """Any other linkage: computed again and differentiated by TensorFlow."""
-
-    def __init__(self, linkage: Any):
-        self._linkage = linkage
-
-    def pack(self, state: Any) -> Any:
-        """The state stays as it is."""
-        return state
-
-    unpack = pack
-
-    def step(self, inputs: LinkageInputs, state: Any) -> tuple[tf.Tensor, Any]:
-        """As that of `DenseLinks`."""
-        directions, next_state = self._linkage(inputs, state)
-        return tf.concat([directions.backward, directions.forward], axis=2), next_state
-
-    def gradient(
-        self,
-        inputs: LinkageInputs,
-        state: Any,
-        next_state: Any,
-        d_directions: tf.Tensor,
-        d_next_state: Any,
-    ) -> LinkageGradient:
-        """As that of `DenseLinks`."""
-        del next_state
-        parts = tf.nest.flatten(state)
-
-        def results(write_weights: tf.Tensor, read_weights: tf.Tensor, *parts: tf.Tensor) -> Any:
-            directions, after = self.step(
-                LinkageInputs(write_weights, read_weights), tf.nest.pack_sequence_as(state, parts)
-            )
-            return [directions, *_floating(after)]
-
-        d_write, d_read, *d_parts = gradients(
-            results, [*inputs, *parts], [d_directions, *_floating(d_next_state)]
-        )
-        return LinkageGradient(d_write, d_read, tf.nest.pack_sequence_as(state, d_parts))
-
-
-def _floating(state: Any) -> list[tf.Tensor]:
-    return [part for part in tf.nest.flatten(state) if part.dtype.is_floating]
 
 
 def _decay(write_weights: tf.Tensor) -> tf.Tensor:

@@ -139,8 +139,7 @@ def _head_gradient(
     unused = addressing.unused_share(usage)
     mass = weights * d_weights
     if free_list is None:
-        comes_after = tf.transpose(addressing.comes_before(unused), [0, 2, 1])  # [B, k, i]
-        zero = tf.zeros([], mass.dtype)
+        comes_after, zero = addressing.comes_after(unused), tf.zeros([], mass.dtype)
         later = tf.reduce_sum(tf.where(comes_after, mass[:, :, tf.newaxis], zero), axis=1)
     else:
         in_order = tf.gather(mass, free_list, batch_dims=1)
