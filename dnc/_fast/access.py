@@ -45,9 +45,12 @@ class Kept(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """A state or what was kept, as few tensors: each costs a copy at every step."""
+    """A state to be kept for the backward pass, as few tensors: each is a copy at every step."""
 
-    rows: Any  # [B, number of rows, N]: all weightings and the like
+    # What is used for every two slots, or two links of a slot. It is fetched a step before it is
+    # needed, so that it is an array of its own then: XLA would look it up among those of all steps
+    # anew for every two slots.
+    fetched: Any
     others: Any
 
 
@@ -88,38 +91,44 @@ class Access:
     def store_state(self, state: State) -> Stored:
         """Packs a state to be kept for the backward pass."""
         rows = [state.norms, state.read_weights, state.write_weights, state.usage[:, tf.newaxis]]
-        return Stored(tf.concat(rows, axis=1), (state.memory, state.linkage))
+        rows = tf.concat(rows, axis=1)
+        if self._links.is_small:
+            return Stored((rows, state.linkage), state.memory)
+        return Stored(rows, (state.memory, state.linkage))
 
     def restore_state(self, stored: Stored) -> State:
         """The inverse of `store_state`."""
+        if self._links.is_small:
+            (rows, linkage), memory = stored
+        else:
+            rows, (memory, linkage) = stored
         num_reads, num_writes = self._access.num_reads, self._access.num_writes
-        rows = tf.split(stored.rows, [1, num_reads, num_writes, 1], axis=1)
+        rows = tf.split(rows, [1, num_reads, num_writes, 1], axis=1)
         norms, read_weights, write_weights, new_usage = rows
-        memory, linkage = stored.others
         new_usage = tf.squeeze(new_usage, axis=1)
         return State(memory, norms, read_weights, write_weights, linkage, new_usage)
 
-    def store_kept(self, kept: Kept) -> Stored:
+    def store_kept(self, kept: Kept) -> tuple[tf.Tensor, Any]:
         """Packs what `step` returned to be kept for the backward pass."""
         directions = tf.unstack(kept.directions, axis=2)
         rows = [*kept.allocation[:2], *kept[1:-1], *directions]
-        return Stored(tf.concat(rows, axis=1), kept.allocation.free_list)
+        return tf.concat(rows, axis=1), kept.allocation.free_list
 
-    def kept_spec(self, batch_size: int | None, dtype: tf.DType) -> Stored:
+    def kept_spec(self, batch_size: int | None, dtype: tf.DType) -> tuple[tf.TensorSpec, Any]:
         """What `store_kept` returns looks like."""
         access = self._access
         num_rows = 4 * access.num_writes + 2 * access.num_reads * (1 + access.num_writes)
         free_list = usage.free_list_spec(batch_size, access.num_writes, access.memory_size)
-        rows = tf.TensorSpec([batch_size, num_rows, access.memory_size], dtype)
-        return Stored(rows, free_list)
+        return tf.TensorSpec([batch_size, num_rows, access.memory_size], dtype), free_list
 
-    def restore_kept(self, stored: Stored) -> Kept:
+    def restore_kept(self, stored: tuple[tf.Tensor, Any]) -> Kept:
         """The inverse of `store_kept`."""
+        rows, free_list = stored
         num_reads, num_writes = self._access.num_reads, self._access.num_writes
         rows = tf.split(
-            stored.rows, [num_writes] * 4 + [num_reads] * 2 + [num_reads] * 2 * num_writes, axis=1
+            rows, [num_writes] * 4 + [num_reads] * 2 + [num_reads] * 2 * num_writes, axis=1
         )
-        allocation = usage.Allocation(*rows[:2], stored.others)
+        allocation = usage.Allocation(*rows[:2], free_list)
         return Kept(allocation, *rows[2:6], tf.stack(rows[6:], axis=2))
 
     def step(self, interface: tf.Tensor, state: State) -> tuple[tf.Tensor, State, Kept]:

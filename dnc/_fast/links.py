@@ -20,6 +20,8 @@ class LinkageGradient(NamedTuple):
 class DenseLinks:
     """`TemporalLinkage`. The links of its state are a tuple here: [B, N, N] for each write head."""
 
+    is_small = False  # The state; against other things of which there is one for every slot.
+
     def __init__(self, linkage: TemporalLinkage):
         del linkage  # There is nothing to set.
 

@@ -6,7 +6,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _nests
-from dnc._fast.access import Access, Stored
+from dnc._fast.access import Access
 from dnc._fast.controllers import LSTMController, OtherController, clip, is_known
 from dnc._fast.products import times_transpose_of
 from dnc.access import MemoryAccess
@@ -50,7 +50,7 @@ class _Kept(NamedTuple):
 
     interface: Any  # [B, I], activated
     controller: Any
-    access: Stored
+    access: Any
 
 
 class _Trail(NamedTuple):
@@ -260,8 +260,16 @@ class _Unroll:
         )
         access_shape = [-1, *self._core.access.output_size]
 
-        def body(t: tf.Tensor, d_next: _State, sums: Any, arrays: Any) -> Any:
-            state, next_state = (self._restore(_nests.at(trail.states, i)) for i in (t, t + 1))
+        def fetch(t: tf.Tensor) -> Any:
+            return _nests.at(trail.states.access.fetched, t)
+
+        def restore(t: tf.Tensor, fetched: Any) -> _State:
+            stored = _nests.at(trail.states, t)
+            return self._restore(stored._replace(access=stored.access._replace(fetched=fetched)))
+
+        def body(t: tf.Tensor, fetched: Any, d_next: _State, sums: Any, arrays: Any) -> Any:
+            state, next_state = restore(t, fetched[0]), restore(t + 1, fetched[1])
+            fetched = (fetch(tf.maximum(t - 1, 0)), fetched[0])
             kept = _nests.at(trail.kept, t)
             if masks.reset is not None:
                 state = _nests.where(masks.reset[t], fresh, state)
@@ -298,18 +306,19 @@ class _Unroll:
                 d_state = _nests.add(d_state, d_held)
             sums = (d_fresh, _nests.add(d_variables, d_controller.variables))
             arrays = _nests.write(arrays, t, (d_controller.inputs, d_interface))
-            return t - 1, d_state, sums, arrays
+            return t - 1, fetched, d_state, sums, arrays
 
         sums = (
             _nests.zeros_like(fresh._replace(access=fresh.access._replace(norms=()))),
             _nests.zeros_like(list(self._controller.variables)),
         )
         interface = tf.TensorSpec([batch_size, weights.interface.shape[1]], inputs.dtype)
-        _, d_state, (d_fresh, d_variables), arrays = tf.while_loop(
+        _, _, d_state, (d_fresh, d_variables), arrays = tf.while_loop(
             lambda t, *_: t >= 0,
             body,
             (
                 num_steps - 1,
+                (fetch(num_steps - 1), fetch(num_steps)),
                 d_state,
                 sums,
                 _nests.arrays_like(

@@ -49,6 +49,8 @@ class _Update(NamedTuple):
 class SparseLinkage:
     """`SparseTemporalLinkage`."""
 
+    is_small = True
+
     def __init__(self, linkage: SparseTemporalLinkage):
         self._num_candidates = linkage.num_candidates
 

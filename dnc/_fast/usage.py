@@ -5,7 +5,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from dnc import addressing
-from dnc._fast.products import products_of_others
+from dnc._fast.products import products_of_others, times
 from dnc.addressing import EPSILON, Freeness, FreenessInputs
 
 
@@ -139,8 +139,9 @@ def _head_gradient(
     unused = addressing.unused_share(usage)
     mass = weights * d_weights
     if free_list is None:
-        comes_after, zero = addressing.comes_after(unused), tf.zeros([], mass.dtype)
-        later = tf.reduce_sum(tf.where(comes_after, mass[:, :, tf.newaxis], zero), axis=1)
+        # A product: in a sum of choices XLA would compute the mass anew for every two slots.
+        comes_after = tf.cast(addressing.comes_after(unused), mass.dtype)
+        later = tf.squeeze(times(mass[:, tf.newaxis], comes_after), axis=1)
     else:
         in_order = tf.gather(mass, free_list, batch_dims=1)
         later = tf.math.cumsum(in_order, axis=1, exclusive=True, reverse=True)

@@ -123,34 +123,44 @@ def taken(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.parametrize("kind", ACCESS)
-def test_every_memory_gives_what_the_plain_steps_give(kind, graph, taken):
+def test_every_memory_gives_what_the_plain_steps_give(kind, taken):
     core = make_core(dtype=tf.float64, **ACCESS[kind]())
-    check(core, graph)
+    check(core, "graph")
     assert taken
 
 
-@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("kind", ["dense links", "sparse links, two write heads", "many columns"])
+def test_it_gives_the_same_when_it_is_compiled(kind):
+    check(make_core(dtype=tf.float64, **ACCESS[kind]()), "compiled")
+
+
 @pytest.mark.parametrize("kind", CONTROLLERS)
-def test_every_controller_gives_what_the_plain_steps_give(kind, graph, taken):
+def test_every_controller_gives_what_the_plain_steps_give(kind, taken):
     core = with_variables(dnc.DNC(dnc.MemoryAccess(6, 4, 2), CONTROLLERS[kind](), 3, 20.0))
-    check(core, graph)
+    check(core, "graph")
     assert taken
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "LSTM with projection", "DeepLSTM"])
 def test_what_is_clipped_has_no_gradient(kind):
     core = dnc.DNC(dnc.MemoryAccess(6, 4, 2), CONTROLLERS[kind](), 3, clip_value=0.2)
-    check(with_variables(core, scale=3.0), "compiled")
+    check(with_variables(core, scale=3.0), "graph")
     unbounded = dnc.DNC(dnc.MemoryAccess(6, 4, 2), CONTROLLERS[kind](), 3, clip_value=None)
-    check(with_variables(unbounded, scale=3.0), "compiled")
+    check(with_variables(unbounded, scale=3.0), "graph")
 
 
-@pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("batch_size", [1, BATCH_SIZE])
-@pytest.mark.parametrize("kind", ["dense links", "two write heads", "sparse links"])
-@pytest.mark.parametrize("controller", ["LSTM", "FeedForward"])
+@pytest.mark.parametrize(
+    ("kind", "controller", "batch_size", "graph"),
+    [
+        ("dense links", "LSTM", BATCH_SIZE, "compiled"),
+        ("dense links", "DeepLSTM", 1, "graph"),
+        ("two write heads", "FeedForward", BATCH_SIZE, "graph"),
+        ("two write heads", "LSTM", 1, "graph"),
+        ("sparse links", "GRU", BATCH_SIZE, "compiled"),
+        ("sparse links", "LSTM", 1, "graph"),
+    ],
+)
 def test_lengths_and_resets_give_what_the_plain_steps_give(kind, controller, batch_size, graph):
     access = dnc.MemoryAccess(**{"memory_size": 6, "word_size": 4, "num_reads": 2} | ACCESS[kind]())
     core = with_variables(dnc.DNC(access, CONTROLLERS[controller](), 3, 20.0))
@@ -163,12 +173,12 @@ def test_lengths_and_resets_give_what_the_plain_steps_give(kind, controller, bat
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_short_sequences_and_single_examples(num_steps, batch_size):
     core = make_core(dtype=tf.float64)
-    check(core, "compiled", random_inputs(num_steps, batch_size))
+    check(core, "graph", random_inputs(num_steps, batch_size))
 
 
 def test_the_state_of_an_empty_memory_has_the_same_finite_gradients():
     core = make_core(dtype=tf.float64)
-    check(core, "compiled", state=core.initial_state(BATCH_SIZE, tf.float64))
+    check(core, "graph", state=core.initial_state(BATCH_SIZE, tf.float64))
 
 
 @pytest.mark.parametrize("memory_size", [6, 260])
@@ -181,7 +191,9 @@ def test_full_and_empty_slots_have_the_same_finite_gradients(memory_size):
         write_weights=tf.zeros_like(state.access_state.write_weights),
         read_weights=tf.zeros_like(state.access_state.read_weights),
     )
-    check(core, "compiled", state=state._replace(access_state=access_state))
+    # One step: after it, slots are equally used but for rounding, which puts them in any order.
+    inputs = random_inputs(1, BATCH_SIZE)
+    check(core, "graph", inputs, state._replace(access_state=access_state))
 
 
 def test_float32_agrees_within_its_precision():
@@ -241,8 +253,11 @@ CHECKPOINTED = {
 MODES = {"eager": lambda function: function, **GRAPHS}
 
 
-@pytest.mark.parametrize("every", [1, 2, 3, 7, 10])
-@pytest.mark.parametrize("kind", CHECKPOINTED)
+@pytest.mark.parametrize(
+    ("kind", "every"),
+    [(kind, 3) for kind in CHECKPOINTED]
+    + [(kind, every) for kind in ("fast", "plain") for every in (1, 7, 10)],
+)
 def test_checkpointing_changes_neither_values_nor_gradients(kind, every):
     name, mode = CHECKPOINTED[kind]
     inputs = random_inputs(7, BATCH_SIZE)
