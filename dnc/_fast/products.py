@@ -11,6 +11,9 @@ import tensorflow as tf
 # From this number of columns on, few rows are worth the way over columns in `times_transposed`.
 _MANY_COLUMNS = 128
 
+# Up to this number of elements, a sum of outer products is faster written out than as a product.
+_FEW_ELEMENTS = 32 * 32
+
 
 def times(x: tf.Tensor, a: tf.Tensor) -> tf.Tensor:
     """x a for each example: [B, H, M] times [B, M, N] is [B, H, N]."""
@@ -33,6 +36,9 @@ def times_transposed(x: tf.Tensor, a: tf.Tensor) -> tf.Tensor:
 
 def outer(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """x^T y for each example: the sum of the heads' outer products, [B, M, N]."""
+    if x.shape[2] * y.shape[2] <= _FEW_ELEMENTS:
+        heads = zip(tf.unstack(x, axis=1), tf.unstack(y, axis=1), strict=True)
+        return tf.add_n([u[:, :, tf.newaxis] * v[:, tf.newaxis, :] for u, v in heads])
     return tf.matmul(x, y, transpose_a=True)
 
 
