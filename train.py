@@ -87,6 +87,13 @@ flags.DEFINE_integer(
     "seed", 0, "Seed of the initial values and of the data.", lower_bound=0, upper_bound=2**31 - 1
 )
 flags.DEFINE_bool("jit", True, "Whether to compile with XLA.")
+flags.DEFINE_integer(
+    "recompute_every",
+    0,
+    "Keep the state of every so many time steps only, and compute the others anew for the "
+    "gradients: less memory for long sequences; 0: keep all.",
+    lower_bound=0,
+)
 flags.DEFINE_bool(
     "stop_when_solved",
     False,
@@ -102,6 +109,7 @@ _FREE_FLAGS = (
     "checkpoint_dir",
     "checkpoint_interval",
     "jit",
+    "recompute_every",
     "stop_when_solved",
 )
 _EVALUATION_BATCHES, _EVALUATION_BATCH_SIZE = 10, 100  # 1,000 sequences.
@@ -130,7 +138,15 @@ def main(argv: list[str]) -> int:
         core = make_core(config, task)
         variables = core.trainable_variables
         optimizer = rmsprop(variables, FLAGS.learning_rate, FLAGS.optimizer_epsilon)
-        training = TrainingStep(core, task, optimizer, FLAGS.max_grad_norm, FLAGS.seed, FLAGS.jit)
+        training = TrainingStep(
+            core,
+            task,
+            optimizer,
+            FLAGS.max_grad_norm,
+            FLAGS.seed,
+            FLAGS.jit,
+            FLAGS.recompute_every or None,
+        )
         resumed = run.restore(core=core, optimizer=optimizer, step=training.step)
     except ValueError as error:
         return _fail(error)

@@ -94,37 +94,28 @@ def define_num_links(values: flags.FlagValues) -> flags.FlagHolder[int]:
     )
 
 
-def define_shards(values: flags.FlagValues) -> flags.FlagHolder[int | None]:
-    """Defines --shards; `shards` returns the number for a workload."""
+def define_shards(values: flags.FlagValues) -> flags.FlagHolder[int]:
+    """Defines --shards."""
     return flags.DEFINE_integer(
         "shards",
-        None,
-        "Parts of a batch that are computed side by side; by default as many as there are physical "
-        "cores, if that divides the batch, else 1.",
+        1,
+        "Parts of a batch that are computed side by side, each by a program of its own.",
         lower_bound=1,
         flag_values=values,
     )
 
 
-def shards(holder: flags.FlagHolder[int | None], batch_size: int) -> int:
-    """Returns how many parts to split a batch of that size into."""
-    if holder.value is not None:
-        return holder.value
-    cores = _timing.physical_cores()
-    return cores if batch_size % cores == 0 else 1
-
-
 def check_sizes(
     chosen: Iterable[workloads.Workload],
     num_links: int | None = None,
-    num_shards: int | None = None,
+    num_shards: int = 1,
 ) -> None:
     """Checks that links are no more than slots, and that shards divide the batch.
 
     Args:
       chosen: the workloads that will be run.
       num_links: links of a slot; None if there are no sparse links.
-      num_shards: parts of a batch; None if they follow from its size.
+      num_shards: parts of a batch.
 
     Raises:
       CommandError: if not.
@@ -135,7 +126,7 @@ def check_sizes(
                 "--num_links must be at most the number of slots, "
                 f"got {num_links} for {workload.memory_size} slots"
             )
-        if num_shards is not None and workload.batch_size % num_shards:
+        if workload.batch_size % num_shards:
             raise CommandError(
                 "--shards must divide the batch, "
                 f"got {num_shards} for a batch of {workload.batch_size}"

@@ -39,12 +39,12 @@ _LINKAGE = flags.DEFINE_enum(
     "linkage", "dense", workloads.LINKAGES, "Links between slots.", flag_values=_FLAGS
 )
 _NUM_LINKS = _command.define_num_links(_FLAGS)
-_SHARDS = flags.DEFINE_integer(
-    "shards",
-    1,
-    "Parts of a batch that are computed side by side.",
-    lower_bound=1,
-    flag_values=_FLAGS,
+_SHARDS = _command.define_shards(_FLAGS)
+_MEMORY_SIZE, _BATCH_SIZE = (
+    flags.DEFINE_integer(
+        name, None, f"{what}; as many as in the workload by default.", 1, flag_values=_FLAGS
+    )
+    for name, what in (("memory_size", "Memory slots"), ("batch_size", "Sequences in a batch"))
 )
 
 
@@ -104,8 +104,14 @@ def _fit_together(peaks: Sequence[Peak | None]) -> bool:
     return 2 * max(found.peak_mib + found.idle_mib for found in peaks) < available
 
 
+def _workload() -> workloads.Workload:
+    sizes = {"memory_size": _MEMORY_SIZE.value, "batch_size": _BATCH_SIZE.value}
+    given = {name: size for name, size in sizes.items() if size is not None}
+    return workloads.WORKLOADS[_CONFIG.value]._replace(**given)
+
+
 def _workloads() -> list[workloads.Workload]:
-    workload = workloads.WORKLOADS[_CONFIG.value]
+    workload = _workload()
     lengths = _command.integers(_NUM_STEPS) or [workload.num_steps]
     return [workload._replace(num_steps=length) for length in lengths]
 
@@ -136,7 +142,7 @@ def _title() -> str:
     return (
         f"Peak memory of one training step above the idle model, and its milliseconds: median of "
         f"{_FLAGS['rounds'].value} (min to max), XLA, {_LINKAGE.value} links.\n"
-        f"{_CONFIG.value} {workloads.WORKLOADS[_CONFIG.value]}{lengths}{parts}."
+        f"{_CONFIG.value} {_workload()}{lengths}{parts}."
     )
 
 

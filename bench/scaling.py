@@ -102,13 +102,11 @@ def _to_run() -> list[workloads.Workload]:
 
 
 def _all_rows() -> Iterator[_command.Row]:
-    axis, rounds = _AXIS.value, _FLAGS["rounds"].value
+    axis, rounds, shards = _AXIS.value, _FLAGS["rounds"].value, _SHARDS.value
     for workload in _to_run():
         if axis == "steps":
-            shards = _SHARDS.value or 1  # The peak of parts depends on how they happen to meet.
             found = compare_unrolls(workload, _CHECKPOINTING.value, shards, rounds)
         else:
-            shards = _command.shards(_SHARDS, workload.batch_size)
             found = compare_models(
                 workload, axis == "batch", _NUM_LINKS.value, shards, rounds, _MAX_DENSE_MIB.value
             )

@@ -66,7 +66,7 @@ def _all_rows() -> Iterator[_command.Row]:
             _LINKAGE.value,
             _NUM_LINKS.value,
             _JIT.value,
-            _command.shards(_SHARDS, workloads.WORKLOADS[config].batch_size),
+            _SHARDS.value,
             _FLAGS["rounds"].value,
         )
 

@@ -50,8 +50,9 @@ def unroll(
     `snt.dynamic_unroll`, with the same outputs and gradients, by a backward pass written by hand
     (docs/performance.md). Its parts must be those of this package, and its controller one that is
     known to return the same when it is run again: an `snt.LSTM`, `snt.GRU`, `snt.VanillaRNN`,
-    `dnc.DeepLSTM`, or `dnc.FeedForward` of layer sizes. The plain steps are run for other cores, in
-    eager mode, and to return all states.
+    `dnc.DeepLSTM`, or `dnc.FeedForward` of layer sizes. The plain steps are run for other cores (a
+    line in the log says why), in eager mode, and to return all states. Layers before and after the
+    DNC are best applied to whole sequences, outside: `snt.BatchApply(layer)(sequence)`.
 
     Args:
       core: any `snt.RNNCore`.
@@ -147,9 +148,12 @@ def _say_once(message: str) -> None:
 
 
 def _has_fast_way(core: snt.RNNCore) -> bool:
-    if not isinstance(core, DNC):
-        return False
-    reason = fast.reason_against(core)
+    if isinstance(core, DNC):
+        reason = fast.reason_against(core)
+    elif any(isinstance(part, DNC) for part in core.submodules):
+        reason = f"a {type(core).__name__} around its dnc.DNC"
+    else:
+        return False  # There is no other way, and nothing to say.
     if reason is not None:
         _say_once(f"dnc.unroll runs the plain steps of {core.name}, since it has {reason}.")
     return reason is None

@@ -50,11 +50,18 @@ def rmsprop(
 
 
 def gradients(
-    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, max_grad_norm: float
+    core: snt.RNNCore,
+    task: tasks.Task,
+    batch: tasks.Batch,
+    max_grad_norm: float,
+    recompute_every: int | None = None,
 ) -> Gradients:
-    """Runs the core over a batch; returns the loss and its gradients, clipped by global norm."""
+    """Runs the core over a batch; returns the loss and its gradients, clipped by global norm.
+
+    With `recompute_every`, only the state of every so many time steps is kept for the gradients.
+    """
     with tf.GradientTape() as tape:
-        logits, _ = dnc.unroll(core, batch.observations)
+        logits, _ = dnc.unroll(core, batch.observations, checkpoint_every=recompute_every)
         loss = task.cost(logits, batch.target, batch.mask)
     clipped, norm = tf.clip_by_global_norm(
         tape.gradient(loss, core.trainable_variables), max_grad_norm
@@ -81,6 +88,7 @@ class TrainingStep:
         max_grad_norm: float,
         seed: int,
         jit: bool = True,
+        recompute_every: int | None = None,
     ):
         """Prepares the step.
 
@@ -91,6 +99,7 @@ class TrainingStep:
           max_grad_norm: bound on the global norm of the gradients, > 0.
           seed: seed of the batches.
           jit: whether to compile with XLA.
+          recompute_every: as for `gradients`.
         """
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.optimizer = optimizer
@@ -98,6 +107,7 @@ class TrainingStep:
         self._task = task
         self._max_grad_norm = max_grad_norm
         self._seed = seed
+        self._recompute_every = recompute_every
         # The number of steps is an argument, not a constant: one compilation serves all.
         signature = [tf.TensorSpec([], tf.int32)]
         self._run = tf.function(self._steps, input_signature=signature, jit_compile=jit)
@@ -119,7 +129,9 @@ class TrainingStep:
 
     def _update(self) -> Averages:
         batch = self._task.batch(self._seed, self.step)
-        result = gradients(self._core, self._task, batch, self._max_grad_norm)
+        result = gradients(
+            self._core, self._task, batch, self._max_grad_norm, self._recompute_every
+        )
         self.optimizer.apply(result.gradients, self._core.trainable_variables)
         self.step.assign_add(1)
         return Averages(result.loss, result.norm, result.metrics)

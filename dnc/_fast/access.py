@@ -13,6 +13,7 @@ from dnc._fast.products import inner, outer, products_of_others, times, times_tr
 from dnc._fast.sparse_links import SparseLinkage
 from dnc.access import AccessState, MemoryAccess
 from dnc.addressing import (
+    Freeness,
     FreenessInputs,
     LinkageInputs,
     TemporalLinkage,
@@ -143,7 +144,7 @@ class Access:
         """
         access, fields = self._access, self._access.interface.cut(interface)
 
-        freeness = _freeness_inputs(fields, state)
+        freeness = _freeness_inputs(access.freeness, fields, state)
         new_usage = usage.update(freeness, state.usage)
         allocation = usage.allocate(new_usage, freeness.write_gates)
         write_look_up = _write_look_up(fields, state, new_usage)
@@ -271,7 +272,7 @@ class Access:
         )
 
         # Allocation and usage.
-        freeness = _freeness_inputs(fields, state)
+        freeness = _freeness_inputs(access.freeness, fields, state)
         d_allocation_usage, d_gates = usage.allocate_gradient(
             next_state.usage, freeness.write_gates, kept.allocation, allocation_gate * d_mixed
         )
@@ -306,9 +307,12 @@ class Access:
         return _activation_gradient(fields, d_fields), d_state
 
 
-def _freeness_inputs(fields: InterfaceFields, state: State) -> FreenessInputs:
+def _freeness_inputs(freeness: Freeness, fields: InterfaceFields, state: State) -> FreenessInputs:
+    write_weights = state.write_weights
+    if freeness.stop_write_gradient:  # (`update_gradient` sees to the first derivative.)
+        write_weights = tf.stop_gradient(write_weights)
     return FreenessInputs(
-        write_weights=state.write_weights,
+        write_weights=write_weights,
         read_weights=state.read_weights,
         free_gate=fields.free_gate,
         write_gates=fields.allocation_gate * fields.write_gate,

@@ -134,14 +134,3 @@ def test_a_second_run_starts_from_the_defaults(capsys):
 )
 def test_milliseconds_have_three_digits_or_more(row, text):
     assert _command.milliseconds(row) == text
-
-
-def test_a_batch_is_split_into_as_many_parts_as_there_are_cores_if_that_divides_it(monkeypatch):
-    monkeypatch.setattr(_command._timing, "physical_cores", lambda: 4)
-    values = _command.new_flags(default_rounds=1)
-    holder = _command.define_shards(values)
-
-    values([""])
-    assert [_command.shards(holder, size) for size in (1, 4, 6, 16)] == [1, 4, 1, 4]
-    values(["", "--shards=2"])
-    assert _command.shards(holder, 16) == 2

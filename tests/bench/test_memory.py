@@ -11,12 +11,12 @@ TINY = workloads.WORKLOADS["tiny"]
 
 @pytest.fixture
 def checkpointing(monkeypatch):
-    """Unrolls note the `checkpoint_every` they were given, and do without; returns the notes."""
+    """Unrolls note the `checkpoint_every` they were given; returns the notes."""
     given = []
 
     def unroll(core, inputs, state, checkpoint_every=None):
         given.append(checkpoint_every)
-        return dnc.unroll(core, inputs, state)
+        return dnc.unroll(core, inputs, state, checkpoint_every=checkpoint_every)
 
     monkeypatch.setitem(workloads.UNROLLS, "dnc.unroll", unroll)
     return given
@@ -116,3 +116,8 @@ def test_what_does_not_fit_has_no_figures(capsys, monkeypatch):
 
     assert memory.main(["bench.memory", "--config=tiny", "--nocheckpointing"]) == 0
     assert capsys.readouterr().out.count("| out of memory  | -      | -  ") == 2
+
+
+def test_sizes_of_the_workload_can_be_changed(capsys, in_process):
+    run(capsys, "--nocheckpointing", "--memory_size=12", "--batch_size=3")
+    assert memory._workload() == TINY._replace(memory_size=12, batch_size=3)

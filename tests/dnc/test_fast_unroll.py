@@ -220,6 +220,24 @@ def test_gradients_agree_with_finite_differences():
         np.testing.assert_allclose(slope, tf.reduce_sum(gradient * direction), rtol=1e-6)
 
 
+def test_second_derivatives_are_those_of_the_plain_steps():
+    core = make_core(dtype=tf.float64)
+    inputs, state = random_inputs(3, 2), after_some_steps(core, 2)
+
+    def second(unroll):
+        with tf.GradientTape() as outer:
+            outer.watch(inputs)
+            with tf.GradientTape() as inner:
+                inner.watch(inputs)
+                loss = tf.reduce_sum(tf.sin(unroll(core, inputs, state)[0]))
+            gradient = inner.gradient(loss, inputs)
+            slope = tf.reduce_sum(gradient * tf.cos(gradient))
+        return outer.gradient(slope, inputs)
+
+    fast = tf.function(functools.partial(second, dnc.unroll))()
+    assert_same(fast, second(snt.dynamic_unroll), 1e-12)
+
+
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
 def test_one_trace_serves_any_number_of_steps_and_any_batch_size(dtype):
     core = make_core(dtype=dtype)
@@ -246,7 +264,9 @@ RESET_OF_7 = np.random.default_rng(5).random([7, BATCH_SIZE]) < 0.2
 CHECKPOINTED = {
     "fast": ("DNC", "graph"),
     "fast, compiled": ("DNC", "compiled"),
+    "fast, sparse links": ("sparse", "graph"),
     "plain": ("DNC", "eager"),
+    "plain, sparse links": ("sparse", "eager"),
     "another core": ("LSTM", "graph"),
     "another core, compiled": ("LSTM", "compiled"),
 }
@@ -261,8 +281,8 @@ MODES = {"eager": lambda function: function, **GRAPHS}
 def test_checkpointing_changes_neither_values_nor_gradients(kind, every):
     name, mode = CHECKPOINTED[kind]
     inputs = random_inputs(7, BATCH_SIZE)
-    if name == "DNC":
-        core = make_core(dtype=tf.float64)
+    if name in ("DNC", "sparse"):
+        core = make_core(dtype=tf.float64, **(sparse() if name == "sparse" else dense()))
         state = after_some_steps(core)
     else:
         core = snt.LSTM(4, dtype=tf.float64)
@@ -352,6 +372,9 @@ PLAIN = {
     ),
     "a part of type MyFreeness": lambda: dnc.DNC(
         dnc.MemoryAccess(4, 3, freeness=MyFreeness(4)), snt.LSTM(5), 2
+    ),
+    "a DeepRNN around its dnc.DNC": lambda: snt.DeepRNN(
+        [snt.Linear(3), dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(5), 2)]
     ),
     "a part of type MyCore": lambda: MyCore(dnc.MemoryAccess(4, 3), snt.LSTM(5), 2),
 }

@@ -82,10 +82,10 @@ def small_core(task):
     return core
 
 
-def training(task, jit=False, seed=0):
+def training(task, jit=False, seed=0, **options):
     core = small_core(task)
     optimizer = step.rmsprop(core.trainable_variables, learning_rate=1e-2, epsilon=1e-10)
-    return step.TrainingStep(core, task, optimizer, 50.0, seed, jit), core
+    return step.TrainingStep(core, task, optimizer, 50.0, seed, jit, **options), core
 
 
 def values(core):
@@ -99,6 +99,15 @@ def test_create_variables_returns_all_that_are_trained(task):
 
     assert len(variables) == 7
     assert variables == core.trainable_variables
+
+
+def test_training_is_the_same_when_time_steps_are_computed_anew(task):
+    anew, anew_core = training(task, jit=True, recompute_every=3)
+    plain, plain_core = training(task)
+
+    np.testing.assert_allclose(anew.run(5).loss, plain.run(5).loss, rtol=1e-5)
+    for left, right in zip(values(anew_core), values(plain_core), strict=True):
+        np.testing.assert_allclose(left, right, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("jit", [False, True])
