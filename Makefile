@@ -33,7 +33,7 @@ bench: $(READY)  ## Time training steps, inference and growing sizes; measure me
 	@echo
 	$(BIN)/python -m bench.memory
 
-bench-solved: $(READY)  ## Time until repeat copy is solved, for three seeds and both linkages (half an hour).
+bench-solved: $(READY)  ## Time until repeat copy is solved, for three seeds and both linkages (a quarter of an hour).
 	$(BIN)/python -m bench.solved
 
 clean:  ## Remove the environment and caches; trained models stay.

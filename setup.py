@@ -11,7 +11,7 @@ setup(
     long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=["dnc"],
+    packages=["dnc", "dnc._fast"],
     package_data={"dnc": ["py.typed"]},
     python_requires=">=3.10",
     install_requires=[

@@ -10,9 +10,18 @@ from dnc._fast.access import Access
 from dnc._fast.controllers import LSTMController, OtherController, clip, is_known
 from dnc._fast.products import times_transpose_of
 from dnc.access import MemoryAccess
-from dnc.addressing import CosineWeights, Freeness, TemporalLinkage, UsedCosineWeights
+from dnc.addressing import (
+    CosineWeights,
+    Freeness,
+    TemporalLinkage,
+    UsedCosineWeights,
+    oneplus,
+)
 from dnc.core import DNC, DNCState
 from dnc.sparse import SparseTemporalLinkage
+
+# Activations of the look-up strengths that depend on nothing else, element by element.
+_STRENGTH_OPS = (tf.nn.softplus, oneplus, tf.nn.relu, tf.nn.elu, tf.exp, tf.abs, tf.identity)
 
 
 def reason_against(core: DNC) -> str | None:
@@ -34,6 +43,9 @@ def reason_against(core: DNC) -> str | None:
     ):
         if type(part) not in types:  # A subclass may do anything.
             return f"a part of type {type(part).__name__}"
+    for strength_op in (access.write_content.strength_op, access.read_content.strength_op):
+        if strength_op not in _STRENGTH_OPS:
+            return f"the strength_op {getattr(strength_op, '__name__', strength_op)}"
     return None
 
 

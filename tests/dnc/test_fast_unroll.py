@@ -373,6 +373,9 @@ PLAIN = {
     "a part of type MyFreeness": lambda: dnc.DNC(
         dnc.MemoryAccess(4, 3, freeness=MyFreeness(4)), snt.LSTM(5), 2
     ),
+    "the strength_op dropout": lambda: dnc.DNC(
+        dnc.MemoryAccess(4, 3, strength_op=dropout), snt.LSTM(5), 2
+    ),
     "a DeepRNN around its dnc.DNC": lambda: snt.DeepRNN(
         [snt.Linear(3), dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(5), 2)]
     ),
