@@ -45,3 +45,14 @@ def write(arrays: Any, t: int | tf.Tensor, values: Any) -> Any:
 def stack(arrays: Any) -> Any:
     """What was written, along a new first axis."""
     return tf.nest.map_structure(lambda array: array.stack(), arrays)
+
+
+def length(x: Any) -> int | tf.Tensor:
+    """Size of the first axis, the same for all parts; an integer where it is known."""
+    part = tf.nest.flatten(x)[0]
+    return tf.shape(part)[0] if part.shape[0] is None else part.shape[0]
+
+
+def reshape_first(x: tf.Tensor, num_axes: int, sizes: list[int]) -> tf.Tensor:
+    """Reshapes the first axes of a tensor to the given sizes."""
+    return tf.reshape(x, tf.concat([sizes, tf.shape(x)[num_axes:]], axis=0))

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from dnc import _nests
+from dnc._derivatives import gradients
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 # From a sequence, the state before it, and the state to start anew from; to what comes out of its
@@ -49,19 +50,20 @@ def checkpointed(run: Run, every: int, spec: Any) -> Run:
         num_steps = tf.nest.flatten(sequence)[0].shape[0]
         num_segments, rest = divmod(num_steps, every)
         results = []
+        join = functools.partial(_nests.reshape_first, num_axes=2, sizes=[-1])
         for number, length in ((num_segments, every), (min(rest, 1), rest)):
             if number == 0:
                 continue
             begin = num_steps - number * length if results else 0
+            split = functools.partial(_nests.reshape_first, num_axes=1, sizes=[number, length])
             segments = tf.nest.map_structure(
-                lambda x, n=number, k=length, i=begin: _reshape(x[i : i + n * k], [n, k], 1),
-                sequence,
+                lambda x, split=split, i=begin, j=begin + number * length: split(x[i:j]), sequence
             )
             segment_spec = tf.nest.map_structure(
                 lambda x, k=length: tf.TensorSpec([k, *x.shape], x.dtype), spec
             )
             outputs, state = _run_segments(run, segment_spec, segments, state, fresh_state)
-            results.append(tf.nest.map_structure(lambda x: _reshape(x, [-1], 2), outputs))
+            results.append(tf.nest.map_structure(join, outputs))
         return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *results), state
 
     return run_in_segments
@@ -112,17 +114,14 @@ def _run_segments(
             ) -> Any:
                 again = (_nests.at(segments, s), _nests.at(starts, s), fresh_state)
                 sources = _floating(again)
-                with tf.GradientTape() as tape:
-                    tape.watch(sources)
-                    found = _floating(run(*_with_floating(again, sources)))
-                gradients = tape.gradient(
-                    found,
-                    [*sources, *variables],
-                    output_gradients=[*_nests.at(d_outputs, s), *d_state],
-                    unconnected_gradients=tf.UnconnectedGradients.ZERO,
+                found = gradients(
+                    lambda *parts: _floating(run(*_with_floating(again, parts))),
+                    sources,
+                    [*_nests.at(d_outputs, s), *d_state],
+                    variables,
                 )
                 sizes = [len(_floating(part)) for part in again]
-                d_segment, d_state, d_fresh_now, d_variables_now = _cut(gradients, sizes)
+                d_segment, d_state, d_fresh_now, d_variables_now = _cut(found, sizes)
                 return (
                     s - 1,
                     d_state,
@@ -171,11 +170,6 @@ def _cut(parts: list[Any], sizes: Sequence[int]) -> list[list[Any]]:
     return [parts[i:j] for i, j in zip(ends, [*ends[1:], len(parts)], strict=True)]
 
 
-def _reshape(x: tf.Tensor, axes: list[int], num_replaced: int) -> tf.Tensor:
-    """Replaces the first axes by others."""
-    return tf.reshape(x, tf.concat([axes, tf.shape(x)[num_replaced:]], axis=0))
-
-
 def _python_loop(
     step: Step, state: Any, sequence: Any, keep_states: bool
 ) -> tuple[tuple[Any, Any], Any]:
@@ -192,7 +186,7 @@ def _graph_loop(
     step: Step, state: Any, sequence: Any, output_spec: Any, keep_states: bool
 ) -> tuple[tuple[Any, Any], Any]:
     any_part = tf.nest.flatten(sequence)[0]
-    num_steps = tf.shape(any_part)[0] if any_part.shape[0] is None else any_part.shape[0]
+    num_steps = _nests.length(sequence)
     if any_part.shape[0] == 0:  # An empty array of unknown batch size has no shape.
         batch_size = tf.shape(any_part)[1]
         none = functools.partial(

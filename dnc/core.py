@@ -148,21 +148,21 @@ class DNC(snt.RNNCore):
             # A DNC as the controller has a memory: it has a `compute_dtype` of its own.
             None if isinstance(self.controller, DNC) else compute_dtype,
             self.controller,
-            tf.concat([inputs, _flatten(prev_state.access_output)], axis=1),
+            tf.concat([inputs, flatten_words(prev_state.access_output)], axis=1),
             prev_state.controller_state,
         )
-        controller_output = self._clip(controller_output)
-        controller_state = tf.nest.map_structure(self._clip, controller_state)
+        controller_output = self.clip(controller_output)
+        controller_state = tf.nest.map_structure(self.clip, controller_state)
 
         access = self.access._step(controller_output, prev_state.access_state, compute_dtype)
 
         outputs = _cores.call_in(
             compute_dtype,
             self.output_linear,
-            tf.concat([controller_output, _flatten(access.read_words)], axis=1),
+            tf.concat([controller_output, flatten_words(access.read_words)], axis=1),
         )
         return DNCStep(
-            outputs=self._clip(outputs),
+            outputs=self.clip(outputs),
             controller_output=controller_output,
             access=access,
             state=DNCState(access.read_words, access.state, controller_state),
@@ -224,7 +224,8 @@ class DNC(snt.RNNCore):
         """What controller, interface layer and output layer compute in; `None`: as the inputs."""
         return self._compute_dtype
 
-    def _clip(self, x: tf.Tensor) -> tf.Tensor:
+    def clip(self, x: tf.Tensor) -> tf.Tensor:
+        """Bounds numbers of floating point by `clip_value`."""
         if self._clip_value is None or not x.dtype.is_floating:
             return x
         return tf.clip_by_value(x, -self._clip_value, self._clip_value)
@@ -250,5 +251,6 @@ class DNC(snt.RNNCore):
         return inputs
 
 
-def _flatten(x: tf.Tensor) -> tf.Tensor:
+def flatten_words(x: tf.Tensor) -> tf.Tensor:
+    """[B, R, W] to [B, R W]."""
     return tf.reshape(x, [-1, x.shape[1] * x.shape[2]])

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from dnc import access as plain
+from dnc._derivatives import gradients
 from dnc._fast import look_up, usage
-from dnc._fast.derivatives import gradients
 from dnc._fast.links import DenseLinks
 from dnc._fast.look_up import LookUp
 from dnc._fast.products import inner, outer, products_of_others, times, times_transposed

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import sonnet as snt
 import tensorflow as tf
 
-from dnc._fast.derivatives import gradients
+from dnc._derivatives import gradients
 from dnc.controllers import DeepLSTM, FeedForward
+from dnc.core import DNC
 
 Product = Callable[[tf.Tensor], tf.Tensor]
 
@@ -21,11 +22,6 @@ def is_known(controller: snt.RNNCore) -> bool:
     if type(controller) is FeedForward:
         return controller.sizes is not None  # Else the network is anything.
     return type(controller) in _REPEATABLE
-
-
-def clip(x: tf.Tensor, bound: float | None) -> tf.Tensor:
-    """x within +-bound."""
-    return x if bound is None else tf.clip_by_value(x, -bound, bound)
 
 
 class ControllerGradient(NamedTuple):
@@ -47,10 +43,10 @@ class LSTMController:
     x W_x + b is what `prepare` returns for all steps, W is the only one of `weights`.
     """
 
-    def __init__(self, lstm: snt.LSTM, words_width: int, clip_value: float | None):
-        self._lstm = lstm
-        self._words_width = words_width
-        self._clip_value = clip_value
+    def __init__(self, core: DNC):
+        self._core = core
+        self._lstm = core.controller
+        self._words_width = core.access.num_reads * core.access.word_size
 
     @property
     def variables(self) -> Sequence[tf.Variable]:
@@ -77,7 +73,7 @@ class LSTMController:
         """Returns the output, the next state, and what `gradient` needs."""
         gates = inputs + tf.matmul(tf.concat([words, state.hidden], axis=1), weights[0])
         hidden, cell = self._activate(gates, state.cell)[:2]
-        hidden, cell = clip(hidden, self._clip_value), clip(cell, self._clip_value)
+        hidden, cell = self._core.clip(hidden), self._core.clip(cell)
         return hidden, snt.LSTMState(hidden, cell), gates
 
     def gradient(
@@ -124,18 +120,17 @@ class LSTMController:
         return o * tanh_cell, cell, i, f, g, o, tanh_cell
 
     def _unless_clipped(self, x: tf.Tensor, d_clipped: tf.Tensor) -> tf.Tensor:
-        if self._clip_value is None:
+        if self._core.clip_value is None:
             return d_clipped
-        return tf.where(tf.abs(x) > self._clip_value, tf.zeros([], x.dtype), d_clipped)
+        return tf.where(tf.abs(x) > self._core.clip_value, tf.zeros([], x.dtype), d_clipped)
 
 
 class OtherController:
     """Any other controller that `is_known`: run again, and differentiated by TensorFlow."""
 
-    def __init__(self, controller: snt.RNNCore, words_width: int, clip_value: float | None):
-        del words_width
-        self._controller = controller
-        self._clip_value = clip_value
+    def __init__(self, core: DNC):
+        self._core = core
+        self._controller = core.controller
 
     @property
     def variables(self) -> Sequence[tf.Variable]:
@@ -161,7 +156,7 @@ class OtherController:
         """Returns the output, the next state, and what `gradient` needs: nothing."""
         del weights
         results = self._controller(tf.concat([inputs, words], axis=1), state)
-        output, next_state = tf.nest.map_structure(lambda x: clip(x, self._clip_value), results)
+        output, next_state = tf.nest.map_structure(self._core.clip, results)
         return output, next_state, ()
 
     def gradient(

@@ -20,7 +20,7 @@ class LinkageGradient(NamedTuple):
 class DenseLinks:
     """`TemporalLinkage`. The links of its state are a tuple here: [B, N, N] for each write head."""
 
-    is_small = False  # The state; against other things of which there is one for every slot.
+    is_small = False  # Whether the state grows with N only, not with N x N.
 
     def __init__(self, linkage: TemporalLinkage):
         del linkage  # There is nothing to set.
@@ -92,18 +92,24 @@ class DenseLinks:
             d_precedences.append(times(w, d_new_link))
             d_links.append(_decay(write_weights[:, i]) * d_new_link)
 
-        # p' = (1 - sum of w) p + w
-        d_next = d_next_state.precedence_weights
-        written = tf.reduce_sum(write_weights, axis=2, keepdims=True)
+        d_write, d_precedence = precedence_gradient(
+            state.precedence_weights, write_weights, d_next_state.precedence_weights
+        )
         return LinkageGradient(
-            write_weights=tf.concat(d_writes, axis=1)
-            + d_next
-            - inner(d_next, state.precedence_weights),
+            write_weights=tf.concat(d_writes, axis=1) + d_write,
             read_weights=d_read_weights,
             state=TemporalLinkageState(
-                tuple(d_links), tf.concat(d_precedences, axis=1) + (1.0 - written) * d_next
+                tuple(d_links), tf.concat(d_precedences, axis=1) + d_precedence
             ),
         )
+
+
+def precedence_gradient(
+    precedence_weights: tf.Tensor, write_weights: tf.Tensor, d_updated: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gradients by write weights and precedence of p' = (1 - sum of w) p + w, all [B, Wn, N]."""
+    written = tf.reduce_sum(write_weights, axis=2, keepdims=True)
+    return d_updated - inner(d_updated, precedence_weights), (1.0 - written) * d_updated
 
 
 def _decay(write_weights: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from dnc._fast.derivatives import gradients
+from dnc._derivatives import gradients
 from dnc._fast.products import inner, times, times_transposed
 from dnc.addressing import EPSILON, CosineWeights
 

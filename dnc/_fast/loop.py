@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from dnc import _nests
 from dnc._fast.access import Access
-from dnc._fast.controllers import LSTMController, OtherController, clip, is_known
+from dnc._fast.controllers import LSTMController, OtherController, is_known
 from dnc._fast.products import times_transpose_of
 from dnc.access import MemoryAccess
 from dnc.addressing import (
@@ -17,7 +17,7 @@ from dnc.addressing import (
     UsedCosineWeights,
     oneplus,
 )
-from dnc.core import DNC, DNCState
+from dnc.core import DNC, DNCState, flatten_words
 from dnc.sparse import SparseTemporalLinkage
 
 # Activations of the look-up strengths that depend on nothing else, element by element.
@@ -106,10 +106,8 @@ class _Unroll:
     def __init__(self, core: DNC):
         self._core = core
         self._access = Access(core.access)
-        words_width = core.access.num_reads * core.access.word_size
         is_lstm = type(core.controller) is snt.LSTM and core.controller._projection_size is None
-        make_controller = LSTMController if is_lstm else OtherController
-        self._controller = make_controller(core.controller, words_width, core.clip_value)
+        self._controller = (LSTMController if is_lstm else OtherController)(core)
 
     def __call__(
         self, sequence: dict[str, tf.Tensor], state: DNCState, fresh_state: DNCState
@@ -127,7 +125,7 @@ class _Unroll:
         words, hidden, last = self._differentiable(prepared, masks, state, fresh_state, weights)
 
         outputs = self._core.output_linear(_join_steps(tf.concat([hidden, words], axis=2)))
-        outputs = _split_steps(clip(outputs, self._core.clip_value), inputs)
+        outputs = _split_steps(self._core.clip(outputs), inputs)
         if masks.running is not None:
             outputs = _nests.where(masks.running, outputs, tf.zeros_like(outputs))
         return outputs, last
@@ -174,7 +172,7 @@ class _Unroll:
         return flat[0], flat[1], tf.nest.pack_sequence_as(state, flat[2 : 2 + num_parts])
 
     def _pack(self, state: DNCState) -> _State:
-        words = _flatten(state.access_output)
+        words = flatten_words(state.access_output)
         return _State(words, state.controller_state, self._access.pack(state.access_state))
 
     def _unpack(self, state: _State, like: DNCState) -> DNCState:
@@ -204,13 +202,13 @@ class _Unroll:
                 tf.matmul(hidden, weights.interface) + weights.interface_bias
             )
             words, access, kept = self._access.step(interface, started.access)
-            next_state = _State(_flatten(words), controller, access)
+            next_state = _State(flatten_words(words), controller, access)
             if masks.running is not None:
                 next_state = _nests.where(masks.running[t], next_state, state)
             kept = _Kept(interface, kept_of_controller, self._access.store_kept(kept))
             return next_state, hidden, kept
 
-        num_steps = _num_steps(inputs)
+        num_steps = _nests.length(inputs)
         first_stored = self._store(first)
         spec = tf.TensorSpec([inputs.shape[1], weights.interface.shape[0]], inputs.dtype)
         arrays = (
@@ -262,11 +260,11 @@ class _Unroll:
 
         Those by what comes out of each step and by the last state are given.
         """
-        num_steps, batch_size = _num_steps(inputs), inputs.shape[1]
+        num_steps, batch_size = _nests.length(inputs), inputs.shape[1]
         back_to_hidden = times_transpose_of(weights.interface, batch_size)
         back_from_gates = [times_transpose_of(w, batch_size) for w in weights.controller]
         d_state = _State(
-            _flatten(d_last.access_output),
+            flatten_words(d_last.access_output),
             d_last.controller_state,
             self._access.pack_gradient(d_last.access_state),
         )
@@ -365,13 +363,9 @@ class _Unroll:
         return by_arguments, d_variables
 
 
-def _num_steps(inputs: tf.Tensor) -> int | tf.Tensor:
-    return tf.shape(inputs)[0] if inputs.shape[0] is None else inputs.shape[0]
-
-
 def _join_steps(x: tf.Tensor) -> tf.Tensor:
     """[T, B, ...] to [T B, ...]."""
-    return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], axis=0))
+    return _nests.reshape_first(x, 2, [-1])
 
 
 def _split_steps(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
@@ -379,11 +373,6 @@ def _split_steps(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     split = tf.reshape(x, [*tf.unstack(tf.shape(like)[:2]), x.shape[1]])
     split.set_shape([*like.shape[:2], x.shape[1]])
     return split
-
-
-def _flatten(words: tf.Tensor) -> tf.Tensor:
-    """[B, R, W] to [B, R W]."""
-    return tf.reshape(words, [-1, words.shape[1] * words.shape[2]])
 
 
 def _sum_to(bias: tf.Tensor, d_sums: tf.Tensor) -> tf.Tensor:

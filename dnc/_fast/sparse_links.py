@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from dnc import addressing
-from dnc._fast.links import LinkageGradient
-from dnc._fast.products import inner
+from dnc._fast.links import LinkageGradient, precedence_gradient
 from dnc.addressing import LinkageInputs
 from dnc.sparse import (
     NO_LINK,
@@ -125,16 +124,13 @@ class SparseLinkage:
             d_writes.append(d_write)
             d_precedences.append(d_precedence)
 
-        # p' = (1 - sum of w) p + w
-        d_next = d_next_state.precedence_weights
-        written = tf.reduce_sum(write_weights, axis=2, keepdims=True)
-        d_precedence = tf.stack(d_precedences, axis=1) + (1.0 - written) * d_next
+        d_write, d_precedence = precedence_gradient(
+            state.precedence_weights, write_weights, d_next_state.precedence_weights
+        )
         return LinkageGradient(
-            write_weights=tf.stack(d_writes, axis=1)
-            + d_next
-            - inner(d_next, state.precedence_weights),
+            write_weights=tf.stack(d_writes, axis=1) + d_write,
             read_weights=d_reads,
-            state=State(tuple(d_links), d_precedence),
+            state=State(tuple(d_links), tf.stack(d_precedences, axis=1) + d_precedence),
         )
 
     def _prepare(self, links: Links, w: tf.Tensor, p: tf.Tensor) -> _Update:
