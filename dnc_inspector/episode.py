@@ -1,0 +1,163 @@
+"""An episode as the viewer takes it: a header in JSON, then one compressed blob for each example.
+
+TensorBoard stores the list as one record, a blob sequence; a page of its own carries it in base64.
+An example's blob is the gzipped concatenation of its fields' numbers, little-endian, in the order
+of the header; so the viewer fetches the header and the one example that it shows.
+
+Header:
+
+============  =====================================================================================
+`format`      "dnc-episode"
+`version`     1
+`sizes`       the size of each axis of `schema.AXES`
+`task`        name of the task, or ""
+`linkage`     "dense", "sparse" or "" (unknown): how the model keeps its links
+`memory`      "recorded", or "derived": the viewer computes it from what was written
+`links`       "recorded" (those of at least `link_threshold`), or "derived" likewise, or "missing"
+              for a linkage of which only the model knows how it works
+`examples`    for each example `length` (steps), `tokens` (a string a step, or null), `bytes` (size
+              of the blob before compression), and `fields`: [name, type, shape, offset in bytes]
+============  =====================================================================================
+
+Fields of an example have the names and axes of `schema.FIELDS` without the batch axis. Types are
+float16, or float32 for numbers too large for it, and uint16 and uint32 for links: those of step t
+and write head v are entries k from link_starts[t V + v] up to before link_starts[t V + v + 1]:
+slot link_to[k] was written right after slot link_from[k], to the degree link_values[k].
+"""
+
+import gzip
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dnc_inspector import schema
+
+FORMAT = "dnc-episode"
+VERSION = 1
+PLUGIN_NAME = "dnc_memory"
+
+LINK_THRESHOLD = 0.01
+# The memory of all steps of an example is stored up to so many numbers: 1 MiB before compression.
+LARGEST_MEMORY = 2**19
+# A link matrix of all steps is looked through up to so many entries.
+LARGEST_LINK = 2**23
+
+_PLAIN_FIELDS = (
+    "inputs",
+    "outputs",
+    "target",
+    "mask",
+    "write_weights",
+    "read_weights",
+    "allocation_weights",
+    "write_content_weights",
+    "read_content_weights",
+    "usage",
+    "precedence_weights",
+    "write_gate",
+    "allocation_gate",
+    "free_gate",
+    "backward_mode",
+    "forward_mode",
+    "content_mode",
+    "read_keys",
+    "read_strengths",
+    "write_keys",
+    "write_strengths",
+    "erase_vectors",
+    "write_vectors",
+    "read_words",
+)
+_INITIAL_FIELDS = (
+    "initial_memory",
+    "initial_usage",
+    "initial_read_weights",
+    "initial_write_weights",
+    "initial_precedence_weights",
+)
+
+
+def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> list[bytes]:
+    """Returns the header and the examples of a trace.
+
+    Args:
+      arrays: fields of a trace by name, [T, B, ...].
+      meta: `linkage`, `task` and `tokens`, see `dnc.Trace`.
+
+    Raises:
+      ValueError: if the fields do not fit together.
+    """
+    sizes = schema.check(arrays, meta)
+    keeps_memory = sizes["T"] * sizes["N"] * sizes["W"] <= LARGEST_MEMORY
+    links = _links_from(arrays, meta)
+    examples, blobs = [], []
+    for b in range(sizes["B"]):
+        fields = {name: arrays[name][:, b] for name in _PLAIN_FIELDS if name in arrays}
+        fields |= {name: arrays[name][b] for name in _INITIAL_FIELDS if name in arrays}
+        if keeps_memory:
+            fields["memory"] = arrays["memory"][:, b]
+        if links == "recorded":
+            fields |= _strong_links(arrays["link"][:, b])
+        elif links == "derived" and "initial_link" in arrays:
+            fields["initial_link"] = arrays["initial_link"][b]
+        table, numbers, offset = [], [], 0
+        for name, values in fields.items():
+            values = _narrow(values)
+            table.append([name, values.dtype.name, list(values.shape), offset])
+            data = values.tobytes()
+            data += bytes(-len(data) % 4)  # Each field starts at a multiple of four bytes.
+            numbers.append(data)
+            offset += len(data)
+        examples.append(
+            {
+                "length": int(arrays["sequence_length"][b]),
+                "tokens": meta["tokens"][b] if meta.get("tokens") else None,
+                "bytes": offset,
+                "fields": table,
+            }
+        )
+        blobs.append(gzip.compress(b"".join(numbers), compresslevel=3, mtime=0))
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "sizes": sizes,
+        "task": meta.get("task", ""),
+        "linkage": meta.get("linkage", ""),
+        "memory": "recorded" if keeps_memory else "derived",
+        "links": links,
+        "link_threshold": LINK_THRESHOLD,
+        "examples": examples,
+    }
+    return [json.dumps(header).encode("utf-8"), *blobs]
+
+
+def _links_from(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> str:
+    """Whether the links of an episode are recorded, to be derived, or missing."""
+    if "link" in arrays and arrays["link"][:, 0].size <= LARGEST_LINK:
+        return "recorded"
+    return "derived" if meta.get("linkage") in ("dense", "sparse") else "missing"
+
+
+def _strong_links(link: np.ndarray) -> dict[str, np.ndarray]:
+    """The links [T, V, N, N] of at least the threshold, as lists."""
+    num_steps, num_heads, num_slots, _ = link.shape
+    flat = link.reshape(num_steps * num_heads, num_slots, num_slots)
+    matrix, to, after = np.nonzero(flat >= LINK_THRESHOLD)
+    counts = np.bincount(matrix, minlength=len(flat))
+    return {
+        "link_starts": np.concatenate([[0], np.cumsum(counts)]).astype("<u4"),
+        "link_to": to.astype("<u2" if num_slots <= 2**16 else "<u4"),
+        "link_from": after.astype("<u2" if num_slots <= 2**16 else "<u4"),
+        "link_values": flat[matrix, to, after].astype("<f2"),
+    }
+
+
+def _narrow(values: np.ndarray) -> np.ndarray:
+    """Numbers as float16 if that can hold them, else as float32; integers as they are."""
+    if values.dtype.kind == "u":
+        return values
+    values = np.asarray(values, "<f4")
+    largest = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
+    return values if largest > np.finfo(np.float16).max else values.astype("<f2")
