@@ -2,7 +2,8 @@
 
 `DNC` is a recurrent core made of a controller and a `MemoryAccess`; `MemoryAccess` is made of an
 interface, content look-ups, `Freeness` and a linkage. Each is a core or module of its own and can
-be swapped. `unroll` runs a core over sequences; `rnn_cell`, `keras` and `export` take it elsewhere.
+be swapped. `unroll` runs a core over sequences; `record` and `summaries` show what happens inside;
+`rnn_cell`, `keras` and `export` take it elsewhere.
 """
 
 import importlib
@@ -24,6 +25,7 @@ from dnc.resizing import resize_memory
 from dnc.rnn_cell import rnn_cell
 from dnc.saved_model import export
 from dnc.sparse import SparseTemporalLinkage
+from dnc.trace import Trace, record
 from dnc.unroll import unroll
 
 __all__ = [
@@ -38,11 +40,13 @@ __all__ = [
     "SparseTemporalLinkage",
     "TemporalLinkage",
     "TemporalLinkageState",
+    "Trace",
     "UsedCosineWeights",
     "deepmind",
     "export",
     "keras",
     "oneplus",
+    "record",
     "resize_memory",
     "rnn_cell",
     "unroll",

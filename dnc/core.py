@@ -1,6 +1,8 @@
 """The Differentiable Neural Computer: a controller and a memory as one recurrent core."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import sonnet as snt
@@ -26,6 +28,24 @@ class DNCStep(NamedTuple):
     controller_output: tf.Tensor  # [B, H], after clipping
     access: AccessStep
     state: DNCState
+
+
+_observers: contextvars.ContextVar[tuple[Callable[["DNC", DNCStep], None], ...]]
+_observers = contextvars.ContextVar("observers", default=())
+
+
+@contextlib.contextmanager
+def observed(observer: Callable[["DNC", DNCStep], None]) -> Iterator[None]:
+    """Context in which `observer(core, step)` is called for each step that a `DNC` makes.
+
+    So one sees inside of it wherever it is, between other layers, too. In a graph the step's
+    quantities are the graph's tensors.
+    """
+    token = _observers.set((*_observers.get(), observer))
+    try:
+        yield
+    finally:
+        _observers.reset(token)
 
 
 class DNC(snt.RNNCore):
@@ -127,6 +147,8 @@ class DNC(snt.RNNCore):
           ValueError: if a rank, a width, a dtype or the structure of the state does not fit.
         """
         step = self._step(inputs, prev_state)
+        for observer in _observers.get():
+            observer(self, step)
         return step.outputs, step.state
 
     def _step(self, inputs: tf.Tensor, prev_state: DNCState) -> DNCStep:

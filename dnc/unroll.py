@@ -93,7 +93,7 @@ def unroll(
                 f"{tf.nest.flatten(inputs)[0].shape}."
             )
     if sequence_length is not None:
-        sequence_length = _check_sequence_length(sequence_length, num_steps, batch_size)
+        sequence_length = check_sequence_length(sequence_length, num_steps, batch_size)
     if reset is not None:
         reset = _check_reset(reset, num_steps, batch_size, time_major)
     if not time_major:
@@ -222,9 +222,10 @@ def _check_state(state: Any, expected: Any) -> None:
         _checks.check_tensor(name, part, example.shape, example.dtype)
 
 
-def _check_sequence_length(
+def check_sequence_length(
     sequence_length: Any, num_steps: int | tf.Tensor, batch_size: int | tf.Tensor
 ) -> tf.Tensor:
+    """Returns the lengths as int32 if they are integers [B] in 0..T, else raises `ValueError`."""
     lengths = tf.convert_to_tensor(sequence_length)
     is_integer = lengths.dtype.is_integer
     lengths = _check("sequence_length", lengths, is_integer, "integers", "[B]", [batch_size])
