@@ -174,10 +174,11 @@ def module_norms(variables: Sequence[tf.Variable], values: Sequence[Any]) -> dic
         )
     squares: dict[str, list[tf.Tensor]] = {}
     for variable, value in zip(variables, values, strict=True):
-        if value is not None:
-            module = variable.name.rpartition("/")[0] or variable.name.partition(":")[0]
-            squares.setdefault(module, []).append(tf.reduce_sum(tf.square(value)))
-    return {module: tf.sqrt(tf.add_n(parts)) for module, parts in squares.items()}
+        module = variable.name.rpartition("/")[0] or variable.name.partition(":")[0]
+        # As in `tf.linalg.global_norm`: in one compiled program both are computed once.
+        half = tf.zeros([], variable.dtype) if value is None else tf.nn.l2_loss(value)
+        squares.setdefault(module, []).append(half)
+    return {module: tf.sqrt(2.0 * tf.add_n(parts)) for module, parts in squares.items()}
 
 
 def _sharpness(weights: np.ndarray) -> float:
