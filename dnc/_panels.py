@@ -105,7 +105,8 @@ def slots_by_first_write(trace: Trace, b: int) -> np.ndarray:
     """
     weights = np.nan_to_num(trace.write_weights[: _length(trace, b), b]).max(axis=1, initial=0.0)
     is_written = weights >= min(0.1, 0.5 * weights.max(initial=0.0) or 0.1)
-    first = np.where(is_written.any(axis=0), is_written.argmax(axis=0), len(weights))
+    at_the_end = np.ones([1, weights.shape[1]], bool)
+    first = np.concatenate([is_written, at_the_end]).argmax(axis=0)
     return np.argsort(first, kind="stable")
 
 
