@@ -23,7 +23,9 @@ setup(
         "dm-sonnet>=2.0.2,<3",  # Modules, recurrent cores, unrolls and optimizers.
         "numpy>=1.26",  # The reference model; TensorFlow 2.18's own lower bound.
         "absl-py>=2.0",  # Flags of the scripts; already a requirement of TensorFlow and Sonnet.
-        "tensorboard>=2.18",  # Shows the event files; TensorFlow up to 2.20 requires it anyway.
+        # Shows the event files, and runs the plugin in dnc_inspector: 2.18 does as 2.21. But only
+        # from 2.21 on does it start beside setuptools >= 82. TensorFlow up to 2.20 pins older ones.
+        "tensorboard>=2.18",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.18,<3"],  # CUDA libraries from PyPI, on Linux.
