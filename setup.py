@@ -11,8 +11,10 @@ setup(
     long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=["dnc", "dnc._fast"],
-    package_data={"dnc": ["py.typed"]},
+    packages=["dnc", "dnc._fast", "dnc_inspector"],
+    package_data={"dnc": ["py.typed"], "dnc_inspector": ["static/*"]},
+    # TensorBoard imports what it finds here whenever it starts, and an error would stop it.
+    entry_points={"tensorboard_plugins": ["dnc_memory = dnc_inspector.loader:DncLoader"]},
     python_requires=">=3.10",
     install_requires=[
         # 2.18 is the first TensorFlow that works with NumPy 2. Up to 2.20 it admits only its own
@@ -21,7 +23,9 @@ setup(
         "dm-sonnet>=2.0.2,<3",  # Modules, recurrent cores, unrolls and optimizers.
         "numpy>=1.26",  # The reference model; TensorFlow 2.18's own lower bound.
         "absl-py>=2.0",  # Flags of the scripts; already a requirement of TensorFlow and Sonnet.
-        "tensorboard>=2.18",  # Shows the event files; TensorFlow up to 2.20 requires it anyway.
+        # Shows the event files, and runs the plugin in dnc_inspector: 2.18 does as 2.21. But only
+        # from 2.21 on does it start beside setuptools >= 82. TensorFlow up to 2.20 pins older ones.
+        "tensorboard>=2.18",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.18,<3"],  # CUDA libraries from PyPI, on Linux.

@@ -22,7 +22,7 @@ from tensorboard.compat.proto import summary_pb2
 from tensorboard.plugins.image import metadata as image_metadata
 
 from dnc.trace import Trace
-from dnc_inspector import episode
+from dnc_inspector import episode, header
 
 
 def write_scalars(
@@ -107,7 +107,7 @@ def write_episode(trace: Trace, step: Any = None, tag: str = "episode") -> bool:
     """
     metadata = summary_pb2.SummaryMetadata(
         summary_description="An episode for the DNC Memory tab.",
-        plugin_data=summary_pb2.SummaryMetadata.PluginData(plugin_name=episode.PLUGIN_NAME),
+        plugin_data=summary_pb2.SummaryMetadata.PluginData(plugin_name=header.PLUGIN_NAME),
         data_class=summary_pb2.DATA_CLASS_BLOB_SEQUENCE,
     )
     return _write(tag, lambda: episode.encode(trace.arrays(), trace.meta()), step, metadata)
