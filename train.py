@@ -188,7 +188,7 @@ def main(argv: list[str]) -> int:
         solved = _train(training, evaluation, probe, run, interruption)
     if FLAGS.trace_file:
         try:
-            probe.record().save(FLAGS.trace_file)
+            probe.record(int(training.step)).save(FLAGS.trace_file)
         except OSError as error:
             return _fail(f"Cannot write --trace_file={FLAGS.trace_file}: {error.strerror}.")
     if interruption.requested:

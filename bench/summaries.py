@@ -81,7 +81,7 @@ def rows(interval: int, memory_size: int, max_length: int, rounds: int) -> Itera
                 if step == 0:
                     milliseconds.clear()
                 timed("step", train, _STEPS_TIMED)
-                trace = timed("record", probe.record)
+                trace = timed("record", functools.partial(probe.record, step))
                 for part, write in (
                     ("scalars", dnc.summaries.write_scalars),
                     ("panels", dnc.summaries.write_panels),

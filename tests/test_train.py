@@ -105,7 +105,7 @@ def test_looks_into_the_memory_are_at_the_same_episodes_from_the_first_step_to_t
     core, task = load(tmp_path / "run")
     again = dnc.record(core, trace.inputs, sequence_length=trace.sequence_length)
     np.testing.assert_allclose(again.outputs, trace.outputs, atol=1e-5)
-    assert trace.task == task.name
+    assert (trace.task, trace.step) == (task.name, 25)
     said = process.stdout.splitlines()
     line = said[said.index("To make a page of the trace:") + 1]
     assert line.endswith(" -m dnc_inspector last.npz")

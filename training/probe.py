@@ -35,14 +35,15 @@ class Probe:
         self._before = self._values()
         self._steps_before: int | None = None
 
-    def record(self) -> dnc.Trace:
-        """Returns what the memory does in these episodes."""
+    def record(self, step: int) -> dnc.Trace:
+        """Returns what the memory does in these episodes, after so many training steps."""
         trace = dnc.record(self._core, self._batch.observations, sequence_length=self._lengths)
         return trace.replace(
             target=self._batch.target,
             mask=self._batch.mask,
             tokens=self._task.step_labels(self._batch),
             task=self._task.name,
+            step=step,
         )
 
     def write(self, step: int, gradient_norms: Mapping[str, float]) -> None:
@@ -55,7 +56,7 @@ class Probe:
         """
         if not tf.summary.should_record_summaries():
             return
-        trace = self.record()
+        trace = self.record(step)
         scalars: dict[str, Any] = {"gradient_norm": gradient_norms, "probe": self._metrics(trace)}
         values = self._values()
         if self._steps_before is not None and step > self._steps_before:

@@ -39,7 +39,7 @@ def trace(core):
 
 def test_the_fields_of_a_trace_are_those_of_the_file():
     fields = {field.name for field in dataclasses.fields(dnc.Trace)}
-    assert fields == {*schema.FIELDS, *schema.OPTIONAL_FIELDS, "tokens", "task", "linkage"}
+    assert fields == {*schema.FIELDS, *schema.OPTIONAL_FIELDS, "tokens", "task", "step", "linkage"}
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -383,7 +383,7 @@ def test_some_examples_make_a_trace(trace):
 def test_a_trace_comes_back_from_its_file(tmp_path, dtype):
     core = models.make_core(dtype=dtype, num_writes=2)
     trace = dnc.record(core, models.random_inputs(T, B, dtype=dtype), sequence_length=LENGTHS)
-    trace = trace.replace(tokens=[["ä </script>"] * T] * B, mask=np.ones([T, B]), task="t")
+    trace = trace.replace(tokens=[["ä </script>"] * T] * B, mask=np.ones([T, B]), task="t", step=7)
     trace.save(tmp_path / "trace.npz")
     back = dnc.Trace.load(tmp_path / "trace.npz")
     assert back.meta() == trace.meta()

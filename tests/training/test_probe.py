@@ -42,19 +42,20 @@ def values(events, tag):
 
 
 def test_it_looks_at_the_longest_of_a_batch_always_the_same(core, task):
-    trace = Probe(core, task, seed=0).record()
+    trace = Probe(core, task, seed=0).record(5)
     lengths = np.max(np.arange(1, 20)[:, np.newaxis] * np.asarray(task.batch(-1, -1).mask), axis=0)
     assert list(trace.sequence_length) == sorted(lengths.astype(int), reverse=True)[:4]
-    again = Probe(core, task, seed=0).record()
+    again = Probe(core, task, seed=0).record(5)
     for name, array in trace.arrays().items():
         np.testing.assert_array_equal(array, again.arrays()[name], err_msg=name)
-    other = Probe(core, task, seed=1).record()
+    other = Probe(core, task, seed=1).record(5)
     assert np.any(other.inputs != trace.inputs)
 
 
 def test_what_it_looks_at_is_labelled(core, task):
-    trace = Probe(core, task, seed=0).record()
+    trace = Probe(core, task, seed=0).record(5)
     assert trace.task == "repeat_copy"
+    assert trace.step == 5
     assert trace.tokens[0][:3] == ["start", "row 1", "row 2"]
     assert trace.tokens[0][trace.sequence_length[0] - 1] == "end"
     assert not np.any(trace.target[trace.mask == 0])
@@ -66,7 +67,7 @@ def test_it_writes_statistics_panels_episodes_and_how_well_the_core_does(tmp_pat
     assert {event.step for event in events.Tensors("memory/1_episode")} == {0, 5}
     assert {event.step for event in events.Tensors("episode")} == {0, 5}
     assert values(events, "gradient_norm/lstm") == {5: 2.0}
-    trace = Probe(core, task, seed=0).record()
+    trace = Probe(core, task, seed=0).record(5)
     expected = task.metrics(
         tf.constant(trace.outputs),
         tasks.Batch(*map(tf.constant, (trace.inputs, trace.target, trace.mask))),
