@@ -1,0 +1,71 @@
+// The history of one slot: when it was written, read and freed. Each entry leads to its step.
+
+import { count, plural, shorten } from "./format.js";
+import { css, headColour } from "./colours.js";
+import { describeEvents, groupEvents } from "./describe.js";
+import { element } from "./dom.js";
+import { EVENT, history } from "./slots.js";
+
+const MOST = 300; // entries in the list
+
+export class SlotPanel {
+  /** @param {{onStep: function(number), onClose: function()}} listeners */
+  constructor({ onStep, onClose }) {
+    this.onStep = onStep;
+    this.heading = element("h3");
+    this.counts = element("p");
+    this.list = element("ol");
+    const close = element("button", { type: "button", "aria-label": "Close", onclick: onClose }, "×");
+    this.node = element(
+      "aside",
+      { class: "slot-panel", "aria-label": "History of a slot", hidden: true },
+      element("header", {}, this.heading, close),
+      this.counts,
+      this.list,
+    );
+    this.of = [];
+  }
+
+  /** Shows the history of a slot, with the entries of step t marked; null hides the panel. */
+  show(episode, slot, t, theme) {
+    this.node.hidden = slot === null;
+    if (slot === null) return;
+    const of = [episode, slot, theme];
+    if (of.some((value, i) => value !== this.of[i])) this.build(episode, slot, theme);
+    this.of = of;
+    for (const item of this.list.children) {
+      item.classList.toggle("now", item.dataset.t === String(t));
+    }
+  }
+
+  build(episode, slot, theme) {
+    const events = history(episode, slot);
+    const groups = groupEvents(events);
+    const times = (kind) => groups.filter(([event]) => event.kind === kind).length;
+    this.heading.textContent = `Slot ${slot}`;
+    this.counts.textContent = events.length
+      ? `written ${count(times("write"))}×, read at ${plural(times("read"), "step")}, freed ` +
+        `${count(times("free"))}× (weights of at least ${EVENT})`
+      : `No head writes or reads it with a weight of at least ${EVENT}.`;
+    this.list.replaceChildren(
+      ...groups.slice(0, MOST).map((group) => this.item(group, episode, theme)),
+    );
+    if (groups.length > MOST) {
+      this.list.append(element("li", {}, `… and ${count(groups.length - MOST)} more`));
+    }
+    this.list.scrollTop = 0;
+  }
+
+  item(group, episode, theme) {
+    const [{ t, kind }] = group;
+    const token = episode.tokens ? ` “${shorten(episode.tokens[t], 14)}”` : "";
+    const go = element("button", { type: "button", onclick: () => this.onStep(t) }, `t = ${t}${token}`);
+    const marks = group.map(({ head }) => {
+      const mark = element("span", { class: "mark" });
+      mark.style.background = css(headColour(theme, kind === "write" ? "write" : "read", head));
+      return mark;
+    });
+    const text = element("span", {}, describeEvents(group, episode));
+    return element("li", { "data-t": t, class: kind }, go, element("span", { class: "marks" }, ...marks), text);
+  }
+}
