@@ -22,13 +22,14 @@ def make_trace(seed=0, optional=True, **sizes):
     return arrays, {"linkage": "dense", "task": "copy", "tokens": None}
 
 
-def write_blobs(directory, blobs, tag="episode", step=0, plugin_name=header.PLUGIN_NAME):
-    """Writes one record, as a training does."""
+def write_blobs(directory, blobs, tag="episode", steps=(0,), plugin_name=header.PLUGIN_NAME):
+    """Writes a record for each step, as a training does."""
     metadata = summary_pb2.SummaryMetadata(
         plugin_data=summary_pb2.SummaryMetadata.PluginData(plugin_name=plugin_name),
         data_class=summary_pb2.DATA_CLASS_BLOB_SEQUENCE,
     )
     writer = tf.summary.create_file_writer(str(directory))
     with writer.as_default():
-        assert tf.summary.write(tag, tf.constant(blobs), step, metadata)
+        for step in steps:
+            assert tf.summary.write(tag, tf.constant(blobs), step, metadata)
     writer.close()
