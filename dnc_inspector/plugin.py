@@ -115,6 +115,7 @@ class DncPlugin(base_plugin.TBPlugin):
             errors.InvalidArgumentError,
             # What the provider of --load_fast=false raises for keys that are none, or of no data.
             LookupError,
+            RecursionError,
             TypeError,
             ValueError,
         ) as error:

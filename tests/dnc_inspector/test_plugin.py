@@ -28,6 +28,7 @@ from tests.dnc_inspector.traces import make_trace, write_blobs
 
 ROOT = pathlib.Path(plugin.__file__).parents[1]
 ROUTE = "/data/plugin/dnc_memory"
+GZIPPED = gzip.compress(b"text", mtime=0)
 
 
 def flags_for(logdir, path_prefix="", samples_per_plugin=None):
@@ -204,7 +205,8 @@ def test_blobs_are_not_cached_because_their_keys_stay_the_same(client, index):
         "WyIiLCJkbmNfbWVtb3J5IiwiYSIsImNvcHkiLDExLDBd",  # no such step,
         "WyIiLCJkbmNfbWVtb3J5IiwiYSIsIngiLDEwLDBd",  # no such tag,
         "WyIiLCJkbmNfbWVtb3J5IiwieCIsImNvcHkiLDEwLDBd",  # no such run,
-        "WyIiLCJkbmNfbWVtb3J5Iixbe31dLDEsImEiLFtdXQ",  # and lists in the place of names.
+        "WyIiLCJkbmNfbWVtb3J5Iixbe31dLDEsImEiLFtdXQ",  # lists in the place of names,
+        "W1tb" * 10_000,  # and lists in lists in lists.
     ],
 )
 def test_a_key_that_is_none_is_not_found(client, route, key):
@@ -241,11 +243,11 @@ def test_numbers_in_the_place_of_blobs_are_refused(client, index):
 @pytest.mark.parametrize(
     "blob",
     [
-        gzip.compress(b"one") + gzip.compress(b"two"),  # Its end would not tell its whole length.
-        gzip.compress(b"one") + b"\0",
-        zlib.compress(b"one"),
-        gzip.compress(b"one")[:10],
-        gzip.compress(b"one")[:-1],
+        GZIPPED + GZIPPED,  # Its end would not tell its whole length.
+        GZIPPED + b"\0",
+        GZIPPED[:10],
+        GZIPPED[:-1],
+        zlib.compress(b"text"),
     ],
 )
 def test_an_example_is_one_whole_gzip_member(blob):
