@@ -11,8 +11,10 @@ setup(
     long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=["dnc", "dnc._fast"],
-    package_data={"dnc": ["py.typed"]},
+    packages=["dnc", "dnc._fast", "dnc_inspector"],
+    package_data={"dnc": ["py.typed"], "dnc_inspector": ["static/*"]},
+    # TensorBoard imports what it finds here whenever it starts, and an error would stop it.
+    entry_points={"tensorboard_plugins": ["dnc_memory = dnc_inspector.loader:DncLoader"]},
     python_requires=">=3.10",
     install_requires=[
         # 2.18 is the first TensorFlow that works with NumPy 2. Up to 2.20 it admits only its own

@@ -2,7 +2,7 @@
 
 =============  ====================================================================================
 `schema`       what a recorded episode consists of, and its file (.npz)
-`episode`      an episode as the viewer takes it: a header, and one blob for each example
+`episode`      an episode as the viewer takes it: a header, and one blob for each example; `header`
 `loader`       what TensorBoard finds; `plugin`: its routes
 `page`         one HTML page with the viewer and an episode in it, `python -m dnc_inspector`
 `static/`      the viewer: plain ES modules, no build step

@@ -33,10 +33,7 @@ from typing import Any
 import numpy as np
 
 from dnc_inspector import schema
-
-FORMAT = "dnc-episode"
-VERSION = 1
-PLUGIN_NAME = "dnc_memory"
+from dnc_inspector.header import FORMAT, VERSION
 
 LINK_THRESHOLD = 0.01
 # The memory of all steps of an example is stored up to so many numbers: 1 MiB before compression.
@@ -87,9 +84,11 @@ def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> list[by
       meta: `linkage`, `task` and `tokens`, see `dnc.Trace`.
 
     Raises:
-      ValueError: if the fields do not fit together.
+      ValueError: if the fields do not fit together, or there is no example, or no step.
     """
     sizes = schema.check(arrays, meta)
+    if not (sizes["T"] and sizes["B"]):
+        raise ValueError(f"The trace is empty: {sizes['T']} steps of {sizes['B']} examples.")
     keeps_memory = sizes["T"] * sizes["N"] * sizes["W"] <= LARGEST_MEMORY
     links = _links_from(arrays, meta)
     examples, blobs = [], []
@@ -148,8 +147,8 @@ def _strong_links(link: np.ndarray) -> dict[str, np.ndarray]:
     counts = np.bincount(matrix, minlength=len(flat))
     return {
         "link_starts": np.concatenate([[0], np.cumsum(counts)]).astype("<u4"),
-        "link_to": to.astype("<u2" if num_slots <= 2**16 else "<u4"),
-        "link_from": after.astype("<u2" if num_slots <= 2**16 else "<u4"),
+        "link_to": to.astype("<u2"),  # LARGEST_LINK admits far fewer than 2**16 slots.
+        "link_from": after.astype("<u2"),
         "link_values": flat[matrix, to, after].astype("<f2"),
     }
 

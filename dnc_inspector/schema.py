@@ -1,9 +1,10 @@
 """What a recorded episode consists of, by name and shape, and how it is kept in a file."""
 
+import io
 import json
 import os
+import pathlib
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,7 +75,7 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
 
     Args:
       arrays: the fields by name; optional ones may be absent.
-      meta: `linkage`, `task` and `tokens`, see `dnc.Trace`.
+      meta: `linkage`, `task` and `tokens`, see `dnc.Trace`, and the training `step`; all optional.
 
     Raises:
       ValueError: if a field is missing, unknown, not of numbers, or does not fit the others.
@@ -85,8 +86,10 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
     if unknown := arrays.keys() - shapes.keys():
         raise ValueError(f"A trace has no field {', '.join(sorted(unknown))}.")
     sizes: dict[str, int] = {}
-    for name, array in arrays.items():
-        axes = shapes[name]
+    for name, axes in shapes.items():  # So that N is known before [N, N] is looked at.
+        if name not in arrays:
+            continue
+        array = arrays[name]
         expected = [sizes.get(axis, size) for axis, size in zip(axes, array.shape, strict=False)]
         if array.ndim != len(axes) or list(array.shape) != expected or array.dtype.kind not in "fi":
             sizes_text = ", ".join(f"{axis}={sizes.get(axis, '?')}" for axis in dict.fromkeys(axes))
@@ -100,6 +103,11 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
         raise ValueError(
             f"sequence_length must be integers in 0..{sizes['T']}, got {lengths.tolist()}."
         )
+    for name in ("linkage", "task"):
+        if not isinstance(value := meta.get(name, ""), str):
+            raise ValueError(f"{name} must be a string, got {value!r}.")
+    if type(step := meta.get("step", 0)) is not int:
+        raise ValueError(f"step must be an integer, got {step!r}.")
     tokens = meta.get("tokens")
     if tokens is not None and not (
         isinstance(tokens, list)
@@ -148,17 +156,21 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
       ValueError: if the file is damaged, or something else than a trace.
       OSError: if it cannot be read.
     """
+    data = pathlib.Path(path).read_bytes()
     try:
-        with np.load(path, allow_pickle=False) as file:
+        if not zipfile.is_zipfile(io.BytesIO(data)):
+            raise ValueError("it is damaged, or not a trace as dnc.Trace.save writes it")
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
             if "header" not in file.files:
-                raise ValueError("it is not a trace, as dnc.Trace.save writes it")
+                raise ValueError("it is not a trace as dnc.Trace.save writes it")
             header = json.loads(str(file["header"]))
             if not isinstance(header, dict) or header.pop("format", None) != FORMAT:
-                raise ValueError("it is not a trace, as dnc.Trace.save writes it")
+                raise ValueError("it is not a trace as dnc.Trace.save writes it")
             if (version := header.pop("version", None)) != VERSION:
                 raise ValueError(f"it is of version {version}, and only {VERSION} is known")
             arrays = {name: file[name] for name in file.files if name != "header"}
         check(arrays, header)
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"Cannot read the trace {os.fspath(path)}: {error}") from error
+    except Exception as error:  # A damaged file makes NumPy, zipfile and zlib raise almost any.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"Cannot read the trace {os.fspath(path)}: {reason}") from error
     return arrays, header

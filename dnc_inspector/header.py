@@ -1,0 +1,37 @@
+"""What an episode says of itself. Without NumPy: TensorBoard's start waits for this import."""
+
+import json
+from typing import Any, NoReturn
+
+# As summaries carry it, and part of the plugin's addresses.
+PLUGIN_NAME = "dnc_memory"
+
+FORMAT = "dnc-episode"
+VERSION = 1
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Returns the header of an episode, see `episode` for what it consists of.
+
+    Raises:
+      ValueError: if the data is damaged, something else, or of another version.
+    """
+    try:
+        # As strict as a browser: UTF-8, and no NaN.
+        header = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            "The episode's header is damaged: it is not JSON. Record the episode anew."
+        ) from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ValueError(f"This is not the header of an episode: its format is not {FORMAT!r}.")
+    if header.get("version") != VERSION:
+        raise ValueError(
+            f"The episode is of version {header.get('version')!r}, and this viewer knows only "
+            f"{VERSION}: use the package dnc-sonnet with which it was recorded."
+        )
+    return header
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

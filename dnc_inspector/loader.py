@@ -1,0 +1,29 @@
+"""What TensorBoard finds by the entry point `dnc_memory`.
+
+An error in this import would stop all of TensorBoard, and its time is added to TensorBoard's start:
+so here are only TensorBoard's base classes. The rest is imported by `load`, of which TensorBoard
+logs errors and goes on without the plugin.
+"""
+
+import argparse
+
+from tensorboard.plugins import base_plugin
+
+from dnc_inspector.header import PLUGIN_NAME
+
+
+class DncLoader(base_plugin.TBLoader):
+    """Makes the plugin when TensorBoard starts."""
+
+    def fix_flags(self, flags: argparse.Namespace) -> None:
+        """Keeps the episodes of all steps, unless the user says how many to keep.
+
+        TensorBoard would keep ten, chosen at random. It reads an episode only when it is shown.
+        """
+        flags.samples_per_plugin.setdefault(PLUGIN_NAME, 0)
+
+    def load(self, context: base_plugin.TBContext) -> base_plugin.TBPlugin:
+        """Returns the plugin."""
+        from dnc_inspector.plugin import DncPlugin
+
+        return DncPlugin(context)

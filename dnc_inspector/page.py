@@ -1,0 +1,180 @@
+"""One HTML page with the viewer and recorded episodes in it: to send around, and to open anywhere.
+
+    python -m dnc_inspector trace.npz [more.npz ...] [--output=page.html]
+
+The page needs no server, and its security policy keeps it from reaching any.
+"""
+
+import argparse
+import base64
+import hashlib
+import html
+import json
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dnc_inspector import episode, schema
+
+STATIC = pathlib.Path(__file__).with_name("static")
+
+_START = 'import {startPage} from "dnc_inspector/index.js"; startPage(document.body);'
+_RELATIVE_SPECIFIER = re.compile(r"""(["'])\./([\w.-]+\.js)\1""")
+
+_PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+{style}
+</style>
+<script type="importmap">{import_map}</script>
+<script type="application/json" id="episodes">{episodes}</script>
+</head>
+<body>
+<script type="module">{start}</script>
+</body>
+</html>
+"""
+
+
+def render(
+    traces: Mapping[str, tuple[Mapping[str, np.ndarray], Mapping[str, Any]]], title: str
+) -> str:
+    """Returns a page that shows traces.
+
+    Args:
+      traces: the arrays and meta data of each, as `schema.load` returns them, by what the viewer
+        calls their runs.
+      title: of the page.
+
+    Raises:
+      ValueError: if the fields of a trace do not fit together.
+    """
+    import_map = _json({"imports": _modules()})
+    episodes = {run: _records(run, arrays, meta) for run, (arrays, meta) in traces.items()}
+    # Scripts are the two of this page, by their hashes, and the modules. "style" admits the
+    # attributes that the viewer sets, "img" pictures of its canvases.
+    policy = (
+        "default-src 'none'; "
+        f"script-src {_hash(import_map)} {_hash(_START)} data:; "
+        "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+    return _PAGE.format(
+        policy=policy,
+        title=html.escape(title),
+        style=(STATIC / "style.css").read_text(encoding="utf-8"),
+        import_map=import_map,
+        episodes=_json({"runs": episodes}),
+        start=_START,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes the page of the traces named on the command line, and returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dnc_inspector",
+        description="Makes one HTML page that shows recorded episodes, and needs nothing else.",
+    )
+    parser.add_argument(
+        "traces", nargs="+", metavar="trace.npz", type=pathlib.Path, help="from dnc.Trace.save"
+    )
+    parser.add_argument(
+        "--output", metavar="page.html", type=pathlib.Path, help="default: trace.html"
+    )
+    flags = parser.parse_args(arguments)
+    paths = list(dict.fromkeys(flags.traces))  # A trace named twice is shown once.
+    try:
+        traces = dict(zip(_runs(paths), map(_load, paths), strict=True))
+        output = flags.output or paths[0].with_name(_name(paths[0]) + ".html")
+        if os.path.realpath(output) in map(os.path.realpath, paths):
+            raise ValueError(f"The page would replace the trace {output}: give another --output.")
+        # File names need not be text; what is not is replaced.
+        page = render(traces, title=", ".join(map(_name, paths))).encode("utf-8", "replace")
+        _write(output, page)
+    except ValueError as error:
+        print(f"dnc_inspector: {error}", file=sys.stderr)
+        return 2
+    written = os.fsencode(output).decode("utf-8", "replace")
+    print(f"Wrote {written} ({len(page) / 1000:,.0f} kB): open it in a browser.")
+    return 0
+
+
+def _name(path: pathlib.Path) -> str:
+    return path.name.removesuffix(".npz")
+
+
+def _runs(paths: Sequence[pathlib.Path]) -> list[str]:
+    """What to call traces: their file names, or whole paths where names are not distinct."""
+    names = [_name(path) for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
+def _load(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    try:
+        return schema.load(path)
+    except OSError as error:
+        raise ValueError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _write(path: pathlib.Path, page: bytes) -> None:
+    """Writes all of the page, or nothing."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        try:
+            temporary.write_bytes(page)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(f"Cannot write {path}: {error.strerror}.") from error
+
+
+def _records(
+    run: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
+    """The episode of a trace as `plugin` lists those of a run, with data in place of keys."""
+    try:
+        header, *examples = episode.encode(arrays, meta)
+    except ValueError as error:
+        raise ValueError(f"{run}: {error}") from error
+    record = {
+        "step": meta.get("step", 0),
+        "header": json.loads(header),
+        "examples": [base64.b64encode(example).decode("ascii") for example in examples],
+    }
+    return {meta.get("task") or "episode": [record]}
+
+
+def _modules() -> dict[str, str]:
+    """The viewer's modules as data, by name.
+
+    A relative import has no meaning in data, which is at no place: so names take its place.
+    """
+    modules = {}
+    for path in sorted(STATIC.glob("*.js")):
+        source = path.read_text(encoding="utf-8")
+        source = _RELATIVE_SPECIFIER.sub(r"\1dnc_inspector/\2\1", source)
+        data = base64.b64encode(source.encode("utf-8")).decode("ascii")
+        modules[f"dnc_inspector/{path.name}"] = f"data:text/javascript;base64,{data}"
+    return modules
+
+
+def _json(value: Any) -> str:
+    """JSON that nothing within can end, as "</script>" would."""
+    return json.dumps(value).replace("<", "\\u003c")
+
+
+def _hash(script: str) -> str:
+    """How a security policy names a script."""
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
