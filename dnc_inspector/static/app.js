@@ -195,6 +195,7 @@ export class App {
 
   readTheme() {
     this.root.classList.toggle("dark", this.options.isDark());
+    document.documentElement.style.colorScheme = this.options.isDark() ? "dark" : "light";
     this.toolbar.coloursOf = this.options.isDark();
   }
 
@@ -321,7 +322,8 @@ export class App {
     const start = performance.now();
     const { state } = this;
     const good = this.good();
-    const memoryScale = Math.max(...good.map(({ shown }) => shown.replay.memoryScale));
+    const most = (name) => Math.max(...good.map(({ shown }) => shown.replay[name]));
+    const [memoryScale, memoryLargest] = [most("memoryScale"), most("memoryLargest")];
     for (const pane of good) {
       const { shown, view } = pane;
       const { chosen } = state;
@@ -333,6 +335,7 @@ export class App {
         hidden: state.hidden,
         slot: isChosen ? chosen.slot : null,
         memoryScale,
+        memoryLargest,
         theme: this.theme,
       });
       view.draw();

@@ -180,6 +180,8 @@ export function summary(episode, t) {
   return `${stepName(episode, t)}: ${list(parts)}.`;
 }
 
+const WAYS = { backward: "backward", content: "by content", forward: "forward" };
+
 /**
  * A slot's events of one step and kind, in words.
  *
@@ -194,18 +196,22 @@ export function describeEvents(events, { sizes }) {
     return `freed by ${readHead(head, sizes)}: usage ${share(before)} → ${share(after)}`;
   }
   if (kind === "read") {
-    const readers = events.map(
-      ({ head, weight, mode }) => `${readHead(head, sizes)} (${share(weight)}, ${mode})`,
-    );
-    return `read by ${list(readers)}`;
+    const modes = [...new Set(events.map(({ mode }) => mode))];
+    const readers = modes.map((mode) => {
+      const weights = events
+        .filter((event) => event.mode === mode)
+        .map(({ head, weight }) => `${sizes.R > 1 ? `${head}: ` : ""}${share(weight)}`);
+      return `${WAYS[mode]} (${weights.join(", ")})`;
+    });
+    return `read ${list(readers)}`;
   }
   const writers = events.map(({ head, weight, how }) => {
-    const reason = how === "allocated" ? "as a free slot" : "as its key matched";
-    return `${writeHead(head, sizes)} (${share(weight)}, ${reason})`;
+    const by = sizes.V > 1 ? `${head}: ` : "";
+    return `${how === "allocated" ? "as a free slot" : "as the key matched"} (${by}${share(weight)})`;
   });
   const [{ replaces, erased }] = events;
-  const old = replaces === null ? "" : `; of the word of t = ${replaces} it erased ${percent(erased)}`;
-  return `written by ${list(writers)}${old}`;
+  const old = replaces === null ? "" : `; erased ${percent(erased)} of what t = ${replaces} left`;
+  return `written ${list(writers)}${old}`;
 }
 
 function percent(value) {

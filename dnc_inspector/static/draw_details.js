@@ -35,7 +35,7 @@ export function drawDetails(context, layout, scene, replay, t, hoverRow) {
 
 // --- What each head does --------------------------------------------------------------------------
 
-const NAME_WIDTH = 64;
+const NAME_WIDTH = 70;
 const SLOT_WIDTH = 96;
 const STRENGTH_WIDTH = 62;
 
@@ -109,6 +109,8 @@ function drawModes(context, bar, modes, theme) {
     const text = texts.find((each) => measure(context, each, { size: 11 }) < width - 8);
     if (text) write(context, text, x + 5, bar.y + bar.height / 2 + 0.5, { colour: onto(colour) });
     x += width;
+    context.fillStyle = css(theme.background);
+    if (width > 2) context.fillRect(x - 1, bar.y, 1, bar.height);
   }
   frame(context, bar, theme.hairline);
 }
@@ -299,11 +301,11 @@ function drawLinks(context, layout, { episode, order, hidden, slot, theme }, rep
       const isMarked = marked !== null && (to === marked || from === marked);
       if ((pass === 1) !== isMarked || hidden.has(`write ${head}`)) continue;
       if (!rowOf.has(to) || !rowOf.has(from)) continue;
-      const fade = marked === null || isMarked ? 1 : 0.25;
+      const fade = marked === null || isMarked ? 1 : 0.4;
       const colour = headColour(theme, "write", head);
       const [start, end] = [rowY(layout, rowOf.get(from)), rowY(layout, rowOf.get(to))];
       drawArc(context, right, layout.links.width - 14, start, end, colour, {
-        alpha: Math.min(1, links.values[k]) ** 0.8 * fade,
+        alpha: Math.min(1, links.values[k]) ** 0.6 * fade,
         width: isMarked ? 2 : 1.25,
         theme,
       });
@@ -352,10 +354,12 @@ function drawMarkedRows(context, layout, { order, slot, theme }, hoverRow) {
   frame(context, box, theme.cursor);
 }
 
-function drawScale(context, layout, { memoryScale, theme }) {
+function drawScale(context, layout, { memoryScale, memoryLargest, theme }) {
   const { memory, scaleY } = layout;
   const scale = aroundZero(memoryScale, theme);
-  const [low, high] = [number(-memoryScale), number(memoryScale)];
+  const beyond = memoryLargest > memoryScale;
+  const low = `${beyond ? "≤ " : ""}${number(-memoryScale)}`;
+  const high = `${beyond ? "≥ " : ""}${number(memoryScale)}`;
   const width = scaleBar(context, memory.x, scaleY + 8, 90, scale, low, high, theme);
   const style = { size: 10, colour: theme.muted };
   const left = memory.x + width + 16;

@@ -2,7 +2,7 @@
 
 import { chip, drawImage, frame, heatMap, scaleBar, write } from "./draw_common.js";
 import { css, headColour, mix, modeColours, opacity, scaleOf } from "./colours.js";
-import { count, plural, shorten } from "./format.js";
+import { count, number, plural, shorten } from "./format.js";
 import { readMode } from "./slots.js";
 import { stepX, ticks } from "./layout.js";
 
@@ -14,7 +14,8 @@ import { stepX, ticks } from "./layout.js";
  * @property {string} orderName
  * @property {Set<string>} hidden heads that are not shown: "write 0", "read 2"
  * @property {?number} slot the chosen one
- * @property {number} memoryScale
+ * @property {number} memoryScale what the memory's colours reach to
+ * @property {number} memoryLargest the largest size of a number in it
  * @property {object} theme
  */
 
@@ -37,7 +38,7 @@ const BANDS = {
     const { fields, sizes, length } = episode;
     const scale = scaleOf(fields.inputs.subarray(0, length * sizes.X), theme);
     vectors(context, box, fields.inputs, sizes.X, length, scale, theme);
-    label(context, box, "input", [plural(sizes.X, "number")], theme);
+    label(context, box, "input", [plural(sizes.X, "number"), scale], theme);
   },
 
   target(context, box, layout, { episode, theme }) {
@@ -45,7 +46,7 @@ const BANDS = {
     const scale = scaleOf(fields.target.subarray(0, length * sizes.Z), theme);
     vectors(context, box, fields.target, sizes.Z, length, scale, theme);
     fadeUnasked(context, box, layout, episode, theme);
-    label(context, box, "target", fields.mask ? ["pale: not asked"] : [], theme);
+    label(context, box, "target", [fields.mask ? "pale: not asked" : "", scale], theme);
   },
 
   outputs(context, box, layout, { episode, answers, theme }) {
@@ -54,11 +55,9 @@ const BANDS = {
     vectors(context, box, answers.outputs, sizes.Y, length, scale, theme);
     fadeUnasked(context, box, layout, episode, theme);
     if (answers.wrong) markWrong(context, box, layout, episode, answers, theme);
-    const notes = answers.squash ? [`${answers.squash} of the output`] : [];
-    if (answers.asked) {
-      notes.push(`${count(answers.right)} of ${plural(answers.asked, answers.unit)} right`);
-    }
-    label(context, box, "output", notes, theme);
+    const result = `${count(answers.right)} of ${plural(answers.asked, answers.unit)} right`;
+    const squash = answers.squash ? `${answers.squash} of the output` : "";
+    label(context, box, "output", [answers.asked ? result : "", squash, scale], theme);
   },
 
   weights(context, box, layout, scene) {
@@ -72,6 +71,7 @@ const BANDS = {
       chip(context, 2, y, colour, off ? `${name} (hidden)` : name, theme);
       y += 15;
     }
+    scaleBar(context, 2, y + 2, 50, weightScale(theme), "0", "1", theme);
   },
 
   usage(context, box, layout, { episode, order, theme }) {
@@ -85,17 +85,17 @@ const BANDS = {
 
   write_gate(context, box, layout, { episode, theme }) {
     gates(context, box, layout, episode.fields.write_gate, episode.sizes.V, "write", theme);
-    label(context, box, "write gate", [], theme, episode.sizes.V);
+    label(context, box, "write gate", ["bars from 0 to 1"], theme, episode.sizes.V);
   },
 
   allocation_gate(context, box, layout, { episode, theme }) {
     gates(context, box, layout, episode.fields.allocation_gate, episode.sizes.V, "write", theme);
-    label(context, box, "allocation gate", [], theme, episode.sizes.V);
+    label(context, box, "allocation gate", ["1: to a free slot"], theme, episode.sizes.V);
   },
 
   free_gate(context, box, layout, { episode, theme }) {
     gates(context, box, layout, episode.fields.free_gate, episode.sizes.R, "read", theme);
-    label(context, box, "free gate", ["0–1, each head"], theme, episode.sizes.R);
+    label(context, box, "free gate", ["after reading"], theme, episode.sizes.R);
   },
 
   modes(context, box, layout, { episode, theme }) {
@@ -135,14 +135,26 @@ export function heads({ R, V }) {
   ];
 }
 
+/** A band's name with notes under it, each a text or a scale, as many as there is room for. */
 function label(context, box, text, notes, theme, rows = 0) {
-  const y = rows === 1 ? box.y + box.height / 2 : box.y + 7;
+  let y = rows === 1 ? box.y + box.height / 2 : box.y + 7;
   write(context, text, 2, y, { size: 12, weight: 600, colour: theme.text });
-  if (rows === 1) return;
-  const fitting = notes.slice(0, Math.max(0, Math.floor((box.height - 14) / 13)));
-  fitting.forEach((note, i) => {
-    write(context, note, 2, y + 15 + 13 * i, { size: 10, colour: theme.muted, most: box.x - 8 });
-  });
+  for (const note of rows === 1 ? [] : notes.filter(Boolean)) {
+    y += 14;
+    if (y + 5 > box.y + box.height) break;
+    const style = { size: 10, colour: theme.muted, most: box.x - 8 };
+    if (typeof note === "string") write(context, note, 2, y, style);
+    else scaleBar(context, 2, y, 40, note, number(note.low), number(note.high), theme);
+  }
+}
+
+/** The colours of weights from 0 to 1, as a scale. */
+function weightScale(theme) {
+  const table = new Uint8ClampedArray(256 * 3);
+  for (let i = 0; i < 256; i++) {
+    table.set(mix(theme.background, theme.writes[0], opacity(i / 255)), i * 3);
+  }
+  return { table, low: 0, high: 1 };
 }
 
 function vectors(context, box, values, width, length, scale, theme) {

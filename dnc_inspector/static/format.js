@@ -10,7 +10,7 @@ export function number(value) {
   if (Number.isNaN(value)) return "not a number";
   if (!Number.isFinite(value)) return value > 0 ? "infinite" : "−infinite";
   const size = Math.abs(value);
-  if (size === 0) return "0";
+  if (Number.isInteger(value) && size < 10000) return value < 0 ? `−${size}` : String(size);
   if (size < 0.0005) return value < 0 ? "−0.000…" : "0.000…";
   const digits = size < 10 ? 3 : size < 100 ? 2 : size < 1000 ? 1 : 0;
   const text = size.toFixed(size < 1 ? 3 : Math.max(0, digits - 1));

@@ -32,8 +32,8 @@ function clamp(value, low, high) {
  */
 export function timelineLayout({ sizes, length, fields, tokens }, slots, width) {
   const { X, Y, Z, R, V } = sizes;
-  const legendOfHeads = 34 + 15 * (R + V);
-  const vectorHeight = (rows) => Math.round(clamp(rows * 7, 40, 84));
+  const legendOfHeads = 50 + 15 * (R + V);
+  const vectorHeight = (rows) => Math.round(clamp(rows * 7, 56, 84));
   const bands = [
     { id: "inputs", rows: X, height: vectorHeight(X) },
     fields.target && { id: "target", rows: Z, height: vectorHeight(Z) },
@@ -41,7 +41,7 @@ export function timelineLayout({ sizes, length, fields, tokens }, slots, width) 
     {
       id: "weights",
       rows: slots,
-      height: Math.round(clamp(slots * 8, Math.max(80, legendOfHeads), Math.max(384, slots * 1.5))),
+      height: Math.round(clamp(slots * 8, Math.max(80, legendOfHeads), Math.max(320, slots * 1.25))),
     },
     { id: "usage", rows: slots, height: Math.round(clamp(slots * 4, 56, 160)) },
     { id: "write_gate", rows: V, height: 16 * V },

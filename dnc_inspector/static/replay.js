@@ -3,6 +3,8 @@
 import { row } from "./episode.js";
 
 const CHECKPOINT_BYTES = 64 * 2 ** 20; // kept for going back in time, at most, for each quantity
+const SAMPLED = 100000; // numbers of the memory that its scale is taken from
+const NOTHING = 1e-3; // smaller numbers of the memory say nothing about its scale
 const STEPS_BETWEEN = 8; // at least so many steps from one checkpoint to the next
 
 /**
@@ -92,12 +94,19 @@ export class Checkpoints {
  * @property {Uint8Array} heads ... by this write head
  */
 
+/** The size that all but the largest hundredth keep below. */
+function scaleOfMost(sizes) {
+  const sorted = Float32Array.from(sizes).sort();
+  return sorted.length ? sorted[Math.floor((sorted.length - 1) * 0.99)] : 0;
+}
+
 /** Memory and links of an episode at any step. */
 export class Replay {
   /** @param {import("./episode.js").Episode} episode */
   constructor(episode) {
     this.episode = episode;
-    this.memoryScale = 1;
+    this.memoryScale = 1; // what the colours of the memory reach to, and ...
+    this.memoryLargest = 1; // ... the largest size of a number in it
     this.linksCache = { t: -1, links: null };
     const { fields, sizes, length } = episode;
     const { N, W, V } = sizes;
@@ -143,17 +152,21 @@ export class Replay {
    * @returns {Generator<number>} the share that is done, now and then: the caller may pause there
    */
   *prepare() {
-    const { length } = this.episode;
+    const { length, sizes } = this.episode;
+    const every = Math.ceil((length * sizes.N * sizes.W) / SAMPLED);
+    const sample = [];
     let largest = 0;
-    for (let t = 0; t < length; t++) {
+    for (let t = 0, i = 0; t < length; t++) {
       for (const value of this.memoryAt(t)) {
         const size = Math.abs(value);
         if (size > largest && size < Infinity) largest = size;
+        if (i++ % every === 0 && size > NOTHING && size < Infinity) sample.push(size);
       }
       if (this.linkStates) this.linkStates.at(t);
       yield (t + 1) / length;
     }
-    this.memoryScale = largest || 1;
+    this.memoryLargest = largest || 1;
+    this.memoryScale = scaleOfMost(sample) || this.memoryLargest;
   }
 
   /** The memory [N, W] after step t, or before the first one for t = -1; valid until the next call. */

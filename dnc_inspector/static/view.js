@@ -21,7 +21,8 @@ import { SlotPanel } from "./slot_panel.js";
  * @property {boolean} touched
  * @property {Set<string>} hidden
  * @property {?number} slot
- * @property {number} memoryScale
+ * @property {number} memoryScale what the memory's colours reach to
+ * @property {number} memoryLargest the largest size of a number in it
  * @property {object} theme
  */
 export class EpisodeView {
@@ -69,6 +70,7 @@ export class EpisodeView {
       hidden: settings.hidden,
       slot: settings.slot,
       memoryScale: settings.memoryScale,
+      memoryLargest: settings.memoryLargest,
       theme: settings.theme,
     };
   }
