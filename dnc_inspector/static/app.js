@@ -378,7 +378,7 @@ function facts({ episode, example, examples }) {
   const { N, W, R, V } = episode.sizes;
   const parts = [
     episode.task,
-    examples > 1 ? `example ${example} of ${examples}` : "",
+    examples > 1 ? `example ${example}, of ${examples}` : "",
     plural(episode.length, "step"),
     `${plural(N, "slot")} of ${plural(W, "number")}`,
     `${plural(V, "write head")}, ${plural(R, "read head")}`,

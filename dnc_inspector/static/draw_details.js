@@ -1,7 +1,7 @@
 // One step in detail: what each head does, and the memory with everything that lines up with it.
 
 import { aroundZero, css, headColour, mix, modeColours } from "./colours.js";
-import { number, plural, share } from "./format.js";
+import { count, number, plural, share } from "./format.js";
 import { frame, heatMap, measure, scaleBar, write } from "./draw_common.js";
 import { heads } from "./draw_timeline.js";
 import { readMode, strongest, writeMode } from "./slots.js";
@@ -163,7 +163,8 @@ export function linksNote(episode, replay, t) {
   const shown = links.values.length > MOST_ARCS ? `, the ${MOST_ARCS} strongest shown` : "";
   if (episode.links === "derived") {
     const sparse = episode.linkage === "sparse" ? "; the model keeps only the strongest" : "";
-    return `${found}${shown}; computed from the writes, not stored${sparse}`;
+    const broken = links.unknown ? ` (${count(links.unknown)} are not numbers)` : "";
+    return `${found}${shown}${broken}; computed from the writes, not stored${sparse}`;
   }
   return `${found} of at least ${share(episode.linkThreshold)}${shown}; weaker ones are not stored`;
 }
@@ -337,18 +338,18 @@ function drawArc(context, x, reach, start, end, colour, { alpha, width, theme })
 
 /** Outlines the chosen slot; tints the one under the pointer. */
 function drawMarkedRows(context, layout, { order, slot, theme }, hoverRow) {
-  const { memory, rows, width } = layout;
+  const { memory, rows, end } = layout;
   const height = memory.height / Math.max(1, rows);
   if (hoverRow !== null) {
     context.fillStyle = css(theme.cursor, 0.07);
-    context.fillRect(layout.slots.x, memory.y + hoverRow * height, width - layout.slots.x, height);
+    context.fillRect(layout.slots.x, memory.y + hoverRow * height, end - layout.slots.x, height);
   }
   const chosen = slot === null ? -1 : order.indexOf(slot);
   if (chosen < 0) return;
   const box = {
     x: layout.slots.x + 2,
     y: memory.y + chosen * height,
-    width: width - layout.slots.x - 4,
+    width: end - layout.slots.x - 4,
     height,
   };
   frame(context, box, theme.cursor);

@@ -171,7 +171,7 @@ function fadeUnasked(context, box, layout, { fields, length }, theme) {
   }
 }
 
-/** A cross in a frame on each wrong answer; only a filled cell where there is no room. */
+/** A frame in each wrong answer; a filled cell where there is no room. */
 function markWrong(context, box, layout, { sizes, length }, { wrong }, theme) {
   const height = box.height / sizes.Y;
   const width = layout.plot.width / length;
@@ -186,13 +186,7 @@ function markWrong(context, box, layout, { sizes, length }, { wrong }, theme) {
       context.fillRect(x, y, width, height);
       continue;
     }
-    context.strokeRect(x + 1, y + 1, width - 2, height - 2);
-    context.beginPath();
-    context.moveTo(x + 2, y + 2);
-    context.lineTo(x + width - 2, y + height - 2);
-    context.moveTo(x + width - 2, y + 2);
-    context.lineTo(x + 2, y + height - 2);
-    context.stroke();
+    context.strokeRect(x + 1.25, y + 1.25, width - 2.5, height - 2.5);
   }
 }
 

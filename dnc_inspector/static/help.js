@@ -22,7 +22,8 @@ const SECTIONS = [
       "A read head that falls along the same slots reads them back in the order in which they were " +
         "written (forward mode). One that rises reads backward. One that jumps looks for content.",
       "Stripes in one cell: several heads read the same slot at the same step. A coloured core in a " +
-        "cell of ink: it is written and read at once.",
+        "cell of ink: it is written and read at once. Pink is never a value: it marks what is not " +
+        "a finite number.",
     ],
   ],
   [
@@ -57,6 +58,11 @@ const SECTIONS = [
   ],
 ];
 
+function section([heading, paragraphs]) {
+  const texts = paragraphs.map((text) => element("p", {}, text));
+  return element("section", {}, element("h3", {}, heading), ...texts);
+}
+
 /** The help as a dialog; `showModal()` opens it. */
 export function helpDialog() {
   const dialog = element("dialog", { class: "help", "aria-label": "How to read the picture" });
@@ -67,14 +73,7 @@ export function helpDialog() {
   );
   dialog.append(
     element("header", {}, element("h2", {}, "How to read the picture"), close),
-    ...SECTIONS.map(([heading, paragraphs]) =>
-      element(
-        "section",
-        {},
-        element("h3", {}, heading),
-        ...paragraphs.map((text) => element("p", {}, text)),
-      ),
-    ),
+    element("div", { class: "sections" }, ...SECTIONS.map(section)),
   );
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();

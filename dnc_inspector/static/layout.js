@@ -136,11 +136,11 @@ export function detailsLayout({ sizes }, slots, width) {
   const links = clamp(width * 0.15, 56, 120);
   const slotLabel = 30;
   const usage = clamp(width * 0.07, 30, 54);
-  const lane = clamp((width * 0.34) / (R + V), 14, 46);
-  const lanes = lane * (R + V);
   const matrixX = links + slotLabel + usage + 8;
-  const available = width - matrixX - lanes - 14;
-  const matrixWidth = Math.min(available, Math.max(W * 22, 120));
+  const available = width - matrixX - 14; // for the memory and the lanes of weights
+  const lanes = clamp(available * 0.4, 14 * (R + V), 46 * (R + V));
+  const matrixWidth = Math.min(available - lanes, Math.max(W * 26, 140));
+  const lane = Math.min((available - matrixWidth) / (R + V), 72);
 
   const top = headsEnd + SECTION_GAP;
   const written = [];
@@ -155,13 +155,14 @@ export function detailsLayout({ sizes }, slots, width) {
   }
   let y = top + MATRIX_TITLE;
   y = stack(written, y);
-  const rowHeight = clamp(384 / Math.max(1, slots), 2, 16);
+  const rowHeight = clamp(384 / Math.max(1, slots), 2, 20);
   const memory = { x: matrixX, y: y + 20, width: matrixWidth, height: Math.round(rowHeight * slots) };
   y = stack(read, memory.y + memory.height + 8);
   const scaleY = y + 10;
   return {
     width,
     height: scaleY + 30,
+    end: matrixX + matrixWidth + 14 + lane * (R + V), // of the rows of slots
     heads,
     headsTop: 0,
     matrixTop: top,

@@ -92,6 +92,7 @@ export class Checkpoints {
  * @property {Uint16Array|Uint32Array} from slot to[k] was written right after slot from[k] ...
  * @property {Float32Array} values ... to this degree
  * @property {Uint8Array} heads ... by this write head
+ * @property {number} unknown how many more are not numbers
  */
 
 /** The size that all but the largest hundredth keep below. */
@@ -186,8 +187,8 @@ export class Replay {
   linksAt(t) {
     if (this.episode.links === "missing") return null;
     if (this.linksCache.t !== t) {
-      const found = this.linkStates ? this.derivedLinks(t) : this.recordedLinks(t);
-      this.linksCache = { t, links: sorted(found) };
+      const { found, unknown } = this.linkStates ? this.derivedLinks(t) : this.recordedLinks(t);
+      this.linksCache = { t, links: { ...sorted(found), unknown } };
     }
     return this.linksCache.links;
   }
@@ -196,15 +197,16 @@ export class Replay {
     const { sizes, linkThreshold } = this.episode;
     const state = this.linkStates.at(t);
     const found = [];
+    let unknown = 0;
     for (let head = 0; head < sizes.V; head++) {
       const { link } = parts(state, head, sizes.N);
       for (let k = 0; k < link.length; k++) {
         if (link[k] >= linkThreshold) {
           found.push([Math.floor(k / sizes.N), k % sizes.N, link[k], head]);
-        }
+        } else if (Number.isNaN(link[k])) unknown++;
       }
     }
-    return found;
+    return { found, unknown };
   }
 
   recordedLinks(t) {
@@ -217,7 +219,7 @@ export class Replay {
         found.push([fields.link_to[k], fields.link_from[k], fields.link_values[k], head]);
       }
     }
-    return found;
+    return { found, unknown: 0 };
   }
 }
 

@@ -1,10 +1,12 @@
 // The history of one slot: when it was written, read and freed. Each entry leads to its step.
 
 import { count, plural, shorten } from "./format.js";
-import { css, headColour } from "./colours.js";
+import { css, headColour, scaleOf } from "./colours.js";
 import { describeEvents, groupEvents } from "./describe.js";
 import { element } from "./dom.js";
 import { EVENT, history } from "./slots.js";
+import { heatMap, prepare } from "./draw_common.js";
+import { row } from "./episode.js";
 
 const MOST = 300; // entries in the list
 
@@ -66,6 +68,19 @@ export class SlotPanel {
       return mark;
     });
     const text = element("span", {}, describeEvents(group, episode));
-    return element("li", { "data-t": t, class: kind }, go, element("span", { class: "marks" }, ...marks), text);
+    if (kind === "write") text.append(this.input(episode, t, theme));
+    return element("li", { "data-t": t }, go, element("span", { class: "marks" }, ...marks), text);
+  }
+
+  /** The input of a step, as in the timeline but lying. */
+  input({ fields, sizes, length }, t, theme) {
+    const [width, height] = [Math.min(160, sizes.X * 7), 8];
+    const picture = element("canvas", { class: "input", role: "img", "aria-label": `input of t = ${t}` });
+    Object.assign(picture.style, { width: `${width}px`, height: `${height}px` });
+    const context = prepare(picture, width, height, window.devicePixelRatio || 1);
+    const scale = scaleOf(fields.inputs.subarray(0, length * sizes.X), theme);
+    const values = row(fields.inputs, sizes.X, t);
+    heatMap(context, { x: 0, y: 0, width, height }, sizes.X, 1, (i) => values[i], scale, theme);
+    return element("span", { class: "nowrap" }, " input ", picture);
   }
 }

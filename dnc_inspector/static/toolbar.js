@@ -17,6 +17,8 @@ export class Toolbar {
     this.pickers = [new Picker(app, 0), new Picker(app, 1)];
     this.example = select("Example", (value) => app.change({ example: Number(value) }));
     this.compare = button("Compare", "Show a second recording beside this one", () => app.compare());
+    this.stop = button("Stop comparing", "Show one recording only", () => app.compare());
+    this.second = element("div", { class: "line" }, this.pickers[1].node, this.stop);
     this.theme = button("", "Colours: light, dark, or as the system has them", () => app.nextTheme());
     this.theme.hidden = !app.nextTheme;
     this.save = button("Save PNG", "Save the picture as it is shown", () => app.savePicture());
@@ -55,7 +57,6 @@ export class Toolbar {
         title ? element("h1", {}, title) : null,
         this.pickers[0].node,
         this.example.node,
-        this.pickers[1].node,
         this.compare,
         element("span", { class: "space" }),
         this.save,
@@ -63,6 +64,7 @@ export class Toolbar {
         this.theme,
         this.helpButton,
       ),
+      this.second,
       element(
         "div",
         { class: "line" },
@@ -84,8 +86,8 @@ export class Toolbar {
     options(this.example.control, numbers, state.example);
     this.example.node.hidden = examples < 1;
     const isComparing = state.picks.length > 1;
-    this.compare.textContent = isComparing ? "Stop comparing" : "Compare";
-    this.compare.setAttribute("aria-pressed", String(isComparing));
+    this.compare.hidden = isComparing;
+    this.second.hidden = !isComparing;
     this.theme.textContent = themeName ?? "";
     this.speed.control.value = String(state.speed);
     this.order.control.value = state.order;
@@ -150,12 +152,12 @@ class Picker {
   constructor(app, view) {
     this.pick = null;
     const pick = (changes) => app.pick(view, { ...this.pick, ...changes });
-    this.run = select(view ? "with run" : "Run", (run) => pick({ run, step: NEWEST }));
+    this.run = select(view ? "Compare with run" : "Run", (run) => pick({ run, step: NEWEST }));
     this.tag = select("Tag", (tag) => pick({ tag, step: NEWEST }));
     this.step = select("Training step", (step) => pick({ step: step === NEWEST ? step : Number(step) }));
     this.node = element(
       "span",
-      { class: view ? "picker second" : "picker" },
+      { class: "picker" },
       this.run.node,
       this.tag.node,
       this.step.node,
