@@ -1,0 +1,404 @@
+// The viewer as a whole: keeps the state, loads what it asks for, and shows it.
+
+import { compose, fileName, save } from "./picture.js";
+import { count, plural } from "./format.js";
+import { DataError, decodeExample } from "./episode.js";
+import { differenceOfInputs, readAnswers } from "./answers.js";
+import { element, fill } from "./dom.js";
+import { EpisodeView, Tooltip } from "./view.js";
+import { fromHash, initialState, resolve, somethingElse, toHash } from "./state.js";
+import { helpDialog } from "./help.js";
+import { Replay } from "./replay.js";
+import { themeOf } from "./colours.js";
+import { Toolbar } from "./toolbar.js";
+
+const KEPT = 8; // episodes in memory
+const PATIENCE = 12; // milliseconds of computing before the browser may draw
+
+export class App {
+  /**
+   * @param {HTMLElement} root where to build everything
+   * @param {object} source see sources.js
+   * @param {object} options
+   * @param {string} options.title "" for none
+   * @param {{prefix: string, read: function, write: function}} options.address of the page
+   * @param {function(): boolean} options.isDark
+   * @param {?{name: string, next: function}} options.themes what a button may choose from
+   * @param {boolean} options.canRefresh whether there may be more later
+   * @param {string} options.emptyHint what to do when there is nothing
+   */
+  constructor(root, source, options) {
+    this.root = root;
+    this.source = source;
+    this.options = options;
+    this.index = new Map();
+    this.loaded = new Map(); // episodes by entry and example, the latest used last
+    this.request = 0;
+    this.playing = null;
+    this.state = fromHash(options.address.read(), initialState(), options.address.prefix);
+    if (!options.canRefresh) this.refresh = null;
+    this.nextTheme = options.themes
+      ? () => {
+          options.themes.next();
+          this.themeChanged();
+        }
+      : null;
+
+    this.tooltip = new Tooltip();
+    this.dialog = helpDialog();
+    this.toolbar = new Toolbar(this, { title: options.title });
+    this.message = element("div", { class: "message", role: "status", hidden: true });
+    this.panes = [0, 1].map((view) => this.pane(view));
+    this.main = element("main", { class: "panes" }, ...this.panes.map((pane) => pane.node));
+    fill(root, this.toolbar.node, this.message, this.main, this.tooltip.node, this.dialog);
+    root.classList.add("dnc-memory");
+    this.readTheme();
+    document.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  /** A view with its heading, and a place for what is wrong with its episode. */
+  pane(view) {
+    const episodeView = new EpisodeView({
+      onStep: (t) => this.go(t),
+      onSlot: (slot) => this.choose(view, slot),
+      tooltip: this.tooltip,
+    });
+    const heading = element("h2");
+    const facts = element("p", { class: "facts" });
+    const trouble = element("p", { class: "trouble", role: "alert", hidden: true });
+    const node = element("section", { class: "pane" }, heading, facts, trouble, episodeView.node);
+    return { view: episodeView, node, heading, facts, trouble, shown: null };
+  }
+
+  get theme() {
+    return themeOf(this.options.isDark());
+  }
+
+  /** Takes up what there is and shows it. */
+  async start() {
+    await this.update();
+  }
+
+  /** Looks for new recordings; keeps what is chosen. */
+  async refresh() {
+    await this.update();
+  }
+
+  async update() {
+    try {
+      this.index = await this.source.index();
+    } catch (error) {
+      this.say("The list of recordings cannot be read", [explain(error)]);
+      this.root.dataset.ready = "error";
+      return;
+    }
+    await this.load();
+  }
+
+  // --- What the controls call ---------------------------------------------------------------------
+
+  /** Changes parts of the state and shows the result. */
+  change(changes) {
+    const needsLoading = "example" in changes || "picks" in changes;
+    if (needsLoading) changes = { chosen: null, ...changes };
+    this.state = { ...this.state, ...changes };
+    if (needsLoading) this.load();
+    else this.show();
+  }
+
+  pick(view, pick) {
+    const picks = [...this.state.picks];
+    picks[view] = pick;
+    this.change({ picks });
+  }
+
+  /** Starts or ends the comparison with another record. */
+  compare() {
+    const [first, second] = this.state.picks;
+    if (second) return this.change({ picks: [first] });
+    const found = resolve(this.index, first);
+    if (found) this.change({ picks: [first, somethingElse(this.index, found)] });
+    return undefined;
+  }
+
+  go(t) {
+    const last = Math.max(0, this.steps - 1);
+    this.state.t = Math.max(0, Math.min(last, t));
+    this.scheduleDraw();
+  }
+
+  choose(view, slot) {
+    this.change({ chosen: slot === null ? null : { view, slot } });
+  }
+
+  play() {
+    if (this.playing) this.pause();
+    else {
+      if (this.state.t >= this.steps - 1) this.go(0);
+      this.playing = { from: performance.now(), t: this.state.t, speed: this.state.speed };
+      requestAnimationFrame((now) => this.tick(now));
+    }
+    this.scheduleDraw();
+  }
+
+  pause() {
+    this.playing = null;
+  }
+
+  tick(now) {
+    if (!this.playing) return;
+    const { from, t, speed } = this.playing;
+    if (speed !== this.state.speed) {
+      this.playing = { from: now, t: this.state.t, speed: this.state.speed };
+    } else {
+      const next = t + Math.floor(((now - from) / 1000) * speed);
+      if (next >= this.steps - 1) this.pause();
+      if (next !== this.state.t) this.go(next);
+    }
+    if (this.playing) requestAnimationFrame((later) => this.tick(later));
+  }
+
+  help() {
+    this.dialog.showModal();
+  }
+
+  savePicture() {
+    const panes = this.panes.filter((pane) => pane.shown && !pane.node.hidden);
+    if (!panes.length) return;
+    const headings = panes.map((pane) => pane.heading);
+    const canvases = panes.flatMap(({ view }) => [view.timeline, view.details]);
+    const picture = compose(headings, canvases, this.theme);
+    save(picture, fileName(`${panes[0].heading.textContent} t ${this.state.t}`));
+  }
+
+  onKey(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey || this.dialog.open) return;
+    const { tagName, type } = event.target;
+    if (tagName === "SELECT" || (tagName === "INPUT" && type !== "range" && event.key !== "Escape")) return;
+    const isRange = tagName === "INPUT";
+    const isButton = tagName === "BUTTON";
+    const actions = {
+      ArrowLeft: () => this.go(this.state.t - 1),
+      ArrowRight: () => this.go(this.state.t + 1),
+      Home: () => this.go(0),
+      End: () => this.go(this.steps - 1),
+      " ": isButton ? null : () => this.play(),
+      Escape: () => this.choose(0, null),
+      "?": () => this.help(),
+    };
+    const action = isRange && !["Escape", " ", "?"].includes(event.key) ? null : actions[event.key];
+    if (!action) return;
+    event.preventDefault();
+    if (event.key.startsWith("Arrow")) this.pause();
+    action();
+  }
+
+  readTheme() {
+    this.root.classList.toggle("dark", this.options.isDark());
+    document.documentElement.style.colorScheme = this.options.isDark() ? "dark" : "light";
+    this.toolbar.coloursOf = this.options.isDark();
+  }
+
+  /** Call it when `isDark` gives another answer. */
+  themeChanged() {
+    this.readTheme();
+    this.show();
+  }
+
+  // --- Loading ------------------------------------------------------------------------------------
+
+  /** Loads what the state asks for. What is asked for later wins. */
+  async load() {
+    const request = ++this.request;
+    if (![...this.index.values()].some((tags) => tags.size)) {
+      this.panes.forEach((pane) => (pane.shown = null));
+      this.say("No episode has been recorded yet", this.options.emptyHint);
+      this.show();
+      this.root.dataset.ready = "empty";
+      return;
+    }
+    this.message.hidden = true;
+    const picks = this.state.picks.map((pick) => resolve(this.index, pick));
+    this.main.classList.add("loading");
+    const shown = await Promise.all(
+      picks.map(({ run, tag, entry }) =>
+        this.loadOne(entry, this.state.example).catch((error) => ({
+          error: `${explain(error)} (run ${run || "."}, tag ${tag}, training step ${entry.step})`,
+        })),
+      ),
+    );
+    if (request !== this.request) return;
+    this.main.classList.remove("loading");
+    this.panes.forEach((pane, i) => {
+      pane.shown = shown[i] ?? null;
+      pane.picked = picks[i] ?? null;
+    });
+    this.go(this.state.t);
+    this.show();
+  }
+
+  /**
+   * @param {import("./sources.js").Entry} entry
+   * @param {number} example
+   * @returns {Promise<import("./view.js").Shown>} with the header's `examples`, too
+   */
+  async loadOne(entry, example) {
+    const key = `${entry.id}\n${example}`;
+    const kept = this.loaded.get(key);
+    this.loaded.delete(key);
+    const shown = kept ?? (await this.decode(entry, example));
+    this.loaded.set(key, shown);
+    if (this.loaded.size > KEPT) this.loaded.delete(this.loaded.keys().next().value);
+    return shown;
+  }
+
+  async decode(entry, wanted) {
+    const header = await this.source.header(entry);
+    const example = Math.min(wanted, header.examples.length - 1);
+    if (example < 0) throw new DataError("The recording has no examples.");
+    if (entry.examples.length !== header.examples.length) {
+      throw new DataError("The recording has lost some of its examples: it is damaged.");
+    }
+    const episode = decodeExample(header, example, await this.source.example(entry, example));
+    const replay = new Replay(episode);
+    await inPieces(replay.prepare());
+    const answers = readAnswers(episode);
+    return { episode, replay, answers, example, examples: header.examples.length };
+  }
+
+  // --- Showing ------------------------------------------------------------------------------------
+
+  /** How many steps the longest episode on the screen has. */
+  get steps() {
+    return Math.max(0, ...this.good().map(({ shown }) => shown.episode.length));
+  }
+
+  /** The panes that have an episode. */
+  good() {
+    return this.panes.filter(({ shown }) => shown?.episode);
+  }
+
+  /** Brings everything on the screen up to date. */
+  show() {
+    const { state } = this;
+    const good = this.good();
+    const [first] = good;
+    this.root.classList.toggle("comparing", state.picks.length > 1);
+    this.toolbar.show(state, this.index, {
+      sizes: first?.shown.episode.sizes,
+      examples: first?.shown.examples ?? 0,
+      steps: this.steps,
+      isPlaying: Boolean(this.playing),
+      themeName: this.options.themes?.name(),
+    });
+    const difference =
+      good.length > 1 ? differenceOfInputs(...good.map(({ shown }) => shown.episode)) : "";
+    this.panes.forEach((pane, i) => this.showPane(pane, i, difference));
+    this.draw();
+  }
+
+  showPane(pane, i, difference) {
+    const { shown, picked } = pane;
+    pane.node.hidden = !shown;
+    if (!shown) return;
+    const { run, tag, entry } = picked;
+    pane.heading.textContent = `${run || "."} · ${tag} · training step ${count(entry.step)}`;
+    pane.trouble.hidden = !shown.error && !(i && difference);
+    pane.trouble.textContent =
+      shown.error ?? `Not the same episode: ${difference} Compare their patterns, not their steps.`;
+    pane.view.node.hidden = !shown.episode;
+    pane.facts.textContent = shown.episode ? facts(shown) : "";
+  }
+
+  scheduleDraw() {
+    this.scheduled ??= requestAnimationFrame(() => {
+      this.scheduled = null;
+      this.draw();
+    });
+  }
+
+  /** Draws the step. */
+  draw() {
+    const start = performance.now();
+    const { state } = this;
+    const good = this.good();
+    const most = (name) => Math.max(...good.map(({ shown }) => shown.replay[name]));
+    const [memoryScale, memoryLargest] = [most("memoryScale"), most("memoryLargest")];
+    for (const pane of good) {
+      const { shown, view } = pane;
+      const { chosen } = state;
+      const isChosen = chosen?.view === this.panes.indexOf(pane) && chosen.slot < shown.episode.sizes.N;
+      view.set(shown, {
+        t: Math.max(0, Math.min(state.t, shown.episode.length - 1)),
+        order: state.order,
+        touched: state.touched,
+        hidden: state.hidden,
+        slot: isChosen ? chosen.slot : null,
+        memoryScale,
+        memoryLargest,
+        theme: this.theme,
+      });
+      view.draw();
+    }
+    this.toolbar.showTime(state.t, this.steps, Boolean(this.playing));
+    if (!this.panes[0].picked) return;
+    this.rememberSoon();
+    const { run, tag, entry } = this.panes[0].picked;
+    this.root.dataset.ready = [run, tag, entry.step, state.t].join("|");
+    this.root.dataset.drawn = (performance.now() - start).toFixed(1);
+  }
+
+  /** Puts the state into the address, not more than a few times a second. */
+  rememberSoon() {
+    this.remembering ??= setTimeout(() => {
+      this.remembering = null;
+      this.options.address.write(toHash(this.stateWithNames(), this.options.address.prefix));
+    }, 300);
+  }
+
+  stateWithNames() {
+    const picks = this.state.picks.map((pick, i) => {
+      const picked = this.panes[i].picked;
+      return picked ? { run: picked.run, tag: picked.tag, step: pick.step } : pick;
+    });
+    return { ...this.state, picks };
+  }
+
+  say(heading, paragraphs) {
+    this.message.hidden = false;
+    fill(
+      this.message,
+      element("h2", {}, heading),
+      ...paragraphs.map((text) => element(text.includes("\n") ? "pre" : "p", {}, text)),
+    );
+  }
+}
+
+function facts({ episode, example, examples }) {
+  const { N, W, R, V } = episode.sizes;
+  const parts = [
+    episode.task,
+    examples > 1 ? `example ${example}, of ${examples}` : "",
+    plural(episode.length, "step"),
+    `${plural(N, "slot")} of ${plural(W, "number")}`,
+    `${plural(V, "write head")}, ${plural(R, "read head")}`,
+  ];
+  return parts.filter(Boolean).join(" · ");
+}
+
+/** What went wrong, in words for the user. */
+function explain(error) {
+  if (error instanceof DataError) return error.message;
+  console.error(error);
+  return `The viewer failed: ${error.message}`;
+}
+
+/** Runs a long computation so that the page stays alive. */
+async function inPieces(steps) {
+  let start = performance.now();
+  for (const _ of steps) {
+    if (performance.now() - start < PATIENCE) continue;
+    await new Promise((resume) => setTimeout(resume));
+    start = performance.now();
+  }
+}

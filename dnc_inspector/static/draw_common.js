@@ -1,0 +1,117 @@
+// What the two pictures share: text, heat maps and scales on a canvas.
+
+import { css, place } from "./colours.js";
+
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
+
+/**
+ * A canvas that is `width` by `height` CSS pixels large and sharp on this screen.
+ *
+ * @returns {CanvasRenderingContext2D} scaled so that one unit is one CSS pixel
+ */
+export function prepare(canvas, width, height, ratio) {
+  const [columns, rows] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== columns || canvas.height !== rows) {
+    canvas.width = columns;
+    canvas.height = rows;
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.textBaseline = "middle";
+  return context;
+}
+
+/**
+ * Writes text; `style` may have size, weight, colour, align, and the most width that it may take.
+ */
+export function write(context, text, x, y, style = {}) {
+  const { size = 11, weight = 400, colour, align = "left", most = 0 } = style;
+  context.font = `${weight} ${size}px ${FONT}`;
+  context.textAlign = align;
+  context.fillStyle = css(colour);
+  context.fillText(most ? fit(context, text, most) : text, x, y);
+}
+
+/** Width of a text in the font of `write`. */
+export function measure(context, text, { size = 11, weight = 400 } = {}) {
+  context.font = `${weight} ${size}px ${FONT}`;
+  return context.measureText(text).width;
+}
+
+function fit(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  let length = text.length;
+  while (length && context.measureText(`${text.slice(0, length)}…`).width > width) length--;
+  return `${text.slice(0, length)}…`;
+}
+
+/**
+ * A heat map of numbers with sharp cells.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./layout.js").Box} box
+ * @param {number} columns
+ * @param {number} rows
+ * @param {function(number, number): number} valueAt of column and row
+ * @param {import("./colours.js").Scale} scale
+ * @param {object} theme
+ */
+export function heatMap(context, box, columns, rows, valueAt, scale, theme) {
+  if (!columns || !rows) return;
+  const image = new ImageData(columns, rows);
+  const { data } = image;
+  for (let row = 0, i = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++, i += 4) {
+      const index = place(valueAt(column, row), scale);
+      if (index < 0) data.set(theme.nan, i);
+      else {
+        data[i] = scale.table[index * 3];
+        data[i + 1] = scale.table[index * 3 + 1];
+        data[i + 2] = scale.table[index * 3 + 2];
+      }
+      data[i + 3] = 255;
+    }
+  }
+  drawImage(context, image, box);
+}
+
+const scratch = typeof document === "undefined" ? null : document.createElement("canvas");
+
+/** Draws an image into a box; cells stay sharp unless there are more of them than pixels. */
+export function drawImage(context, image, box) {
+  if (scratch.width < image.width) scratch.width = image.width;
+  if (scratch.height < image.height) scratch.height = image.height;
+  scratch.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
+  const ratio = context.getTransform().a;
+  context.imageSmoothingEnabled = image.height > box.height * ratio;
+  const { x, y, width, height } = box;
+  context.drawImage(scratch, 0, 0, image.width, image.height, x, y, width, height);
+}
+
+/** A thin frame around a box. */
+export function frame(context, { x, y, width, height }, colour) {
+  context.strokeStyle = css(colour);
+  context.lineWidth = 1;
+  context.strokeRect(x - 0.5, y - 0.5, width + 1, height + 1);
+}
+
+/** A small legend of a scale with its ends as numbers. Returns its width. */
+export function scaleBar(context, x, y, width, scale, low, high, theme) {
+  const style = { size: 10, colour: theme.muted };
+  const left = measure(context, low, style);
+  write(context, low, x, y, style);
+  const box = { x: x + left + 4, y: y - 4, width, height: 8 };
+  const { low: from, high: to } = scale;
+  heatMap(context, box, 64, 1, (i) => from + ((to - from) * i) / 63, scale, theme);
+  frame(context, box, theme.hairline);
+  write(context, high, box.x + width + 4, y, style);
+  return left + width + 8 + measure(context, high, style);
+}
+
+/** A small filled square with a word. Returns its width. */
+export function chip(context, x, y, colour, text, theme, size = 10) {
+  context.fillStyle = css(colour);
+  context.fillRect(x, y - 4, 8, 8);
+  write(context, text, x + 12, y, { size, colour: theme.muted });
+  return 12 + measure(context, text, { size });
+}

@@ -1,0 +1,420 @@
+// The timeline of an episode. All but the cursor changes rarely and is drawn once.
+
+import { chip, drawImage, frame, heatMap, scaleBar, write } from "./draw_common.js";
+import { css, headColour, mix, modeColours, opacity, scaleOf } from "./colours.js";
+import { count, number, plural, shorten } from "./format.js";
+import { readMode } from "./slots.js";
+import { stepX, ticks } from "./layout.js";
+
+/**
+ * @typedef {object} Scene what a view shows, apart from the step
+ * @property {import("./episode.js").Episode} episode
+ * @property {import("./answers.js").Answers} answers
+ * @property {number[]} order slots from top to bottom
+ * @property {string} orderName
+ * @property {Set<string>} hidden heads that are not shown: "write 0", "read 2"
+ * @property {?number} slot the chosen one
+ * @property {number} memoryScale what the memory's colours reach to
+ * @property {number} memoryLargest the largest size of a number in it
+ * @property {object} theme
+ */
+
+/** Draws everything that does not depend on the step. */
+export function drawTimeline(context, layout, scene) {
+  const { theme } = scene;
+  context.fillStyle = css(theme.background);
+  context.fillRect(0, 0, layout.width, layout.height);
+  for (const band of layout.bands) {
+    const box = { x: layout.plot.x, y: band.y, width: layout.plot.width, height: band.height };
+    BANDS[band.id](context, box, layout, scene, band);
+    frame(context, box, theme.hairline);
+  }
+  drawAxis(context, layout, scene);
+  drawLegend(context, layout, scene);
+}
+
+const BANDS = {
+  inputs(context, box, layout, { episode, theme }) {
+    const { fields, sizes, length } = episode;
+    const scale = scaleOf(fields.inputs.subarray(0, length * sizes.X), theme);
+    vectors(context, box, fields.inputs, sizes.X, length, scale, theme);
+    label(context, box, "input", [plural(sizes.X, "number"), scale], theme);
+  },
+
+  target(context, box, layout, { episode, theme }) {
+    const { fields, sizes, length } = episode;
+    const scale = scaleOf(fields.target.subarray(0, length * sizes.Z), theme);
+    vectors(context, box, fields.target, sizes.Z, length, scale, theme);
+    fadeUnasked(context, box, layout, episode, theme);
+    label(context, box, "target", [fields.mask ? "pale: not asked" : "", scale], theme);
+  },
+
+  outputs(context, box, layout, { episode, answers, theme }) {
+    const { sizes, length } = episode;
+    const scale = scaleOf(answers.outputs.subarray(0, length * sizes.Y), theme);
+    vectors(context, box, answers.outputs, sizes.Y, length, scale, theme);
+    fadeUnasked(context, box, layout, episode, theme);
+    if (answers.wrong) markWrong(context, box, layout, episode, answers, theme);
+    const result = `${count(answers.right)} of ${plural(answers.asked, answers.unit)} right`;
+    const squash = answers.squash ? `${answers.squash} of the output` : "";
+    label(context, box, "output", [answers.asked ? result : "", squash, scale], theme);
+  },
+
+  weights(context, box, layout, scene) {
+    const { episode, order, orderName, hidden, theme } = scene;
+    drawWeights(context, box, layout, scene);
+    label(context, box, "writes and reads", [`${count(order.length)} slots by ${orderName}`], theme);
+    let y = box.y + 38;
+    for (const { kind, head, name } of heads(episode.sizes)) {
+      const off = hidden.has(`${kind} ${head}`);
+      const colour = off ? theme.hairline : headColour(theme, kind, head);
+      chip(context, 2, y, colour, off ? `${name} (hidden)` : name, theme);
+      y += 15;
+    }
+    scaleBar(context, 2, y + 2, 50, weightScale(theme), "0", "1", theme);
+  },
+
+  usage(context, box, layout, { episode, order, theme }) {
+    const { fields, sizes, length } = episode;
+    const scale = { table: theme.usageRamp, low: 0, high: 1 };
+    const valueAt = (t, i) => fields.usage[t * sizes.N + order[i]];
+    heatMap(context, box, length, order.length, valueAt, scale, theme);
+    label(context, box, "usage", ["same slots"], theme);
+    scaleBar(context, 2, box.y + 40, 40, scale, "free", "in use", theme);
+  },
+
+  write_gate(context, box, layout, { episode, theme }) {
+    gates(context, box, layout, episode.fields.write_gate, episode.sizes.V, "write", theme);
+    label(context, box, "write gate", ["bars from 0 to 1"], theme, episode.sizes.V);
+  },
+
+  allocation_gate(context, box, layout, { episode, theme }) {
+    gates(context, box, layout, episode.fields.allocation_gate, episode.sizes.V, "write", theme);
+    label(context, box, "allocation gate", ["1: to a free slot"], theme, episode.sizes.V);
+  },
+
+  free_gate(context, box, layout, { episode, theme }) {
+    gates(context, box, layout, episode.fields.free_gate, episode.sizes.R, "read", theme);
+    label(context, box, "free gate", ["after reading"], theme, episode.sizes.R);
+  },
+
+  modes(context, box, layout, { episode, theme }) {
+    const { sizes, length } = episode;
+    const height = box.height / sizes.R;
+    for (let head = 0; head < sizes.R; head++) {
+      const shades = modeColours(theme, headColour(theme, "read", head));
+      const bottom = box.y + (head + 1) * height - 1;
+      for (let t = 0; t < length; t++) {
+        const { backward, content, forward } = readMode(episode, t, head);
+        const stack = [
+          ...Array.from(backward, (value) => [value, shades.backward]),
+          [content, shades.content],
+          ...Array.from(forward, (value) => [value, shades.forward]),
+        ];
+        drawStack(context, layout, t, bottom, height - 2, stack, theme);
+      }
+    }
+    headMarks(context, box, sizes.R, "read", theme);
+    label(context, box, "read mode", ["of each head"], theme, sizes.R);
+  },
+};
+
+/** All heads in their order, with names. */
+export function heads({ R, V }) {
+  return [
+    ...Array.from({ length: V }, (_, head) => ({
+      kind: "write",
+      head,
+      name: V === 1 ? "write" : `write ${head}`,
+    })),
+    ...Array.from({ length: R }, (_, head) => ({
+      kind: "read",
+      head,
+      name: R === 1 ? "read" : `read ${head}`,
+    })),
+  ];
+}
+
+/** A band's name with notes under it, each a text or a scale, as many as there is room for. */
+function label(context, box, text, notes, theme, rows = 0) {
+  let y = rows === 1 ? box.y + box.height / 2 : box.y + 7;
+  write(context, text, 2, y, { size: 12, weight: 600, colour: theme.text });
+  for (const note of rows === 1 ? [] : notes.filter(Boolean)) {
+    y += 14;
+    if (y + 5 > box.y + box.height) break;
+    const style = { size: 10, colour: theme.muted, most: box.x - 8 };
+    if (typeof note === "string") write(context, note, 2, y, style);
+    else scaleBar(context, 2, y, 40, note, number(note.low), number(note.high), theme);
+  }
+}
+
+/** The colours of weights from 0 to 1, as a scale. */
+function weightScale(theme) {
+  const table = new Uint8ClampedArray(256 * 3);
+  for (let i = 0; i < 256; i++) {
+    table.set(mix(theme.background, theme.writes[0], opacity(i / 255)), i * 3);
+  }
+  return { table, low: 0, high: 1 };
+}
+
+function vectors(context, box, values, width, length, scale, theme) {
+  heatMap(context, box, length, width, (t, i) => values[t * width + i], scale, theme);
+}
+
+function fadeUnasked(context, box, layout, { fields, length }, theme) {
+  if (!fields.mask) return;
+  context.fillStyle = css(theme.background, 0.72);
+  for (let t = 0; t < length; t++) {
+    if (fields.mask[t] > 0) continue;
+    const x = stepX(layout, t);
+    context.fillRect(x, box.y, stepX(layout, t + 1) - x, box.height);
+  }
+}
+
+/** A frame in each wrong answer; a filled cell where there is no room. */
+function markWrong(context, box, layout, { sizes, length }, { wrong }, theme) {
+  const height = box.height / sizes.Y;
+  const width = layout.plot.width / length;
+  context.strokeStyle = css(theme.wrong);
+  context.fillStyle = css(theme.wrong);
+  context.lineWidth = 1.5;
+  for (let i = 0; i < length * sizes.Y; i++) {
+    if (!wrong[i]) continue;
+    const x = stepX(layout, Math.floor(i / sizes.Y));
+    const y = box.y + (i % sizes.Y) * height;
+    if (Math.min(width, height) < 5) {
+      context.fillRect(x, y, width, height);
+      continue;
+    }
+    context.strokeRect(x + 1.25, y + 1.25, width - 2.5, height - 2.5);
+  }
+}
+
+/** Weights of all heads over time: writes fill their cell, reads lie over it in stripes. */
+function drawWeights(context, box, layout, { episode, order, hidden, theme }) {
+  const { fields, sizes, length } = episode;
+  const { N, R, V } = sizes;
+  const ratio = context.getTransform().a;
+  const width = Math.round(box.width * ratio);
+  const height = Math.round(box.height * ratio);
+  if (!width || !height) return;
+  const image = new ImageData(width, height);
+  image.data.fill(255);
+  new Uint32Array(image.data.buffer).fill(packed(theme.background));
+  const shownWrites = numbers(V).filter((head) => !hidden.has(`write ${head}`));
+  const shownReads = numbers(R).filter((head) => !hidden.has(`read ${head}`));
+  const painter = new CellPainter(image, theme);
+  for (let t = 0; t < length; t++) {
+    const left = Math.round((t * width) / length);
+    const right = Math.max(left + 1, Math.round(((t + 1) * width) / length));
+    for (let i = 0; i < order.length; i++) {
+      const top = Math.floor((i * height) / order.length);
+      const bottom = Math.max(top + 1, Math.floor(((i + 1) * height) / order.length));
+      const slot = order[i];
+      const writes = strengths(fields.write_weights, shownWrites, t * V, N, slot, "write", theme);
+      const reads = strengths(fields.read_weights, shownReads, t * R, N, slot, "read", theme);
+      if (writes.length || reads.length) painter.paint(left, top, right, bottom, writes, reads);
+    }
+  }
+  drawImage(context, image, box);
+}
+
+function numbers(count) {
+  return Array.from({ length: count }, (_, i) => i);
+}
+
+/** Those heads that have a weight on a slot, leaving out what is small beside the largest. */
+function strengths(weights, shown, start, N, slot, kind, theme) {
+  const found = [];
+  let most = 0.004;
+  for (const head of shown) {
+    const weight = weights[(start + head) * N + slot];
+    if (weight > most) most = weight;
+    if (weight >= 0.004 || Number.isNaN(weight)) found.push([head, weight]);
+  }
+  return found
+    .filter(([, weight]) => !(weight < most / 4))
+    .map(([head, weight]) => ({
+      colour: Number.isNaN(weight) ? theme.nan : headColour(theme, kind, head),
+      alpha: opacity(weight),
+    }));
+}
+
+function packed([r, g, b]) {
+  return (255 << 24) | (b << 16) | (g << 8) | r;
+}
+
+class CellPainter {
+  constructor(image, theme) {
+    this.pixels = new Uint32Array(image.data.buffer);
+    this.width = image.width;
+    this.background = theme.background;
+  }
+
+  /** Paints a cell. Heads that coincide share it in upright stripes; tiny cells mix the colours. */
+  paint(left, top, right, bottom, writes, reads) {
+    const [width, height] = [right - left, bottom - top];
+    const base = this.blend(this.background, writes);
+    const inset = writes.length && reads.length ? Math.floor(height / 4) : 0;
+    if (writes.length && (inset || !reads.length)) this.rectangle(left, top, right, bottom, base);
+    if (!reads.length) return;
+    if (width < reads.length * 2) {
+      const colour = this.blend(writes.length ? base : this.background, reads);
+      this.rectangle(left, top + inset, right, bottom - inset, colour);
+      return;
+    }
+    reads.forEach((read, k) => {
+      const from = left + Math.round((width * k) / reads.length);
+      const to = left + Math.round((width * (k + 1)) / reads.length);
+      const colour = mix(this.background, read.colour, read.alpha);
+      this.rectangle(from, top + inset, to, bottom - inset, colour);
+    });
+  }
+
+  blend(colour, heads) {
+    if (!heads.length) return colour;
+    const sum = heads.reduce((total, head) => total + head.alpha, 0);
+    const mean = [0, 1, 2].map((i) =>
+      heads.reduce((total, head) => total + (head.colour[i] * head.alpha) / sum, 0),
+    );
+    return mix(colour, mean, Math.max(...heads.map((head) => head.alpha)));
+  }
+
+  rectangle(left, top, right, bottom, colour) {
+    const value = packed(colour);
+    for (let y = top; y < bottom; y++) {
+      this.pixels.fill(value, y * this.width + left, y * this.width + right);
+    }
+  }
+}
+
+/** Gates as bars from the bottom of each head's row. */
+function gates(context, box, layout, values, heads, kind, theme) {
+  const height = box.height / heads;
+  for (let head = 0; head < heads; head++) {
+    const colour = headColour(theme, kind, head);
+    const bottom = box.y + (head + 1) * height - 1;
+    for (let t = 0; t < layout.steps; t++) {
+      drawStack(context, layout, t, bottom, height - 2, [[values[t * heads + head], colour]], theme);
+    }
+  }
+  headMarks(context, box, heads, kind, theme);
+}
+
+/** Values stacked from the bottom up, at one step; the whole column shows what is no number. */
+function drawStack(context, layout, t, bottom, height, stack, theme) {
+  const x = stepX(layout, t);
+  const right = stepX(layout, t + 1);
+  const width = right - x > 5 ? right - x - 1 : right - x;
+  if (stack.some(([value]) => !Number.isFinite(value))) {
+    context.fillStyle = css(theme.nan);
+    context.fillRect(x, bottom - height, width, height);
+    return;
+  }
+  let y = bottom;
+  for (const [value, colour] of stack) {
+    const size = height * Math.max(0, Math.min(1, value));
+    context.fillStyle = css(colour);
+    context.fillRect(x, y - size, width, size);
+    y -= size;
+  }
+}
+
+/** Names the rows of a band that has one for each head. */
+function headMarks(context, box, heads, kind, theme) {
+  if (heads === 1) return;
+  const height = box.height / heads;
+  for (let head = 0; head < heads; head++) {
+    const y = box.y + (head + 0.5) * height;
+    context.fillStyle = css(headColour(theme, kind, head));
+    context.fillRect(box.x - 12, y - 3, 6, 6);
+    const style = { size: 10, colour: theme.muted, align: "right" };
+    write(context, String(head), box.x - 16, y, style);
+    if (head) {
+      context.fillStyle = css(theme.hairline);
+      context.fillRect(box.x, box.y + head * height - 0.5, box.width, 1);
+    }
+  }
+}
+
+function drawAxis(context, layout, { episode, theme }) {
+  const { plot, axisY, steps } = layout;
+  const style = { size: 10, colour: theme.muted };
+  write(context, "time step t", 2, axisY + 10, style);
+  for (const t of ticks(steps, plot.width)) {
+    const x = (stepX(layout, t) + stepX(layout, t + 1)) / 2;
+    context.fillStyle = css(theme.muted);
+    context.fillRect(Math.round(x), axisY, 1, 4);
+    write(context, String(t), x, axisY + 11, { ...style, align: "center" });
+  }
+  if (!episode.tokens) return;
+  write(context, "token", 2, layout.tokensY + 6, style);
+  for (const t of ticks(steps, plot.width, 13)) {
+    const x = (stepX(layout, t) + stepX(layout, t + 1)) / 2;
+    context.save();
+    context.translate(x, layout.tokensY);
+    context.rotate(Math.PI / 2);
+    write(context, shorten(episode.tokens[t], 16), 0, 0, { ...style, most: 60 });
+    context.restore();
+  }
+}
+
+function drawLegend(context, layout, { episode, answers, theme }) {
+  const y = layout.legendY + 12;
+  let x = layout.plot.x;
+  const style = { size: 10, colour: theme.muted };
+  write(context, "read mode", 2, y, style);
+  const shades = modeColours(theme, headColour(theme, "read", 0));
+  for (const mode of ["backward", "content", "forward"]) {
+    x += chip(context, x, y, shades[mode], mode, theme) + 14;
+  }
+  if (answers.wrong && answers.right < answers.asked) {
+    x += chip(context, x, y, theme.wrong, `wrong ${answers.unit}`, theme) + 14;
+  }
+  if (hasStrange(episode)) chip(context, x, y, theme.nan, "not a finite number", theme);
+}
+
+const strange = new WeakMap();
+
+/** Whether any number of an episode is none, or infinite. */
+export function hasStrange(episode) {
+  if (!strange.has(episode)) {
+    const found = Object.values(episode.fields).some(
+      (values) => values instanceof Float32Array && values.some((value) => !Number.isFinite(value)),
+    );
+    strange.set(episode, found);
+  }
+  return strange.get(episode);
+}
+
+/** The cursor at step t, the chosen slot, and the place under the pointer. */
+export function drawCursor(context, layout, scene, t, hover) {
+  const { theme, order, slot } = scene;
+  const { plot, steps } = layout;
+  if (!steps) return;
+  const row = slot === null ? -1 : order.indexOf(slot);
+  for (const band of layout.bands) {
+    if (row < 0 || !["weights", "usage"].includes(band.id)) continue;
+    const height = band.height / band.rows;
+    const y = band.y + row * height;
+    context.strokeStyle = css(theme.cursor);
+    context.lineWidth = 1;
+    context.strokeRect(plot.x - 2, y - 1, plot.width + 4, Math.max(3, height) + 2);
+  }
+  if (hover !== null && hover !== t) {
+    context.fillStyle = css(theme.cursor, 0.06);
+    context.fillRect(stepX(layout, hover), plot.y, plot.width / steps, plot.height);
+  }
+  const left = stepX(layout, t);
+  const width = plot.width / steps;
+  context.fillStyle = css(theme.cursor, 0.07);
+  context.fillRect(left, plot.y - 4, width, plot.height + 6);
+  context.fillStyle = css(theme.cursor);
+  context.fillRect(Math.round(left) - 1, plot.y - 4, 1, plot.height + 6);
+  context.fillRect(Math.round(left + width), plot.y - 4, 1, plot.height + 6);
+  const text = `t = ${t}`;
+  const labelX = Math.min(Math.max(left + width / 2, plot.x + 18), plot.x + plot.width - 18);
+  const style = { size: 11, weight: 600, colour: theme.text, align: "center" };
+  write(context, text, labelX, plot.y - 12, style);
+}
+

@@ -1,0 +1,84 @@
+// Where it starts: `render` as a TensorBoard plugin, `startPage` on a page of its own.
+
+import { address, isDark, onDarkChange, onReload } from "./tensorboard.js";
+import { App } from "./app.js";
+import { EmbeddedSource, TensorBoardSource } from "./sources.js";
+import { element } from "./dom.js";
+
+/** TensorBoard calls this once, in the plugin's frame. */
+export async function render() {
+  await loadStyle();
+  const app = new App(document.body, new TensorBoardSource(), {
+    title: "",
+    address,
+    isDark,
+    themes: null,
+    canRefresh: true,
+    emptyHint: [
+      "Record one while training, in a summary writer of the log folder:",
+      'trace = dnc.record(core, inputs)\ndnc.summaries.write_episode("episode", trace, step)',
+      "train.py does so on its own. Then press Refresh.",
+    ],
+  });
+  onDarkChange(() => app.themeChanged());
+  onReload(() => app.update());
+  await app.start();
+}
+
+function loadStyle() {
+  return new Promise((resolve) => {
+    const link = element("link", { rel: "stylesheet", href: "./static/style.css" });
+    link.onload = link.onerror = resolve;
+    document.head.append(link);
+  });
+}
+
+/**
+ * Shows the episodes that the page has in <script type="application/json" id="episodes">.
+ *
+ * @param {HTMLElement} root
+ */
+export async function startPage(root) {
+  const data = document.getElementById("episodes").textContent;
+  const themes = pageThemes();
+  const app = new App(root, new EmbeddedSource(data), {
+    title: "DNC Memory",
+    address: {
+      prefix: "",
+      read: () => location.hash,
+      write: (hash) => history.replaceState(history.state, "", `#${hash}`),
+    },
+    isDark: themes.isDark,
+    themes,
+    canRefresh: false,
+    emptyHint: ["This page has no episodes in it: make it again with python -m dnc_inspector."],
+  });
+  themes.media.addEventListener("change", () => app.themeChanged());
+  await app.start();
+}
+
+/** Light, dark, or as the system has it; the choice is kept where the browser allows it. */
+function pageThemes() {
+  const names = ["auto", "light", "dark"];
+  const media = window.matchMedia("(prefers-color-scheme: dark)");
+  let chosen = "auto";
+  try {
+    const kept = localStorage.getItem("dnc-memory-theme");
+    if (names.includes(kept)) chosen = kept;
+  } catch {
+    // Not allowed here: it is "auto" each time.
+  }
+  return {
+    media,
+    isDark: () => (chosen === "auto" ? media.matches : chosen === "dark"),
+    name: () => ({ auto: "◐ auto", light: "☀ light", dark: "☾ dark" })[chosen],
+    next() {
+      chosen = names[(names.indexOf(chosen) + 1) % names.length];
+      try {
+        localStorage.setItem("dnc-memory-theme", chosen);
+      } catch {
+        // As above.
+      }
+    },
+  };
+}

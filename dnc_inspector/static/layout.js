@@ -1,0 +1,229 @@
+// Where everything is, in CSS pixels; and what is at a point. No drawing here.
+
+/**
+ * @typedef {{x: number, y: number, width: number, height: number}} Box
+ *
+ * @typedef {object} Band one strip of the timeline
+ * @property {string} id
+ * @property {number} y
+ * @property {number} height
+ * @property {number} rows how many rows it has, each of the same height
+ */
+
+const GUTTER = 138; // left of the timeline's plot: labels
+const BAND_GAP = 10;
+const AXIS_HEIGHT = 22;
+const TOKEN_HEIGHT = 64;
+const LEGEND_HEIGHT = 22;
+const CURSOR_LABEL = 20;
+
+function clamp(value, low, high) {
+  return Math.max(low, Math.min(high, value));
+}
+
+/**
+ * The timeline: bands above each other that share one axis of time.
+ *
+ * @param {import("./episode.js").Episode} episode
+ * @param {number} slots how many slots are shown
+ * @param {number} width
+ * @returns {{width: number, height: number, plot: Box, steps: number, bands: Band[], axisY: number,
+ *   tokensY: ?number, legendY: number}}
+ */
+export function timelineLayout({ sizes, length, fields, tokens }, slots, width) {
+  const { X, Y, Z, R, V } = sizes;
+  const legendOfHeads = 50 + 15 * (R + V);
+  const vectorHeight = (rows) => Math.round(clamp(rows * 7, 56, 84));
+  const bands = [
+    { id: "inputs", rows: X, height: vectorHeight(X) },
+    fields.target && { id: "target", rows: Z, height: vectorHeight(Z) },
+    { id: "outputs", rows: Y, height: vectorHeight(Y) },
+    {
+      id: "weights",
+      rows: slots,
+      height: Math.round(clamp(slots * 8, Math.max(80, legendOfHeads), Math.max(320, slots * 1.25))),
+    },
+    { id: "usage", rows: slots, height: Math.round(clamp(slots * 4, 56, 160)) },
+    { id: "write_gate", rows: V, height: 16 * V },
+    { id: "allocation_gate", rows: V, height: 16 * V },
+    { id: "free_gate", rows: R, height: 14 * R },
+    { id: "modes", rows: R, height: 22 * R },
+  ].filter(Boolean);
+  let y = CURSOR_LABEL;
+  for (const band of bands) {
+    band.y = y;
+    y += band.height + BAND_GAP;
+  }
+  y -= BAND_GAP;
+  const plot = { x: GUTTER, y: CURSOR_LABEL, width: width - GUTTER - 10, height: y - CURSOR_LABEL };
+  const axisY = y + 2;
+  const tokensY = tokens ? axisY + AXIS_HEIGHT : null;
+  const legendY = axisY + AXIS_HEIGHT + (tokens ? TOKEN_HEIGHT : 0);
+  return {
+    width,
+    height: legendY + LEGEND_HEIGHT,
+    plot,
+    steps: length,
+    bands,
+    axisY,
+    tokensY,
+    legendY,
+  };
+}
+
+/** Left edge of a step; `t` = steps gives the right end. */
+export function stepX({ plot, steps }, t) {
+  return plot.x + (plot.width * t) / Math.max(1, steps);
+}
+
+/** The step at x, the nearest one outside of the plot. */
+export function stepAt({ plot, steps }, x) {
+  return clamp(Math.floor(((x - plot.x) / plot.width) * steps), 0, Math.max(0, steps - 1));
+}
+
+/** The row at y of a box, from the top. */
+function rowAt(box, rows, y) {
+  return clamp(Math.floor(((y - box.y) / box.height) * rows), 0, rows - 1);
+}
+
+/**
+ * What is at a point of the timeline.
+ *
+ * @returns {?{band: string, step: number, row: number}} null outside of the bands
+ */
+export function hitTimeline(layout, x, y) {
+  const { plot, bands, steps } = layout;
+  if (!steps || x < plot.x || x >= plot.x + plot.width) return null;
+  const band = bands.find((each) => y >= each.y && y < each.y + each.height);
+  if (!band || !band.rows) return null;
+  return { band: band.id, step: stepAt(layout, x), row: rowAt(band, band.rows, y) };
+}
+
+/** Steps that get a number on the axis: at least `gap` pixels apart, by 1, 2 or 5 times a power of 10. */
+export function ticks(steps, width, gap = 44) {
+  const least = Math.max(1, (steps * gap) / width);
+  const power = 10 ** Math.floor(Math.log10(least));
+  const every = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= least);
+  const result = [];
+  for (let t = 0; t < steps; t += every) result.push(t);
+  return result;
+}
+
+const HEAD_ROW = 24;
+const HEADS_TOP = 50;
+const MATRIX_TITLE = 46;
+const VECTOR_ROW = 12;
+const SECTION_GAP = 26;
+
+/**
+ * The details of one step: a row for each head, then the memory with all that lines up with it.
+ *
+ * Rows of the memory share their height with links, slot numbers, usage and weights; vectors
+ * written and read share its columns.
+ *
+ * @param {import("./episode.js").Episode} episode
+ * @param {number} slots how many slots are shown
+ * @param {number} width
+ */
+export function detailsLayout({ sizes }, slots, width) {
+  const { R, V, W } = sizes;
+  const heads = [];
+  for (let head = 0; head < V; head++) heads.push({ kind: "write", head });
+  for (let head = 0; head < R; head++) heads.push({ kind: "read", head });
+  heads.forEach((row, i) => Object.assign(row, { y: HEADS_TOP + i * HEAD_ROW, height: HEAD_ROW }));
+  const headsEnd = HEADS_TOP + heads.length * HEAD_ROW;
+
+  const links = clamp(width * 0.15, 56, 120);
+  const slotLabel = 30;
+  const usage = clamp(width * 0.07, 30, 54);
+  const matrixX = links + slotLabel + usage + 8;
+  const available = width - matrixX - 14; // for the memory and the lanes of weights
+  const lanes = clamp(available * 0.4, 14 * (R + V), 46 * (R + V));
+  const matrixWidth = Math.min(available - lanes, Math.max(W * 26, 140));
+  const lane = Math.min((available - matrixWidth) / (R + V), 72);
+
+  const top = headsEnd + SECTION_GAP;
+  const written = [];
+  for (let head = 0; head < V; head++) {
+    for (const id of ["write_keys", "erase_vectors", "write_vectors"]) {
+      written.push({ id, kind: "write", head });
+    }
+  }
+  const read = [];
+  for (let head = 0; head < R; head++) {
+    for (const id of ["read_keys", "read_words"]) read.push({ id, kind: "read", head });
+  }
+  let y = top + MATRIX_TITLE;
+  y = stack(written, y);
+  const rowHeight = clamp(384 / Math.max(1, slots), 2, 20);
+  const memory = { x: matrixX, y: y + 20, width: matrixWidth, height: Math.round(rowHeight * slots) };
+  y = stack(read, memory.y + memory.height + 8);
+  const scaleY = y + 10;
+  return {
+    width,
+    height: scaleY + 30,
+    end: matrixX + matrixWidth + 14 + lane * (R + V), // of the rows of slots
+    heads,
+    headsTop: 0,
+    matrixTop: top,
+    vectors: [...written, ...read],
+    memory,
+    rows: slots,
+    columns: W,
+    links: { x: 0, width: links },
+    slots: { x: links, width: slotLabel },
+    usage: { x: links + slotLabel, width: usage },
+    lanes: heads.map(({ kind, head }, i) => ({
+      kind,
+      head,
+      x: matrixX + matrixWidth + 14 + i * lane,
+      width: lane - 4,
+    })),
+    scaleY,
+  };
+}
+
+/** Puts rows of vectors under each other, those of different heads a little apart. */
+function stack(vectors, y) {
+  vectors.forEach((vector, i) => {
+    if (i && vector.head !== vectors[i - 1].head) y += 4;
+    Object.assign(vector, { y, height: VECTOR_ROW - 1 });
+    y += VECTOR_ROW;
+  });
+  return y;
+}
+
+/**
+ * What is at a point of the details.
+ *
+ * @returns {?object} `area` is "head" (with kind and head), "vector" (with id, kind, head, column),
+ *   "memory" (row, column), "links", "slot" or "usage" (row), or "lane" (row, kind, head)
+ */
+export function hitDetails(layout, x, y) {
+  const inside = (start, size, value) => value >= start && value < start + size;
+  for (const { kind, head, y: top, height } of layout.heads) {
+    if (inside(top, height, y)) return { area: "head", kind, head };
+  }
+  const { memory } = layout;
+  const column = clamp(
+    Math.floor(((x - memory.x) / memory.width) * layout.columns),
+    0,
+    layout.columns - 1,
+  );
+  for (const vector of layout.vectors) {
+    if (inside(vector.y, vector.height + 1, y) && x < memory.x + memory.width) {
+      const { id, kind, head } = vector;
+      return { area: "vector", id, kind, head, column: x < memory.x ? null : column };
+    }
+  }
+  if (!layout.rows || !inside(memory.y, memory.height, y)) return null;
+  const row = rowAt(memory, layout.rows, y);
+  if (inside(memory.x, memory.width, x)) return { area: "memory", row, column };
+  for (const area of ["links", "slots", "usage"]) {
+    if (inside(layout[area].x, layout[area].width, x)) return { area, row };
+  }
+  for (const { kind, head, x: left, width } of layout.lanes) {
+    if (inside(left, width + 4, x)) return { area: "lane", row, kind, head };
+  }
+  return null;
+}

@@ -1,0 +1,136 @@
+// What the user has chosen, and how it is kept in an address.
+
+import { ORDERS } from "./slots.js";
+
+export const NEWEST = "newest";
+export const SPEEDS = [2, 5, 10, 25]; // steps a second
+
+/**
+ * @typedef {object} Pick which record to show
+ * @property {string} run
+ * @property {string} tag
+ * @property {number|"newest"} step of training; "newest" follows while more are recorded
+ *
+ * @typedef {object} State
+ * @property {Pick[]} picks one, or two to compare
+ * @property {number} example
+ * @property {number} t
+ * @property {string} order see `ORDERS`
+ * @property {boolean} touched only slots that are written or read
+ * @property {?{view: number, slot: number}} chosen
+ * @property {number} speed of playing
+ * @property {Set<string>} hidden heads, such as "read 2"
+ */
+
+/** @returns {State} */
+export function initialState() {
+  return {
+    picks: [{ run: "", tag: "", step: NEWEST }],
+    example: 0,
+    t: 0,
+    order: "written",
+    touched: false,
+    chosen: null,
+    speed: 5,
+    hidden: new Set(),
+  };
+}
+
+/** The state as the part of an address after "#". */
+export function toHash(state, prefix = "") {
+  const parts = [];
+  const put = (name, value) => parts.push(`${prefix}${name}=${encodeURIComponent(value)}`);
+  state.picks.forEach((pick, i) => {
+    const suffix = i ? String(i + 1) : "";
+    put(`run${suffix}`, pick.run);
+    put(`tag${suffix}`, pick.tag);
+    if (pick.step !== NEWEST || i) put(`step${suffix}`, pick.step);
+  });
+  if (state.example) put("example", state.example);
+  put("t", state.t);
+  if (state.order !== "written") put("order", state.order);
+  if (state.touched) put("touched", 1);
+  if (state.chosen) put(state.chosen.view ? "slot2" : "slot", state.chosen.slot);
+  return parts.join("&");
+}
+
+/**
+ * The state that an address stands for; what it does not say, or says wrongly, is as in `base`.
+ *
+ * @param {string} hash
+ * @param {State} base
+ * @param {string} prefix of each name
+ * @returns {State}
+ */
+export function fromHash(hash, base = initialState(), prefix = "") {
+  const values = new Map();
+  for (const part of hash.replace(/^#/, "").split("&")) {
+    const [name, ...rest] = part.split("=");
+    if (name.startsWith(prefix)) values.set(name.slice(prefix.length), decode(rest.join("=")));
+  }
+  const natural = (name, otherwise) => {
+    const text = values.get(name) ?? "";
+    return /^\d{1,15}$/.test(text) ? Number(text) : otherwise;
+  };
+  const state = { ...base, picks: base.picks.map((pick) => ({ ...pick })) };
+  for (const [i, suffix] of [
+    [0, ""],
+    [1, "2"],
+  ]) {
+    if (!values.has(`run${suffix}`)) continue;
+    state.picks[i] = {
+      run: values.get(`run${suffix}`),
+      tag: values.get(`tag${suffix}`) ?? "",
+      step: natural(`step${suffix}`, NEWEST),
+    };
+  }
+  state.example = natural("example", base.example);
+  state.t = natural("t", base.t);
+  if (Object.hasOwn(ORDERS, values.get("order") ?? "")) state.order = values.get("order");
+  if (values.has("touched")) state.touched = values.get("touched") === "1";
+  for (const [view, name] of [
+    [0, "slot"],
+    [1, "slot2"],
+  ]) {
+    const slot = natural(name, -1);
+    if (slot >= 0) state.chosen = { view, slot };
+  }
+  return state;
+}
+
+function decode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/**
+ * The record that a pick stands for. What is not there (any more) gives way to what is.
+ *
+ * @param {import("./sources.js").Index} index
+ * @param {Pick} pick
+ * @returns {?{run: string, tag: string, entry: import("./sources.js").Entry}}
+ */
+export function resolve(index, pick) {
+  const run = index.has(pick.run) ? pick.run : index.keys().next().value;
+  const tags = index.get(run);
+  if (!tags) return null;
+  const tag = tags.has(pick.tag) ? pick.tag : tags.keys().next().value;
+  const entries = tags.get(tag) ?? [];
+  const entry = entries.find((each) => each.step === pick.step) ?? entries[entries.length - 1];
+  return entry ? { run, tag, entry } : null;
+}
+
+/** What to compare a record with, unless the user says: the step before it, or another run. */
+export function somethingElse(index, { run, tag, entry }) {
+  const entries = index.get(run).get(tag);
+  if (entries.length > 1) {
+    const other = entries.indexOf(entry) === 0 ? entries[entries.length - 1] : entries[0];
+    return { run, tag, step: other.step };
+  }
+  const runs = [...index.keys()];
+  const next = runs[(runs.indexOf(run) + 1) % runs.length];
+  return { run: next, tag, step: NEWEST };
+}
