@@ -12,29 +12,36 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dnc.trace import Trace
 
-# As in the inspector: read heads by number (those after the last begin anew).
-WRITE_COLOUR = (0, 110, 60)
-READ_COLOURS = [(204, 68, 152), (0, 114, 178), (230, 120, 0), (120, 94, 180)]
-MODE_COLOURS = {"backward": (69, 117, 180), "content": (253, 174, 97), "forward": (27, 135, 85)}
-_INK, _USAGE, _GATE = (40, 40, 40), (166, 86, 0), (60, 60, 60)
-_NEGATIVE, _WRONG, _NOT_FINITE = (33, 102, 172), (215, 25, 28), (255, 0, 255)
-_PAPER, _FRAME, _TEXT = (255, 255, 255), (190, 190, 190), (60, 60, 60)
+Colour = tuple[int, int, int]
+
+# As in the inspector: writing is ink, and read heads have hues of the Okabe-Ito set, which are told
+# apart with any kind of colour vision. (Those after the last begin anew.)
+INK: Colour = (28, 33, 40)
+READ_COLOURS: list[Colour] = [
+    *((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 95, 159)),
+    *((224, 154, 0), (86, 180, 233), (107, 79, 187), (140, 130, 0)),
+]
+_USAGE: Colour = (124, 88, 20)
+_NEGATIVE, _WRONG, _NOT_FINITE = (33, 102, 172), (194, 0, 61), (255, 0, 212)
+_PAPER, _FRAME, _TEXT = (255, 255, 255), (200, 204, 210), (60, 66, 74)
+# How strong a head's colour is for each of its modes; backward has ink in it, too.
+_MODES = {"backward": (1.0, 0.6), "content": (0.3, 0.0), "forward": (1.0, 0.0)}
 
 _LEFT, _RIGHT, _WIDTH, _LEAST_WIDTH = 96, 12, 900, 480
 _GAP, _LINE = 6, 16
 _LARGEST_CELL = 36
-_WIDEST = 4000  # Pixels; of longer episodes only the first steps are drawn.
+_WIDEST = 4000  # Pixels, of which a step takes one for each read head; the rest is not drawn.
 
 
 class Band(NamedTuple):
     """One strip of a picture, with its name to its left."""
 
     label: str
-    colours: np.ndarray  # [rows, T, 3], 0..255
+    colours: np.ndarray  # [rows, T, stripes, 3], 0..255: a step's colours, side by side
     row_height: int  # pixels
 
 
-Legend = list[tuple[str, tuple[int, int, int]]]
+Legend = list[tuple[str, Colour]]
 
 
 def episode_panel(trace: Trace, b: int) -> bytes:
@@ -42,7 +49,7 @@ def episode_panel(trace: Trace, b: int) -> bytes:
     length = _length(trace, b)
     slots = slots_by_first_write(trace, b)
     bands = [_band("input", _signed(trace.inputs[:length, b]), 64)]
-    legend: Legend = [("write", WRITE_COLOUR)]
+    legend: Legend = [("write", INK)]
     outputs, target, wrong = _answers(trace, b)
     if target is not None:
         bands.append(_band("target", _signed(target), 56))
@@ -52,29 +59,31 @@ def episode_panel(trace: Trace, b: int) -> bytes:
         legend.append(("wrong", _WRONG))
     bands.append(_band("output", colours, 56))
 
+    # Each head has its own stripe of a step, so that all are seen where they read the same slot.
     writes = trace.write_weights[:length, b].max(axis=1)[:, slots]
-    layers = [(writes, WRITE_COLOUR)]
+    stripes = []
     for head in range(trace.read_weights.shape[2]):
-        colour = READ_COLOURS[head % len(READ_COLOURS)]
-        layers.append((trace.read_weights[:length, b, head][:, slots], colour))
-        legend.append((f"read head {head}", colour))
-    bands.append(_band("slots", _overlaid(layers), 128))
-    return _draw(bands, legend)
+        reads = trace.read_weights[:length, b, head][:, slots]
+        stripes.append(_glazed([(writes, INK), (reads, _read_colour(head))]))
+        legend.append((f"read head {head}", _read_colour(head)))
+    bands.append(_band("slots", np.concatenate(stripes, axis=2), 128))
+    return _draw(trace, b, bands, legend)
 
 
 def usage_panel(trace: Trace, b: int) -> bytes:
     """Usage of the slots, and all gates; as PNG."""
     length = _length(trace, b)
     usage = trace.usage[:length, b][:, slots_by_first_write(trace, b)]
-    bands = [_band("usage", _overlaid([(usage, _USAGE)]), 128)]
-    for label, gate, colour in (
-        ("write gate", trace.write_gate, WRITE_COLOUR),
-        ("alloc. gate", trace.allocation_gate, _USAGE),
-        ("free gates", trace.free_gate, _GATE),
+    bands = [_band("usage", _glazed([(usage, _USAGE)]), 128)]
+    for label, gate in (
+        ("write gate", trace.write_gate),
+        ("alloc. gate", trace.allocation_gate),
+        ("free gates", trace.free_gate),
     ):
-        rows = gate.shape[2]
-        bands.append(Band(label, _overlaid([(gate[:length, b], colour)]), max(6, 24 // rows)))
-    return _draw(bands, [("0", _PAPER), ("1", _USAGE)])
+        bands.append(_band(label, _glazed([(gate[:length, b], INK)]), 24))
+    return _draw(
+        trace, b, bands, [("free", _PAPER), ("in use", _USAGE), ("gate 0", _PAPER), ("1", INK)]
+    )
 
 
 def read_modes_panel(trace: Trace, b: int) -> bytes:
@@ -90,11 +99,22 @@ def read_modes_panel(trace: Trace, b: int) -> bytes:
         ]
         ends = np.round(np.cumsum(np.nan_to_num(shares), axis=0) * height)
         rows = np.arange(height)[:, np.newaxis]
-        colours = np.full([height, length, 3], _PAPER, np.uint8)
-        for end, colour in reversed(list(zip(ends, MODE_COLOURS.values(), strict=True))):
-            colours[rows < end] = colour
+        colours = np.full([height, length, 1, 3], _PAPER, np.uint8)
+        for end, mode in reversed(list(zip(ends, _MODES, strict=True))):
+            colours[rows < end] = mode_colour(mode, _read_colour(head))
         bands.append(Band(f"read head {head}", colours, 1))
-    return _draw(bands, list(MODE_COLOURS.items()))
+    legend = [(mode, mode_colour(mode, _read_colour(0))) for mode in _MODES]
+    return _draw(trace, b, bands, legend)
+
+
+def mode_colour(mode: str, colour: Colour) -> Colour:
+    """The colour of a mode of a head of this colour."""
+    strength, ink = (np.array([[share]]) for share in _MODES[mode])
+    return tuple(map(int, _glazed([(strength, colour), (ink, INK)])[0, 0, 0]))
+
+
+def _read_colour(head: int) -> Colour:
+    return READ_COLOURS[head % len(READ_COLOURS)]
 
 
 def slots_by_first_write(trace: Trace, b: int) -> np.ndarray:
@@ -111,7 +131,8 @@ def slots_by_first_write(trace: Trace, b: int) -> np.ndarray:
 
 
 def _length(trace: Trace, b: int) -> int:
-    return min(int(trace.sequence_length[b]), _WIDEST)
+    """How many steps are drawn: those that there are, if not too many."""
+    return min(int(trace.sequence_length[b]), _WIDEST // trace.read_weights.shape[2])
 
 
 def _answers(trace: Trace, b: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
@@ -142,8 +163,8 @@ def _band(label: str, colours: np.ndarray, height: int) -> Band:
     return Band(label, colours, max(1, min(10, height // max(num_rows, 1))))
 
 
-def _overlaid(layers: list[tuple[np.ndarray, tuple[int, int, int]]]) -> np.ndarray:
-    """Weights [T, rows] in [0, 1], each in its colour, like glazes on paper: [rows, T, 3]."""
+def _glazed(layers: list[tuple[np.ndarray, Colour]]) -> np.ndarray:
+    """Weights [T, rows] in [0, 1], each in its colour, like glazes on paper: [rows, T, 1, 3]."""
     shape = [*layers[0][0].T.shape, 3]
     light, is_odd = np.ones(shape), np.zeros(shape[:2], bool)
     for weights, colour in layers:
@@ -151,28 +172,32 @@ def _overlaid(layers: list[tuple[np.ndarray, tuple[int, int, int]]]) -> np.ndarr
         is_odd |= ~np.isfinite(weights)
         share = np.clip(np.nan_to_num(weights), 0.0, 1.0)[..., np.newaxis]
         light *= 1.0 - share * (1.0 - np.array(colour) / 255.0)
-    colours = (light * 255.0).astype(np.uint8)
+    colours = np.rint(light * 255.0).astype(np.uint8)
     colours[is_odd] = _NOT_FINITE
-    return colours
+    return colours[:, :, np.newaxis]
 
 
 def _signed(values: np.ndarray) -> np.ndarray:
-    """Numbers [T, rows], dark for the largest, blue below 0, white for 0: [rows, T, 3]."""
+    """Numbers [T, rows], dark for the largest, blue below 0, white for 0: [rows, T, 1, 3]."""
     finite = np.nan_to_num(values, posinf=0.0, neginf=0.0)
     scaled = finite / max(np.abs(finite).max(initial=0.0), 1e-9)
-    colours = _overlaid([(np.maximum(scaled, 0.0), _INK), (np.maximum(-scaled, 0.0), _NEGATIVE)])
+    colours = _glazed([(np.maximum(scaled, 0.0), INK), (np.maximum(-scaled, 0.0), _NEGATIVE)])
     colours[~np.isfinite(values.T)] = _NOT_FINITE
     return colours
 
 
-def _draw(bands: list[Band], legend: Legend) -> bytes:
-    """Puts bands of the same number of steps under each other; returns a PNG file."""
-    num_steps = max(bands[0].colours.shape[1], 1)
+def _draw(trace: Trace, b: int, bands: list[Band], legend: Legend) -> bytes:
+    """Puts bands of an example under each other, over one time axis; returns a PNG file."""
+    num_steps = max(_length(trace, b), 1)
+    is_whole = num_steps >= trace.sequence_length[b]
+    axis = "step" if is_whole else f"step\n{num_steps} of {trace.sequence_length[b]}"
     room = _WIDTH - _LEFT - _RIGHT
     cell = max(1, min(_LARGEST_CELL, room // num_steps))
+    stripes = trace.read_weights.shape[2]
+    cell = max(cell, stripes) // stripes * stripes
     width = max(_LEAST_WIDTH, _LEFT + num_steps * cell + _RIGHT)
     heights = [max(len(band.colours) * band.row_height, _LINE - 4) for band in bands]
-    height = 2 * _LINE + sum(heights) + _GAP * len(bands) + 6
+    height = (2 + axis.count("\n")) * _LINE + sum(heights) + _GAP * len(bands) + 6
     picture = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(size=12)
@@ -184,19 +209,18 @@ def _draw(bands: list[Band], legend: Legend) -> bytes:
         x += 28 + int(draw.textlength(name, font))
     y = _LINE + 4
     for band, band_height in zip(bands, heights, strict=True):
-        pixels = band.colours.repeat(band.row_height, axis=0).repeat(cell, axis=1)
+        pixels = band.colours.repeat(cell // band.colours.shape[2], axis=2)
+        pixels = pixels.reshape([len(pixels), -1, 3]).repeat(band.row_height, axis=0)
         draw.rectangle(
             [_LEFT - 1, y - 1, _LEFT + num_steps * cell, y + band_height], outline=_FRAME
         )
         if pixels.size:
             picture.paste(Image.fromarray(pixels), (_LEFT, y))
-        # Three lines of text at most fit to any band.
         draw.multiline_text((8, y - 2), band.label, _TEXT, font, spacing=1)
         y += band_height + _GAP
     for t in range(0, num_steps, _tick(cell)):
         draw.text((_LEFT + t * cell, y - 3), str(t), _TEXT, font)
-    label = "step"
-    draw.text((8, y - 3), label, _TEXT, font)
+    draw.multiline_text((8, y - 3), axis, _TEXT, font, spacing=1)
     file = io.BytesIO()
     picture.save(file, "PNG", compress_level=3)
     return file.getvalue()

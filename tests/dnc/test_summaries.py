@@ -170,20 +170,23 @@ def test_a_write_is_drawn_in_its_cell_and_nowhere_else():
     weights = one_hot([0] * 6) * np.eye(6)[2][:, np.newaxis, np.newaxis, np.newaxis]
     drawn = picture(_panels.episode_panel(make_trace(write_weights=weights), 0))
     legend_end = 20
-    is_write = (drawn == _panels.WRITE_COLOUR).all(axis=2)
+    is_write = (drawn == _panels.INK).all(axis=2)
     rows, columns = np.nonzero(is_write[legend_end:])
     cell = columns.max() - columns.min() + 1
     assert is_write[legend_end:].sum() == cell * (rows.max() - rows.min() + 1)
     assert columns.min() - _panels._LEFT == 2 * cell
 
 
-def test_heads_have_their_own_colours_and_two_at_one_place_are_darker():
+def test_each_head_has_its_own_colour_and_its_stripe_of_a_step():
     reads = np.zeros([6, 2, 2, 5])
     reads[0, :, 0, 0] = reads[1, :, 1, 1] = reads[2, :, :, 2] = 1.0
-    drawn = colours(_panels.episode_panel(make_trace(read_weights=reads), 0))
-    first, second = map(np.array, _panels.READ_COLOURS[:2])
-    both = tuple(int(x) for x in first / 255.0 * second / 255.0 * 255.0)
-    assert {tuple(first), tuple(second), both} <= drawn
+    drawn = picture(_panels.episode_panel(make_trace(read_weights=reads), 0))[20:]
+    first, second = ((drawn == c).all(axis=2).nonzero()[1] for c in _panels.READ_COLOURS[:2])
+    cell = 36
+    assert sorted({(x - _panels._LEFT) // cell for x in first}) == [0, 2]
+    assert sorted({(x - _panels._LEFT) // cell for x in second}) == [1, 2]
+    assert {(x - _panels._LEFT) % cell // (cell // 2) for x in first} == {0}
+    assert {(x - _panels._LEFT) % cell // (cell // 2) for x in second} == {1}
 
 
 def test_wrong_answers_are_marked_where_they_count():
@@ -228,8 +231,8 @@ def test_read_modes_are_bars_of_their_shares():
     )
     drawn = picture(_panels.read_modes_panel(trace, 0))[20:]
     counts = {
-        name: int((drawn == colour).all(axis=2).sum())
-        for name, colour in _panels.MODE_COLOURS.items()
+        mode: int((drawn == _panels.mode_colour(mode, _panels.READ_COLOURS[1])).all(axis=2).sum())
+        for mode in ("backward", "content", "forward")
     }
     assert counts["forward"] == 2 * counts["content"] == 2 * counts["backward"] > 0
 
