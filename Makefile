@@ -24,6 +24,7 @@ browser:  ## Install Chromium and Node.js for the tests of the inspector, on Deb
 	    chromium chromium-driver fonts-dejavu-core $$(command -v node >/dev/null || echo nodejs); }
 
 tensorboard: $(READY)  ## Show all runs in the browser: curves, panels, and the tab DNC Memory.
+	@echo 'What the memories do: http://localhost:6006/#dnc_memory'
 	$(BIN)/tensorboard --logdir checkpoints
 
 bench: $(READY)  ## Time training steps, inference and growing sizes; measure memory (10-15 minutes).
