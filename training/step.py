@@ -1,7 +1,7 @@
 """The training step: data, forward and backward pass and update, compiled as one program."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
@@ -21,12 +21,15 @@ class Gradients(NamedTuple):
 
 
 class Averages(NamedTuple):
-    """Means over the steps of one call."""
+    """Means over the steps of one call that were good."""
 
     loss: tf.Tensor
     gradient_norm: tf.Tensor  # before clipping
     module_norms: dict[str, tf.Tensor]  # likewise, of each module's gradients
     metrics: dict[str, tf.Tensor]
+    num_updates: tf.Tensor  # int32, how many steps were good
+    num_skipped: tf.Tensor  # int32, how many were left out, since something was not finite
+    failed: tf.Tensor  # bool, whether too many were left out in a row, and the call ended early
 
     def scalars(self) -> dict[str, tf.Tensor]:
         """Returns loss, gradient norm and metrics by name."""
@@ -96,6 +99,7 @@ class TrainingStep:
         seed: int,
         jit: bool = True,
         recompute_every: int | None = None,
+        max_skipped: int = 0,
     ):
         """Prepares the step.
 
@@ -107,6 +111,8 @@ class TrainingStep:
           seed: seed of the batches.
           jit: whether to compile with XLA.
           recompute_every: as for `gradients`.
+          max_skipped: how many updates in a row may be left out because the loss or a gradient is
+            not finite. At the next one `run` ends, before that step.
         """
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.optimizer = optimizer
@@ -115,35 +121,52 @@ class TrainingStep:
         self._max_grad_norm = max_grad_norm
         self._seed = seed
         self._recompute_every = recompute_every
+        self._max_skipped = max_skipped
+        self.skipped_in_a_row = tf.Variable(0, dtype=tf.int32, trainable=False, name="skipped")
         # The number of steps is an argument, not a constant: one compilation serves all.
         signature = [tf.TensorSpec([], tf.int32)]
         self._run = tf.function(self._steps, input_signature=signature, jit_compile=jit)
 
     def run(self, num_steps: int) -> Averages:
-        """Makes `num_steps` >= 1 updates and returns the means over them."""
+        """Makes `num_steps` >= 1 steps, if all goes well, and returns the means over them.
+
+        A step whose loss or gradient is not finite changes neither variables nor optimizer.
+        """
         return self._run(tf.constant(num_steps, tf.int32))
 
     def _steps(self, num_steps: tf.Tensor) -> Averages:
         zero, variables = tf.zeros([]), self._core.trainable_variables
-        totals = Averages(
-            loss=zero,
-            gradient_norm=zero,
-            module_norms=dnc.summaries.module_norms(variables, [zero] * len(variables)),
-            metrics={name: zero for name in self._task.metric_names},
+        totals = (
+            zero,
+            zero,
+            dnc.summaries.module_norms(variables, [zero] * len(variables)),
+            {name: zero for name in self._task.metric_names},
         )
-        done = tf.constant(0)
-        while (
-            done < num_steps
-        ):  # Not `tf.range(num_steps)`: XLA would compile anew for every number.
-            totals = tf.nest.map_structure(tf.add, totals, self._update())
+        done, num_updates = tf.constant(0), tf.constant(0)
+        in_a_row = tf.identity(self.skipped_in_a_row)
+        # Not `tf.range(num_steps)`: XLA would compile anew for every number.
+        while done < num_steps and in_a_row <= self._max_skipped:
+            found, is_good = self._update()
+            totals = tf.nest.map_structure(
+                lambda total, x: total + tf.where(is_good, x, 0.0), totals, found
+            )
+            num_updates += tf.cast(is_good, tf.int32)
+            in_a_row = tf.where(is_good, 0, in_a_row + 1)
             done += 1
-        return tf.nest.map_structure(lambda total: total / tf.cast(num_steps, tf.float32), totals)
+            if in_a_row <= self._max_skipped:
+                self.step.assign_add(1)
+        self.skipped_in_a_row.assign(in_a_row)
+        count = tf.maximum(tf.cast(num_updates, tf.float32), 1.0)
+        means = tf.nest.map_structure(lambda total: total / count, totals)
+        return Averages(*means, num_updates, done - num_updates, in_a_row > self._max_skipped)
 
-    def _update(self) -> Averages:
+    def _update(self) -> tuple[Any, tf.Tensor]:
         batch = self._task.batch(self._seed, self.step)
         result = gradients(
             self._core, self._task, batch, self._max_grad_norm, self._recompute_every
         )
-        self.optimizer.apply(result.gradients, self._core.trainable_variables)
-        self.step.assign_add(1)
-        return Averages(result.loss, result.norm, result.module_norms, result.metrics)
+        # A gradient with anything in it that is not finite has no finite norm.
+        is_good = tf.math.is_finite(result.loss) & tf.math.is_finite(result.norm)
+        if is_good:
+            self.optimizer.apply(result.gradients, self._core.trainable_variables)
+        return (result.loss, result.norm, result.module_norms, result.metrics), is_good
