@@ -21,15 +21,13 @@ class Gradients(NamedTuple):
 
 
 class Averages(NamedTuple):
-    """Means over the steps of one call that were good."""
+    """Means over the steps of one call."""
 
     loss: tf.Tensor
     gradient_norm: tf.Tensor  # before clipping
     module_norms: dict[str, tf.Tensor]  # likewise, of each module's gradients
     metrics: dict[str, tf.Tensor]
-    num_updates: tf.Tensor  # int32, how many steps were good
-    num_skipped: tf.Tensor  # int32, how many were left out, since something was not finite
-    failed: tf.Tensor  # bool, whether too many were left out in a row, and the call ended early
+    num_steps: tf.Tensor  # int32, how many there were: fewer than asked for if one was not finite
 
     def scalars(self) -> dict[str, tf.Tensor]:
         """Returns loss, gradient norm and metrics by name."""
@@ -99,7 +97,6 @@ class TrainingStep:
         seed: int,
         jit: bool = True,
         recompute_every: int | None = None,
-        max_skipped: int = 0,
     ):
         """Prepares the step.
 
@@ -111,8 +108,6 @@ class TrainingStep:
           seed: seed of the batches.
           jit: whether to compile with XLA.
           recompute_every: as for `gradients`.
-          max_skipped: how many updates in a row may be left out because the loss or a gradient is
-            not finite. At the next one `run` ends, before that step.
         """
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.optimizer = optimizer
@@ -121,18 +116,21 @@ class TrainingStep:
         self._max_grad_norm = max_grad_norm
         self._seed = seed
         self._recompute_every = recompute_every
-        self._max_skipped = max_skipped
-        self.skipped_in_a_row = tf.Variable(0, dtype=tf.int32, trainable=False, name="skipped")
         # The number of steps is an argument, not a constant: one compilation serves all.
         signature = [tf.TensorSpec([], tf.int32)]
         self._run = tf.function(self._steps, input_signature=signature, jit_compile=jit)
 
     def run(self, num_steps: int) -> Averages:
-        """Makes `num_steps` >= 1 steps, if all goes well, and returns the means over them.
+        """Makes `num_steps` >= 1 steps and returns the means over them.
 
-        A step whose loss or gradient is not finite changes neither variables nor optimizer.
+        Ends before a step whose loss or gradient is not finite: variables, optimizer and `step` are
+        as if it had not been tried. The means are then over the steps before it.
         """
         return self._run(tf.constant(num_steps, tf.int32))
+
+    def skip(self) -> None:
+        """Leaves out the next step."""
+        self.step.assign_add(1)
 
     def _steps(self, num_steps: tf.Tensor) -> Averages:
         zero, variables = tf.zeros([]), self._core.trainable_variables
@@ -142,31 +140,30 @@ class TrainingStep:
             dnc.summaries.module_norms(variables, [zero] * len(variables)),
             {name: zero for name in self._task.metric_names},
         )
-        done, num_updates = tf.constant(0), tf.constant(0)
-        in_a_row = tf.identity(self.skipped_in_a_row)
+        done, is_finite = tf.constant(0), tf.constant(True)
         # Not `tf.range(num_steps)`: XLA would compile anew for every number.
-        while done < num_steps and in_a_row <= self._max_skipped:
-            found, is_good = self._update()
-            totals = tf.nest.map_structure(
-                lambda total, x: total + tf.where(is_good, x, 0.0), totals, found
-            )
-            num_updates += tf.cast(is_good, tf.int32)
-            in_a_row = tf.where(is_good, 0, in_a_row + 1)
-            done += 1
-            if in_a_row <= self._max_skipped:
-                self.step.assign_add(1)
-        self.skipped_in_a_row.assign(in_a_row)
-        count = tf.maximum(tf.cast(num_updates, tf.float32), 1.0)
+        while done < num_steps and is_finite:
+            found, is_finite = self._update()
+            totals = _add_if(is_finite, totals, found)
+            done += tf.cast(is_finite, tf.int32)
+        count = tf.maximum(tf.cast(done, tf.float32), 1.0)
         means = tf.nest.map_structure(lambda total: total / count, totals)
-        return Averages(*means, num_updates, done - num_updates, in_a_row > self._max_skipped)
+        return Averages(*means, num_steps=done)
 
     def _update(self) -> tuple[Any, tf.Tensor]:
+        """Makes one step, unless it is not finite; returns what the means are of, and if it is."""
         batch = self._task.batch(self._seed, self.step)
         result = gradients(
             self._core, self._task, batch, self._max_grad_norm, self._recompute_every
         )
-        # A gradient with anything in it that is not finite has no finite norm.
-        is_good = tf.math.is_finite(result.loss) & tf.math.is_finite(result.norm)
-        if is_good:
+        # With anything in a gradient that is not finite, the norm is not either.
+        is_finite = tf.math.is_finite(result.loss) & tf.math.is_finite(result.norm)
+        if is_finite:
             self.optimizer.apply(result.gradients, self._core.trainable_variables)
-        return (result.loss, result.norm, result.module_norms, result.metrics), is_good
+            self.step.assign_add(1)
+        return (result.loss, result.norm, result.module_norms, result.metrics), is_finite
+
+
+def _add_if(condition: tf.Tensor, totals: Any, x: Any) -> Any:
+    """The totals, and the values `x` in them if the condition holds."""
+    return tf.nest.map_structure(lambda total, x: total + tf.where(condition, x, 0.0), totals, x)
