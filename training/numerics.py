@@ -1,0 +1,151 @@
+"""Finds where numbers stop being finite, when a training step did."""
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import sonnet as snt
+import tensorflow as tf
+
+import dnc
+import tasks
+
+# The quantities of a time step in the order in which it computes them.
+_ORDER = (
+    "inputs",
+    "controller_output",
+    "read_keys",
+    "read_strengths",
+    "write_keys",
+    "write_strengths",
+    "erase_vectors",
+    "write_vectors",
+    "free_gate",
+    "allocation_gate",
+    "write_gate",
+    "backward_mode",
+    "forward_mode",
+    "content_mode",
+    "usage",
+    "allocation_weights",
+    "write_content_weights",
+    "write_weights",
+    "memory",
+    "link",
+    "precedence_weights",
+    "forward_weights",
+    "backward_weights",
+    "read_content_weights",
+    "read_weights",
+    "read_words",
+    "outputs",
+)
+
+
+class Finding(NamedTuple):
+    """The first thing in a training step that is not finite."""
+
+    what: str  # name of a variable, of a field of `dnc.Trace`, "loss", or a gradient
+    values: str  # what it has in it: "nan", "inf", "-inf"
+    time_step: int | None = None  # for what is computed at each
+    example: int | None = None  # of the batch
+
+    def __str__(self) -> str:
+        place = "" if self.time_step is None else f" at time step {self.time_step}"
+        if self.example is not None:
+            place += f" of example {self.example}"
+        return f"{self.what} has {self.values} in it{place}"
+
+
+def first_not_finite(
+    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace
+) -> Finding | None:
+    """Looks for what is not finite, in the order in which a training step computes it.
+
+    Args:
+      core: the core, with the variables from before the step.
+      task: gives the loss.
+      batch: of the step.
+      trace: what the core does with the batch.
+
+    Returns:
+      The first such quantity; `None` if all is finite here. (A compiled step rounds differently:
+      what was just too large there may just not be so here.)
+    """
+    return next(_not_finite(core, task, batch, trace), None)
+
+
+def _not_finite(
+    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace
+) -> Iterator[Finding]:
+    for variable in core.trainable_variables:
+        if found := _kinds(variable.numpy()):
+            yield Finding(f"variable {variable.name}", found)
+    for name, part in zip(batch._fields, batch, strict=True):
+        yield from _by_step(name, np.asarray(part), range(len(part)))
+    arrays = trace.arrays()
+    for t in range(len(trace.inputs)):
+        for name in _ORDER:
+            if name in arrays:
+                yield from _by_step(name, arrays[name], [t])
+    with tf.GradientTape() as tape:
+        logits, _ = dnc.unroll(core, batch.observations)
+        loss = task.cost(logits, batch.target, batch.mask)
+    if found := _kinds(loss.numpy()):
+        yield Finding("loss", found)
+    variables = core.trainable_variables
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        if gradient is not None and (found := _kinds(tf.convert_to_tensor(gradient).numpy())):
+            yield Finding(f"gradient of {variable.name}", found)
+
+
+def _by_step(name: str, values: np.ndarray, steps: Any) -> Iterator[Finding]:
+    """What is not finite in values [T, B, ...] at some of the steps."""
+    for t in steps:
+        if np.isfinite(values[t]).all():
+            continue
+        for b, of_example in enumerate(values[t]):
+            if found := _kinds(of_example):
+                yield Finding(name, found, t, b)
+
+
+def _kinds(values: np.ndarray) -> str:
+    """The kinds of numbers that are not finite, as text; "" if there are none."""
+    odd = values[~np.isfinite(values)]
+    return " and ".join(sorted({str(float(x)) for x in odd.ravel()[:1000]}))
+
+
+def write_report(
+    folder: pathlib.Path,
+    step: int,
+    finding: Finding | None,
+    batch: tasks.Batch,
+    trace: dnc.Trace,
+    checkpoint: tf.train.Checkpoint,
+) -> None:
+    """Saves what is needed to find out more.
+
+    `report.txt` says what was found, `batch.npz` holds observations, target and mask, `trace.npz`
+    what the memory did with it (`python -m dnc_inspector` shows it), and `state.*` is a checkpoint
+    of the variables and the optimizer before the step.
+
+    Args:
+      folder: where; made if need be.
+      step: number of the training step.
+      finding: what `first_not_finite` found.
+      batch: of the step.
+      trace: of the core with the batch.
+      checkpoint: of all that the training consists of.
+
+    Raises:
+      OSError, tf.errors.OpError: if it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = f"Training step {step}: {finding or 'nothing was found when it was run again'}.\n"
+    (folder / "report.txt").write_text(text, encoding="utf-8")
+    np.savez_compressed(
+        folder / "batch.npz", **{k: np.asarray(v) for k, v in batch._asdict().items()}
+    )
+    trace.save(folder / "trace.npz")
+    checkpoint.write(str(folder / "state"))
