@@ -39,7 +39,7 @@ const THEMES = {
     wrong: "#c2003d",
     nan: "#ff00d4",
     writes: ["#1c2128", "#8a6100", "#6a5d86", "#7d7d7d"],
-    reads: ["#0072b2", "#d55e00", "#009e73", "#cc5f9f", "#e09a00", "#56b4e9", "#6b4fbb", "#8c8200"],
+    reads: ["#0072b2", "#d55e00", "#009e73", "#cc5f9f", "#b57b00", "#3a96d2", "#6b4fbb", "#8c8200"],
     usage: ["#ffffff", "#efe3c4", "#d0b06a", "#946f1e", "#4d370a"],
     diverging: ["#7f3b08", "#c8741a", "#f4c787", "#ffffff", "#c6bfe0", "#7d6bb2", "#3b1a78"],
   }),
