@@ -51,7 +51,9 @@ def main() -> None:
         "last_read_words": trace.read_words[LENGTHS[1] - 1, 1],
     }
     numbers = {
-        name: np.round(value.astype(np.float64), 6).tolist() if isinstance(value, np.ndarray) else value
+        name: np.round(value.astype(np.float64), 6).tolist()
+        if isinstance(value, np.ndarray)
+        else value
         for name, value in expected.items()
     }
     fixture = {
