@@ -49,8 +49,9 @@ export class App {
     this.toolbar = new Toolbar(this, { title: options.title });
     this.message = element("div", { class: "message", role: "status", hidden: true });
     this.panes = [0, 1].map((view) => this.pane(view));
+    this.notice = element("p", { class: "trouble notice", role: "status", hidden: true });
     this.main = element("main", { class: "panes" }, ...this.panes.map((pane) => pane.node));
-    fill(root, this.toolbar.node, this.message, this.main, this.tooltip.node, this.dialog);
+    fill(root, this.toolbar.node, this.message, this.notice, this.main, this.tooltip.node, this.dialog);
     root.classList.add("dnc-memory");
     this.readTheme();
     document.addEventListener("keydown", (event) => this.onKey(event));
@@ -121,7 +122,13 @@ export class App {
     return undefined;
   }
 
+  /** The user wants this step: that ends playing. */
   go(t) {
+    this.pause();
+    this.setStep(t);
+  }
+
+  setStep(t) {
     if (this.steps) this.state.t = Math.max(0, Math.min(this.steps - 1, t));
     this.scheduleDraw();
   }
@@ -138,7 +145,7 @@ export class App {
   play() {
     if (this.playing) this.pause();
     else {
-      if (this.t >= this.steps - 1) this.go(0);
+      if (this.t >= this.steps - 1) this.setStep(0);
       this.playing = { from: performance.now(), t: this.t, speed: this.state.speed };
       requestAnimationFrame((now) => this.tick(now));
     }
@@ -157,7 +164,7 @@ export class App {
     } else {
       const next = t + Math.floor(((now - from) / 1000) * speed);
       if (next >= this.steps - 1) this.pause();
-      if (next !== this.t) this.go(next);
+      if (next !== this.t) this.setStep(next);
     }
     if (this.playing) requestAnimationFrame((later) => this.tick(later));
   }
@@ -167,8 +174,9 @@ export class App {
   }
 
   savePicture() {
-    const panes = this.panes.filter((pane) => pane.shown && !pane.node.hidden);
+    const panes = this.good();
     if (!panes.length) return;
+    panes.forEach(({ view }) => view.leave());
     const headings = panes.map((pane) => pane.heading);
     const canvases = panes.flatMap(({ view }) => [view.timeline, view.details]);
     const picture = compose(headings, canvases, this.theme);
@@ -193,7 +201,6 @@ export class App {
     const action = isRange && !["Escape", " ", "?"].includes(event.key) ? null : actions[event.key];
     if (!action) return;
     event.preventDefault();
-    if (event.key.startsWith("Arrow")) this.pause();
     action();
   }
 
@@ -297,19 +304,20 @@ export class App {
     });
     const difference =
       good.length > 1 ? differenceOfInputs(...good.map(({ shown }) => shown.episode)) : "";
-    this.panes.forEach((pane, i) => this.showPane(pane, i, difference));
+    this.notice.hidden = !difference;
+    this.notice.textContent = `Not the same episode. ${difference} Compare patterns, not steps.`;
+    this.panes.forEach((pane) => this.showPane(pane));
     this.draw();
   }
 
-  showPane(pane, i, difference) {
+  showPane(pane) {
     const { shown, picked } = pane;
     pane.node.hidden = !shown;
     if (!shown) return;
     const { run, tag, entry } = picked;
     pane.heading.textContent = `${run || "."} · ${tag} · training step ${count(entry.step)}`;
-    pane.trouble.hidden = !shown.error && !(i && difference);
-    pane.trouble.textContent =
-      shown.error ?? `Not the same episode: ${difference} Compare their patterns, not their steps.`;
+    pane.trouble.hidden = !shown.error;
+    pane.trouble.textContent = shown.error ?? "";
     pane.view.node.hidden = !shown.episode;
     pane.facts.textContent = shown.episode ? facts(shown) : "";
   }

@@ -101,6 +101,7 @@ export class Toolbar {
     this.slider.max = String(Math.max(0, steps - 1));
     this.slider.value = String(t);
     this.slider.disabled = steps < 2;
+    this.slider.setAttribute("aria-valuetext", `t = ${t}`);
     this.time.textContent = steps ? `t = ${t} of ${steps - 1}` : "";
     this.play.textContent = isPlaying ? "❚❚" : "▶";
     this.play.setAttribute("aria-label", isPlaying ? "Pause" : "Play");

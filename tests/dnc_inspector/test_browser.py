@@ -349,7 +349,7 @@ def test_runs_steps_examples_and_comparison(tensorboard, viewer):
     )
     viewer.select("Training step", nth=1).select_by_visible_text("30")
     viewer.until(lambda: "training step 30" in viewer.text(".pane:nth-child(2) h2"))
-    assert "Not the same episode" in viewer.text(".pane:nth-child(2) .trouble")
+    assert "Not the same episode" in viewer.text(".notice")
     for width in (1280, 1920):
         viewer.resize(width, 1000)
         time.sleep(0.3)
@@ -378,7 +378,7 @@ def test_names_from_data_are_shown_as_text(tensorboard, viewer):
 @pytest.mark.parametrize("run", ["damaged", "newer"])
 def test_a_run_that_cannot_be_shown_says_so_and_others_can(tensorboard, viewer, run):
     viewer.open_plugin(tensorboard, run=run)
-    message = viewer.text(".trouble")
+    message = viewer.text(".pane .trouble")
     assert f"run {run}, tag {TAG}, training step 1" in message
     assert "version" in message or "damaged" in message
 
@@ -399,12 +399,19 @@ def test_new_steps_are_followed_and_the_rest_is_kept(tensorboard, viewer, logs):
     viewer.button("Refresh").click()
 
     viewer.shows("growing", step=step + 10, t=7)
+    write_blobs(logs / "growing", episode.encode(*diagonal_trace(seed=step)), TAG, [step + 20])
+    viewer.until(lambda: newest() == step + 20)
+    viewer.driver.switch_to.default_content()
+    viewer.element(".reload-button").click()  # TensorBoard's own.
+    viewer.driver.switch_to.frame(viewer.frame())
+
+    viewer.shows("growing", step=step + 20, t=7)
     viewer.driver.switch_to.default_content()
     viewer.until(lambda: "order=usage" in viewer.driver.current_url)
     viewer.driver.refresh()
     viewer.until(lambda: viewer.frame() is not None)
     viewer.driver.switch_to.frame(viewer.frame())
-    viewer.shows("growing", step=step + 10, t=7)
+    viewer.shows("growing", step=step + 20, t=7)
     assert viewer.select("Slots by").first_selected_option.text == "usage"
     assert viewer.errors() == []
 
