@@ -49,8 +49,9 @@ export class App {
     this.toolbar = new Toolbar(this, { title: options.title });
     this.message = element("div", { class: "message", role: "status", hidden: true });
     this.panes = [0, 1].map((view) => this.pane(view));
+    this.notice = element("p", { class: "trouble notice", role: "status", hidden: true });
     this.main = element("main", { class: "panes" }, ...this.panes.map((pane) => pane.node));
-    fill(root, this.toolbar.node, this.message, this.main, this.tooltip.node, this.dialog);
+    fill(root, this.toolbar.node, this.message, this.notice, this.main, this.tooltip.node, this.dialog);
     root.classList.add("dnc-memory");
     this.readTheme();
     document.addEventListener("keydown", (event) => this.onKey(event));
@@ -121,10 +122,20 @@ export class App {
     return undefined;
   }
 
+  /** The user wants this step: that ends playing. */
   go(t) {
-    const last = Math.max(0, this.steps - 1);
-    this.state.t = Math.max(0, Math.min(last, t));
+    this.pause();
+    this.setStep(t);
+  }
+
+  setStep(t) {
+    if (this.steps) this.state.t = Math.max(0, Math.min(this.steps - 1, t));
     this.scheduleDraw();
+  }
+
+  /** The step on the screen. The state may ask for a later one, while an episode is short or lacking. */
+  get t() {
+    return Math.max(0, Math.min(this.steps - 1, this.state.t));
   }
 
   choose(view, slot) {
@@ -134,8 +145,8 @@ export class App {
   play() {
     if (this.playing) this.pause();
     else {
-      if (this.state.t >= this.steps - 1) this.go(0);
-      this.playing = { from: performance.now(), t: this.state.t, speed: this.state.speed };
+      if (this.t >= this.steps - 1) this.setStep(0);
+      this.playing = { from: performance.now(), t: this.t, speed: this.state.speed };
       requestAnimationFrame((now) => this.tick(now));
     }
     this.scheduleDraw();
@@ -149,11 +160,11 @@ export class App {
     if (!this.playing) return;
     const { from, t, speed } = this.playing;
     if (speed !== this.state.speed) {
-      this.playing = { from: now, t: this.state.t, speed: this.state.speed };
+      this.playing = { from: now, t: this.t, speed: this.state.speed };
     } else {
       const next = t + Math.floor(((now - from) / 1000) * speed);
       if (next >= this.steps - 1) this.pause();
-      if (next !== this.state.t) this.go(next);
+      if (next !== this.t) this.setStep(next);
     }
     if (this.playing) requestAnimationFrame((later) => this.tick(later));
   }
@@ -163,12 +174,13 @@ export class App {
   }
 
   savePicture() {
-    const panes = this.panes.filter((pane) => pane.shown && !pane.node.hidden);
+    const panes = this.good();
     if (!panes.length) return;
+    panes.forEach(({ view }) => view.leave());
     const headings = panes.map((pane) => pane.heading);
     const canvases = panes.flatMap(({ view }) => [view.timeline, view.details]);
     const picture = compose(headings, canvases, this.theme);
-    save(picture, fileName(`${panes[0].heading.textContent} t ${this.state.t}`));
+    save(picture, fileName(`${panes[0].heading.textContent} t ${this.t}`));
   }
 
   onKey(event) {
@@ -178,8 +190,8 @@ export class App {
     const isRange = tagName === "INPUT";
     const isButton = tagName === "BUTTON";
     const actions = {
-      ArrowLeft: () => this.go(this.state.t - 1),
-      ArrowRight: () => this.go(this.state.t + 1),
+      ArrowLeft: () => this.go(this.t - 1),
+      ArrowRight: () => this.go(this.t + 1),
       Home: () => this.go(0),
       End: () => this.go(this.steps - 1),
       " ": isButton ? null : () => this.play(),
@@ -189,7 +201,6 @@ export class App {
     const action = isRange && !["Escape", " ", "?"].includes(event.key) ? null : actions[event.key];
     if (!action) return;
     event.preventDefault();
-    if (event.key.startsWith("Arrow")) this.pause();
     action();
   }
 
@@ -233,7 +244,6 @@ export class App {
       pane.shown = shown[i] ?? null;
       pane.picked = picks[i] ?? null;
     });
-    this.go(this.state.t);
     this.show();
   }
 
@@ -285,6 +295,7 @@ export class App {
     const [first] = good;
     this.root.classList.toggle("comparing", state.picks.length > 1);
     this.toolbar.show(state, this.index, {
+      t: this.t,
       sizes: first?.shown.episode.sizes,
       examples: first?.shown.examples ?? 0,
       steps: this.steps,
@@ -293,19 +304,20 @@ export class App {
     });
     const difference =
       good.length > 1 ? differenceOfInputs(...good.map(({ shown }) => shown.episode)) : "";
-    this.panes.forEach((pane, i) => this.showPane(pane, i, difference));
+    this.notice.hidden = !difference;
+    this.notice.textContent = `Not the same episode. ${difference} Compare patterns, not steps.`;
+    this.panes.forEach((pane) => this.showPane(pane));
     this.draw();
   }
 
-  showPane(pane, i, difference) {
+  showPane(pane) {
     const { shown, picked } = pane;
     pane.node.hidden = !shown;
     if (!shown) return;
     const { run, tag, entry } = picked;
     pane.heading.textContent = `${run || "."} · ${tag} · training step ${count(entry.step)}`;
-    pane.trouble.hidden = !shown.error && !(i && difference);
-    pane.trouble.textContent =
-      shown.error ?? `Not the same episode: ${difference} Compare their patterns, not their steps.`;
+    pane.trouble.hidden = !shown.error;
+    pane.trouble.textContent = shown.error ?? "";
     pane.view.node.hidden = !shown.episode;
     pane.facts.textContent = shown.episode ? facts(shown) : "";
   }
@@ -329,7 +341,7 @@ export class App {
       const { chosen } = state;
       const isChosen = chosen?.view === this.panes.indexOf(pane) && chosen.slot < shown.episode.sizes.N;
       view.set(shown, {
-        t: Math.max(0, Math.min(state.t, shown.episode.length - 1)),
+        t: Math.max(0, Math.min(this.t, shown.episode.length - 1)),
         order: state.order,
         touched: state.touched,
         hidden: state.hidden,
@@ -340,11 +352,11 @@ export class App {
       });
       view.draw();
     }
-    this.toolbar.showTime(state.t, this.steps, Boolean(this.playing));
+    this.toolbar.showTime(this.t, this.steps, Boolean(this.playing));
     if (!this.panes[0].picked) return;
     this.rememberSoon();
     const { run, tag, entry } = this.panes[0].picked;
-    this.root.dataset.ready = [run, tag, entry.step, state.t].join("|");
+    this.root.dataset.ready = [run, tag, entry.step, this.t].join("|");
     this.root.dataset.drawn = (performance.now() - start).toFixed(1);
   }
 

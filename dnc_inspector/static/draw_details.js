@@ -102,7 +102,7 @@ function drawModes(context, bar, modes, theme) {
       context.fillRect(bar.x, bar.y, bar.width, bar.height);
       break;
     }
-    const width = bar.width * Math.max(0, Math.min(1, value));
+    const width = Math.max(0, Math.min(bar.x + bar.width - x, bar.width * value));
     context.fillStyle = css(colour);
     context.fillRect(x, bar.y, width, bar.height);
     const texts = [`${name} ${share(value)}`, share(value)];
@@ -149,7 +149,7 @@ function drawTitles(context, layout, { episode, theme }, replay, t) {
   write(context, words, memory.x + memory.width / 2, y, style);
   for (const { kind, head, x, width } of lanes) {
     const several = (kind === "write" ? episode.sizes.V : episode.sizes.R) > 1;
-    const name = width >= 30 ? kind : kind[0];
+    const name = width >= 34 ? kind : kind[0];
     const text = several ? `${name} ${head}` : name;
     write(context, text, x + width / 2, y, { ...style, colour: headColour(theme, kind, head) });
   }

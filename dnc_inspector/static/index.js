@@ -22,6 +22,7 @@ export async function render() {
   });
   onDarkChange(() => app.themeChanged());
   onReload(() => app.update());
+  window.focus(); // So that the arrow keys work at once.
   await app.start();
 }
 

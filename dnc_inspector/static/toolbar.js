@@ -79,8 +79,8 @@ export class Toolbar {
     );
   }
 
-  /** Shows a state. `sizes`, `examples` and `steps` are those of what is on the screen. */
-  show(state, index, { sizes, examples, steps, isPlaying, themeName }) {
+  /** Shows a state. `t`, `sizes`, `examples` and `steps` are those of what is on the screen. */
+  show(state, index, { t, sizes, examples, steps, isPlaying, themeName }) {
     this.pickers.forEach((picker, view) => picker.show(index, state.picks[view]));
     const numbers = Array.from({ length: examples }, (_, i) => [i, `${i}`]);
     options(this.example.control, numbers, state.example);
@@ -93,7 +93,7 @@ export class Toolbar {
     this.order.control.value = state.order;
     this.touched.checked = state.touched;
     this.showHeads(state.hidden, sizes);
-    this.showTime(state.t, steps, isPlaying);
+    this.showTime(t, steps, isPlaying);
   }
 
   /** The part of `show` that changes at every step. */
@@ -101,6 +101,7 @@ export class Toolbar {
     this.slider.max = String(Math.max(0, steps - 1));
     this.slider.value = String(t);
     this.slider.disabled = steps < 2;
+    this.slider.setAttribute("aria-valuetext", `t = ${t}`);
     this.time.textContent = steps ? `t = ${t} of ${steps - 1}` : "";
     this.play.textContent = isPlaying ? "❚❚" : "▶";
     this.play.setAttribute("aria-label", isPlaying ? "Pause" : "Play");

@@ -189,6 +189,13 @@ export class EpisodeView {
     this.onSlot(slot === this.settings.slot ? null : slot);
   }
 
+  /** Draws nothing for the pointer until it moves again. */
+  leave() {
+    this.hover = { step: null, row: null };
+    this.tooltip.show(null);
+    this.draw();
+  }
+
   hoverAt(step, row) {
     if (step === this.hover.step && row === this.hover.row) return;
     this.hover = { step, row };
