@@ -5,19 +5,26 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: train test lint tensorboard bench bench-solved clean
+.PHONY: train test lint browser tensorboard bench bench-solved clean
 
 train: $(READY)  ## Train the default task until it makes no errors.
 	$(BIN)/python train.py --stop_when_solved --report_interval=1000
 
-test: lint  ## Lint, then run all tests.
+test: lint $(if $(CI),browser)  ## Lint, then run all tests; with CI=1 also where a browser has to be installed.
 	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-tensorboard: $(READY)  ## Show the curves of all runs in the browser.
+browser:  ## Install Chromium and Node.js for the tests of the inspector, on Debian as root.
+	{ command -v chromium && command -v chromedriver && command -v node; } >/dev/null || { \
+	  apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    chromium chromium-driver fonts-dejavu-core $$(command -v node >/dev/null || echo nodejs); }
+
+tensorboard: $(READY)  ## Show all runs in the browser: curves, panels, and the tab DNC Memory.
+	@echo 'What the memories do: http://localhost:6006/#dnc_memory'
 	$(BIN)/tensorboard --logdir checkpoints
 
 bench: $(READY)  ## Time training steps, inference and growing sizes; measure memory (10-15 minutes).
@@ -32,6 +39,8 @@ bench: $(READY)  ## Time training steps, inference and growing sizes; measure me
 	$(BIN)/python -m bench.scaling --axis=batch
 	@echo
 	$(BIN)/python -m bench.memory
+	@echo
+	$(BIN)/python -m bench.summaries
 
 bench-solved: $(READY)  ## Time until repeat copy is solved, for three seeds and both linkages (a quarter of an hour).
 	$(BIN)/python -m bench.solved

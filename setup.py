@@ -23,7 +23,10 @@ setup(
         "dm-sonnet>=2.0.2,<3",  # Modules, recurrent cores, unrolls and optimizers.
         "numpy>=1.26",  # The reference model; TensorFlow 2.18's own lower bound.
         "absl-py>=2.0",  # Flags of the scripts; already a requirement of TensorFlow and Sonnet.
-        "tensorboard>=2.18",  # Shows the event files; TensorFlow up to 2.20 requires it anyway.
+        "pillow>=10.1",  # Draws the panels of dnc.summaries; TensorBoard from 2.20 on requires it.
+        # Shows the event files, and runs the plugin in dnc_inspector: 2.18 does as 2.21. But only
+        # from 2.21 on does it start beside setuptools >= 82. TensorFlow up to 2.20 pins older ones.
+        "tensorboard>=2.18",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.18,<3"],  # CUDA libraries from PyPI, on Linux.
@@ -32,6 +35,7 @@ setup(
             "hypothesis>=6.100",  # Property tests.
             "pytest>=8.0",
             "pytest-xdist>=3.5",  # Tests on all cores: most of their time is XLA compilation.
+            "selenium>=4.20",  # Tries the viewer in a browser.
             "ruff>=0.6",  # Formatter and linter.
             "tqdm>=4.66",  # train.py is tested too.
         ],

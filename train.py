@@ -7,13 +7,17 @@ default flags this is the training of DeepMind's released code: the same model, 
 optimizer.
 """
 
+import contextlib
+import errno
 import math
 import os
 import pathlib
 import shlex
 import signal
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 
 from absl import app, flags, logging
 
@@ -28,6 +32,7 @@ with native_logs_hidden():
 import tasks
 from training.evaluation import Evaluation
 from training.models import CONTENT_WEIGHTS, make_core, make_task
+from training.probe import Probe
 from training.reporting import Interruption, Means, Report
 from training.runs import Run
 from training.step import TrainingStep, rmsprop
@@ -79,6 +84,16 @@ flags.DEFINE_bool(
 # Training.
 flags.DEFINE_integer("num_training_iterations", 100_000, "Number of training steps.", lower_bound=1)
 flags.DEFINE_integer("report_interval", 100, "Steps between reports.", lower_bound=1)
+flags.DEFINE_bool("summaries", True, "Whether to write anything for TensorBoard.")
+flags.DEFINE_integer(
+    "summary_interval",
+    1000,
+    "Steps between looks into the memory for TensorBoard, always at the same episodes.",
+    lower_bound=1,
+)
+flags.DEFINE_string(
+    "trace_file", None, "Where to save these episodes at the end, for python -m dnc_inspector."
+)
 flags.DEFINE_string("checkpoint_dir", None, "Where to save the run; checkpoints/<task> by default.")
 flags.DEFINE_integer(
     "checkpoint_interval", 1000, "Steps between checkpoints; -1: only at the end.", lower_bound=-1
@@ -111,6 +126,9 @@ _FREE_FLAGS = (
     "jit",
     "recompute_every",
     "stop_when_solved",
+    "summaries",
+    "summary_interval",
+    "trace_file",
 )
 _EVALUATION_BATCHES, _EVALUATION_BATCH_SIZE = 10, 100  # 1,000 sequences.
 _SECONDS_BETWEEN_LOOKS = 0.5  # How long the compiled loop runs before Ctrl-C is noticed.
@@ -129,6 +147,8 @@ def main(argv: list[str]) -> int:
     try:
         if argv[1:]:
             raise ValueError(f"Unexpected arguments {argv[1:]}: every option starts with --.")
+        if FLAGS.trace_file:
+            _check_writable(FLAGS.trace_file)
         config = _config()
         task = make_task(config, FLAGS.batch_size)
         directory = FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task
@@ -155,6 +175,7 @@ def main(argv: list[str]) -> int:
             f"Cannot write to {directory}: {error.strerror}. Give a writable --checkpoint_dir."
         )
 
+    probe = Probe(core, task, FLAGS.seed)
     evaluation = Evaluation(core, make_task(config, _EVALUATION_BATCH_SIZE), FLAGS.seed, FLAGS.jit)
     num_variables = sum(math.prod(variable.shape) for variable in variables)
     print(
@@ -163,8 +184,13 @@ def main(argv: list[str]) -> int:
         "Compiling takes a few seconds.",
         flush=True,
     )
-    with Interruption() as interruption:
-        solved = _train(training, evaluation, run, interruption)
+    with Interruption() as interruption, _summaries(run.directory):
+        solved = _train(training, evaluation, probe, run, interruption)
+    if FLAGS.trace_file:
+        try:
+            probe.record(int(training.step)).save(FLAGS.trace_file)
+        except OSError as error:
+            return _fail(f"Cannot write --trace_file={FLAGS.trace_file}: {error.strerror}.")
     if interruption.requested:
         print(f"Stopped at step {int(training.step):,}; saved. To go on:\n  {_command()}")
         return 0
@@ -175,15 +201,27 @@ def main(argv: list[str]) -> int:
     print(
         f"{'Solved at' if solved else 'Finished'} step {step:,}. "
         f"{num_sequences:,} fresh sequences: {final['wrong_bits']:.4g} wrong bits per sequence, "
-        f"{final['solved_sequences']:.1%} without error.\n"
-        "Next, open the curves in your browser:\n"
-        f"  {_executable('tensorboard')} --logdir {run.directory}"
+        f"{final['solved_sequences']:.1%} without error."
     )
+    if FLAGS.trace_file:
+        print(
+            "To make a page of the trace:\n"
+            f"  {_executable('python')} -m dnc_inspector {shlex.quote(FLAGS.trace_file)}"
+        )
+    if FLAGS.summaries:
+        print(
+            "Next, look into its memory: start this, and open http://localhost:6006/#dnc_memory:\n"
+            f"  {_executable('tensorboard')} --logdir {run.directory}"
+        )
     return 0
 
 
 def _train(
-    training: TrainingStep, evaluation: Evaluation, run: Run, interruption: Interruption
+    training: TrainingStep,
+    evaluation: Evaluation,
+    probe: Probe,
+    run: Run,
+    interruption: Interruption,
 ) -> bool:
     """Trains until done, interrupted or, if asked for, solved.
 
@@ -192,15 +230,23 @@ def _train(
     step = int(training.step)
     solved = FLAGS.stop_when_solved and step > 0 and _is_solved(evaluation, step)
     saved_step = step or None
-    report, means, chunk = Report(run.directory, step, FLAGS.num_training_iterations), Means(), 1
+    report = Report(step, FLAGS.num_training_iterations)
+    means, module_norms, chunk = Means(), Means(), 1
+    if step == 0:
+        probe.write(step, {})
+    shown_step = step
     while step < FLAGS.num_training_iterations and not solved and not interruption.requested:
         stops = [FLAGS.num_training_iterations, _next_multiple(step, FLAGS.report_interval)]
         if FLAGS.checkpoint_interval > 0:
             stops.append(_next_multiple(step, FLAGS.checkpoint_interval))
+        if FLAGS.summaries:
+            stops.append(_next_multiple(step, FLAGS.summary_interval))
         num_steps = min(chunk, min(stops) - step)
 
         start = time.monotonic()
-        means.add(training.run(num_steps), num_steps)
+        averages = training.run(num_steps)
+        means.add(averages.scalars(), num_steps)
+        module_norms.add(averages.module_norms, num_steps)
         seconds_per_step = (time.monotonic() - start) / num_steps
         chunk = max(1, min(2 * chunk, int(_SECONDS_BETWEEN_LOOKS / seconds_per_step)))
 
@@ -212,13 +258,29 @@ def _train(
             # A look costs a thousand sequences: only where success is in sight.
             if FLAGS.stop_when_solved and scalars["solved_sequences"] > 0.98:
                 solved = _is_solved(evaluation, step)
+        if FLAGS.summaries and step % FLAGS.summary_interval == 0:
+            probe.write(step, module_norms.take())
+            shown_step = step
         if FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0:
             run.save(step)
             saved_step = step
     if step != saved_step:
         run.save(step)
+    if step != shown_step:
+        probe.write(step, module_norms.take())
     report.close()
     return solved
+
+
+@contextlib.contextmanager
+def _summaries(directory: pathlib.Path) -> Iterator[None]:
+    """Context in which summaries go to an event file, if they are wanted."""
+    if not FLAGS.summaries:
+        yield
+        return
+    writer = tf.summary.create_file_writer(os.fspath(directory))
+    with contextlib.closing(writer), writer.as_default():
+        yield
 
 
 def _is_solved(evaluation: Evaluation, step: int) -> bool:
@@ -241,6 +303,17 @@ def _evaluation_sets(step: int) -> tuple[int, int]:
     Each training step has its own two.
     """
     return 2 * _EVALUATION_BATCHES * step, 2 * _EVALUATION_BATCHES * step + _EVALUATION_BATCHES
+
+
+def _check_writable(path: str) -> None:
+    """Raises `ValueError` if no file can be written there: now rather than after the training."""
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=os.path.dirname(path) or "."):
+            pass
+    except OSError as error:
+        raise ValueError(f"Cannot write --trace_file={path}: {error.strerror}.") from error
 
 
 def _next_multiple(step: int, interval: int) -> int:

@@ -9,7 +9,7 @@ be swapped. `unroll` runs a core over sequences; `record` and `summaries` show w
 import importlib
 from typing import Any
 
-from dnc import deepmind
+from dnc import deepmind, summaries
 from dnc.access import AccessState, MemoryAccess
 from dnc.addressing import (
     CosineWeights,
@@ -49,6 +49,7 @@ __all__ = [
     "record",
     "resize_memory",
     "rnn_cell",
+    "summaries",
     "unroll",
 ]
 

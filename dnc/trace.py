@@ -74,6 +74,7 @@ class Trace:
     mask: np.ndarray | None = None  # [T, B], 1 where an answer counts
     tokens: list[list[str]] | None = None  # B lists of T: what to call each step's input
     task: str = ""  # what to call the whole
+    step: int = 0  # how many steps the model had been trained
     linkage: str = ""  # "dense" or "sparse": how links are kept; "" for other linkages
 
     def __post_init__(self):
@@ -94,7 +95,12 @@ class Trace:
 
     def meta(self) -> dict[str, Any]:
         """Returns what is not an array, by name."""
-        return {"linkage": self.linkage, "task": self.task, "tokens": self.tokens}
+        return {
+            "linkage": self.linkage,
+            "task": self.task,
+            "tokens": self.tokens,
+            "step": self.step,
+        }
 
     def replace(self, **fields: Any) -> "Trace":
         """Returns the trace with other values of some fields: arrays, tensors, or `None`.

@@ -35,7 +35,10 @@ import numpy as np
 from dnc_inspector import schema
 from dnc_inspector.header import FORMAT, VERSION
 
-LINK_THRESHOLD = 0.01
+# Weaker links are not stored. Where there are more than LARGEST_LINKS in an example, the next of
+# these is the least.
+LINK_THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2)
+LARGEST_LINKS = 2**18
 # The memory of all steps of an example is stored up to so many numbers: 1 MiB before compression.
 LARGEST_MEMORY = 2**19
 # A link matrix of all steps is looked through up to so many entries.
@@ -91,6 +94,7 @@ def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> list[by
         raise ValueError(f"The trace is empty: {sizes['T']} steps of {sizes['B']} examples.")
     keeps_memory = sizes["T"] * sizes["N"] * sizes["W"] <= LARGEST_MEMORY
     links = _links_from(arrays, meta)
+    threshold = _link_threshold(arrays["link"]) if links == "recorded" else LINK_THRESHOLDS[0]
     examples, blobs = [], []
     for b in range(sizes["B"]):
         fields = {name: arrays[name][:, b] for name in _PLAIN_FIELDS if name in arrays}
@@ -98,7 +102,7 @@ def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> list[by
         if keeps_memory:
             fields["memory"] = arrays["memory"][:, b]
         if links == "recorded":
-            fields |= _strong_links(arrays["link"][:, b])
+            fields |= _strong_links(arrays["link"][:, b], threshold)
         elif links == "derived" and "initial_link" in arrays:
             fields["initial_link"] = arrays["initial_link"][b]
         table, numbers, offset = [], [], 0
@@ -126,7 +130,7 @@ def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> list[by
         "linkage": meta.get("linkage", ""),
         "memory": "recorded" if keeps_memory else "derived",
         "links": links,
-        "link_threshold": LINK_THRESHOLD,
+        "link_threshold": threshold,
         "examples": examples,
     }
     return [json.dumps(header).encode("utf-8"), *blobs]
@@ -139,11 +143,20 @@ def _links_from(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> st
     return "derived" if meta.get("linkage") in ("dense", "sparse") else "missing"
 
 
-def _strong_links(link: np.ndarray) -> dict[str, np.ndarray]:
+def _link_threshold(link: np.ndarray) -> float:
+    """The first threshold with which no example has too many links [T, B, V, N, N]."""
+    for threshold in LINK_THRESHOLDS[:-1]:
+        counts = np.count_nonzero(link >= threshold, axis=(0, 2, 3, 4))
+        if counts.max() <= LARGEST_LINKS:
+            return threshold
+    return LINK_THRESHOLDS[-1]
+
+
+def _strong_links(link: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
     """The links [T, V, N, N] of at least the threshold, as lists."""
     num_steps, num_heads, num_slots, _ = link.shape
     flat = link.reshape(num_steps * num_heads, num_slots, num_slots)
-    matrix, to, after = np.nonzero(flat >= LINK_THRESHOLD)
+    matrix, to, after = np.nonzero(flat >= threshold)
     counts = np.bincount(matrix, minlength=len(flat))
     return {
         "link_starts": np.concatenate([[0], np.cumsum(counts)]).astype("<u4"),

@@ -25,10 +25,11 @@ def parse(data: bytes) -> dict[str, Any]:
         ) from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError(f"This is not the header of an episode: its format is not {FORMAT!r}.")
-    if header.get("version") != VERSION:
+    version = header.get("version")
+    if type(version) is not int or version != VERSION:
         raise ValueError(
-            f"The episode is of version {header.get('version')!r}, and this viewer knows only "
-            f"{VERSION}: use the package dnc-sonnet with which it was recorded."
+            f"The episode is of version {version!r}, and this viewer knows only {VERSION}: use the "
+            "package dnc-sonnet with which it was recorded."
         )
     return header
 

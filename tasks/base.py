@@ -30,8 +30,10 @@ class Task(abc.ABC):
       input_size: width X of an observation.
       target_size: width Y of a target.
       metric_names: the keys of what `metrics` returns.
+      name: what `get` knows it by.
     """
 
+    name: str = ""
     metric_names: tuple[str, ...] = ("wrong_bits", "solved_sequences")
     batch_size: int
     num_steps: int
@@ -60,6 +62,13 @@ class Task(abc.ABC):
     def to_human_readable(self, batch: Batch, logits: Any = None, whole_batch: bool = False) -> str:
         """Returns the first episode (or all), and the answer that `logits` give, as text."""
 
+    def step_labels(self, batch: Batch) -> list[list[str]] | None:
+        """Returns what to call each step of each episode, B lists of T strings, to label a picture.
+
+        `None` if there is nothing to say.
+        """
+        return None
+
 
 _TASKS: dict[str, type[Task]] = {}
 
@@ -69,6 +78,7 @@ def register(name: str) -> Callable[[type[Task]], type[Task]]:
 
     def add(task: type[Task]) -> type[Task]:
         _TASKS[name] = task
+        task.name = name
         return task
 
     return add

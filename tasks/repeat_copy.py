@@ -143,6 +143,23 @@ class RepeatCopy(base.Task):
         """Returns `wrong_bits` per sequence and `solved_sequences`, the fraction with none."""
         return base.bit_metrics(logits, batch.target, batch.mask)
 
+    def step_labels(self, batch: base.Batch) -> list[list[str]]:
+        """Returns for each episode "start", "row 1", ..., "x 3", "1.1", "1.2", ..., "end".
+
+        "x 3" is the number of repeats, "2.1" the first row the second time.
+        """
+        mask = np.asarray(batch.mask)
+        labels = []
+        for b in range(mask.shape[1]):
+            answers = np.flatnonzero(mask[:, b])
+            length = answers[0] - 2
+            repeats = (len(answers) - 1) // length
+            episode = ["start", *(f"row {row + 1}" for row in range(length)), f"x {repeats}"]
+            episode += [f"{r + 1}.{row + 1}" for r in range(repeats) for row in range(length)]
+            episode.append("end")
+            labels.append(episode + [""] * (len(mask) - len(episode)))
+        return labels
+
     def to_human_readable(
         self, batch: base.Batch, logits: Any = None, whole_batch: bool = False
     ) -> str:

@@ -6,10 +6,14 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from absl.testing import flagsaver
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import dnc
 import train
+from training.models import load
 
 SCRIPT = pathlib.Path(train.__file__).resolve()
 TINY = shlex.split(
@@ -60,7 +64,8 @@ def test_a_run_shows_progress_a_sample_the_result_and_what_to_open_next(finished
         assert lines.count(title) == 2
     assert lines[-3].startswith("Finished step 20. 1,000 fresh sequences: ")
     assert "wrong bits per sequence" in lines[-3]
-    assert lines[-2] == "Next, open the curves in your browser:"
+    assert lines[-2].startswith("Next, look into its memory: ")
+    assert lines[-2].endswith("open http://localhost:6006/#dnc_memory:")
     program, option, directory = shlex.split(lines[-1])
     assert pathlib.Path(program).name == "tensorboard"
     assert pathlib.Path(program).is_absolute()
@@ -83,6 +88,38 @@ def test_a_run_leaves_its_flags_a_checkpoint_and_event_files(finished):
     assert (directory / "run" / "step-20.index").exists()
     assert list((directory / "run").glob("events.out.tfevents.*"))
     assert [path.name for path in directory.iterdir()] == ["run"]
+
+
+def test_looks_into_the_memory_are_at_the_same_episodes_from_the_first_step_to_the_last(tmp_path):
+    arguments = "--num_training_iterations=25 --summary_interval=10 --trace_file=last.npz"
+    process = command_line(tmp_path, *TINY, *shlex.split(arguments))
+
+    assert process.returncode == 0
+    events = EventAccumulator(str(tmp_path / "run"), size_guidance={"tensors": 0}).Reload()
+    for tag in ("episode", "memory/1_episode", "memory/usage", "probe/loss"):
+        assert [event.step for event in events.Tensors(tag)] == [0, 10, 20, 25]
+    for tag in ("gradient_norm/lstm", "update_norm/lstm"):
+        assert [event.step for event in events.Tensors(tag)] == [10, 20, 25]
+
+    trace = dnc.Trace.load(tmp_path / "last.npz")
+    core, task = load(tmp_path / "run")
+    again = dnc.record(core, trace.inputs, sequence_length=trace.sequence_length)
+    np.testing.assert_allclose(again.outputs, trace.outputs, atol=1e-5)
+    assert (trace.task, trace.step) == (task.name, 25)
+    said = process.stdout.splitlines()
+    line = said[said.index("To make a page of the trace:") + 1]
+    assert line.endswith(" -m dnc_inspector last.npz")
+
+
+def test_without_summaries_there_are_no_event_files_and_the_same_result(finished, tmp_path):
+    process = command_line(tmp_path, *TINY, "--num_training_iterations=20", "--nosummaries")
+
+    assert process.returncode == 0
+    assert not list((tmp_path / "run").glob("events.*"))
+    assert "localhost" not in process.stdout
+    lines = [x for x in process.stdout.splitlines() if x.startswith(("step ", "Finished"))]
+    theirs = [x for x in finished[1].stdout.splitlines() if x.startswith(("step ", "Finished"))]
+    assert [x.split(", wrong")[0] for x in lines] == [x.split(", wrong")[0] for x in theirs]
 
 
 def test_the_same_command_with_more_steps_resumes(copy_of_finished):
@@ -213,6 +250,9 @@ def in_process(tmp_path, monkeypatch, capsys):
         ("--jit=maybe", ["jit", "maybe", "boolean"]),
         ("--seed=-1", ["seed", "-1", "[0, 2147483647]"]),
         ("--checkpoint_interval=-2", ["checkpoint_interval", "-2", "-1"]),
+        ("--summary_interval=0", ["summary_interval", "0", "positive"]),
+        ("--trace_file=missing/trace.npz", ["--trace_file=missing/trace.npz", "No such file"]),
+        ("--trace_file=.", ["--trace_file=.", "Is a directory"]),
     ],
 )
 def test_bad_input_is_refused_with_what_is_wrong_and_what_is_allowed(

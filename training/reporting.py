@@ -1,6 +1,5 @@
 """What a person sees of a training: a progress bar or plain lines, samples, TensorBoard scalars."""
 
-import os
 import signal
 import sys
 import time
@@ -10,8 +9,6 @@ from typing import Any, TextIO
 
 import tensorflow as tf
 import tqdm
-
-from training.step import Averages
 
 
 class Interruption:
@@ -50,33 +47,27 @@ class Means:
         self._steps = 0
         self._totals: dict[str, float] = {}
 
-    def add(self, averages: Averages, num_steps: int) -> None:
-        """Takes in the averages of a call of `num_steps` steps."""
-        scalars = {
-            "loss": averages.loss,
-            "gradient_norm": averages.gradient_norm,
-            **averages.metrics,
-        }
+    def add(self, scalars: Mapping[str, Any], num_steps: int) -> None:
+        """Takes in what a call of `num_steps` steps gave on average, by name."""
         for name, value in scalars.items():
             self._totals[name] = self._totals.get(name, 0.0) + float(value) * num_steps
         self._steps += num_steps
 
     def take(self) -> dict[str, float]:
-        """Returns `loss`, `gradient_norm` and the task's metrics, and starts anew."""
+        """Returns the mean over the steps of each, and starts anew."""
         means = {name: total / self._steps for name, total in self._totals.items()}
         self._steps, self._totals = 0, {}
         return means
 
 
 class Report:
-    """Shows the progress of a training and writes it to TensorBoard event files.
+    """Shows the progress of a training, and writes it to the default summary writer.
 
     On a terminal there is a progress bar below the samples; elsewhere each report is a line.
     """
 
     def __init__(
         self,
-        directory: str | os.PathLike,
         first_step: int,
         last_step: int,
         stream: TextIO | None = None,
@@ -84,7 +75,6 @@ class Report:
         """Starts the report.
 
         Args:
-          directory: where event files go.
           first_step: number of steps already done.
           last_step: number of steps to do in all.
           stream: where to show; standard output by default.
@@ -92,7 +82,6 @@ class Report:
         self._stream = stream or sys.stdout
         self._last_step = last_step
         self._last_report: tuple[int, float] | None = None  # Step and time.
-        self._writer = tf.summary.create_file_writer(os.fspath(directory))
         self._bar = None
         if self._stream.isatty():
             self._bar = tqdm.tqdm(
@@ -121,11 +110,11 @@ class Report:
         last_step, last_time = self._last_report or (step, time.monotonic())
         self._last_report = step, time.monotonic()
         speed = (step - last_step) / max(self._last_report[1] - last_time, 1e-9)
-        with self._writer.as_default(step):
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value)
-            if speed > 0:
-                tf.summary.scalar("steps_per_second", speed)
+        for name, value in scalars.items():
+            tf.summary.scalar(name, value, step)
+        if speed > 0:
+            tf.summary.scalar("steps_per_second", speed, step)
+        tf.summary.flush()
 
         figures = f"loss {scalars['loss']:.4f}, wrong bits {scalars['wrong_bits']:.3f}"
         if self._bar is not None:
@@ -139,7 +128,6 @@ class Report:
             print(f"{line}\n\n{sample}\n", file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Ends the progress bar and the event file."""
+        """Ends the progress bar."""
         if self._bar is not None:
             self._bar.close()
-        self._writer.close()

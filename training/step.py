@@ -16,6 +16,7 @@ class Gradients(NamedTuple):
     loss: tf.Tensor  # scalar
     gradients: list[tf.Tensor]  # one for each variable, clipped
     norm: tf.Tensor  # scalar, global norm before clipping
+    module_norms: dict[str, tf.Tensor]  # scalars by module, likewise
     metrics: dict[str, tf.Tensor]  # scalars
 
 
@@ -23,8 +24,13 @@ class Averages(NamedTuple):
     """Means over the steps of one call."""
 
     loss: tf.Tensor
-    gradient_norm: tf.Tensor
+    gradient_norm: tf.Tensor  # before clipping
+    module_norms: dict[str, tf.Tensor]  # likewise, of each module's gradients
     metrics: dict[str, tf.Tensor]
+
+    def scalars(self) -> dict[str, tf.Tensor]:
+        """Returns loss, gradient norm and metrics by name."""
+        return {"loss": self.loss, "gradient_norm": self.gradient_norm, **self.metrics}
 
 
 def create_variables(core: snt.RNNCore, task: tasks.Task) -> Sequence[tf.Variable]:
@@ -63,10 +69,11 @@ def gradients(
     with tf.GradientTape() as tape:
         logits, _ = dnc.unroll(core, batch.observations, checkpoint_every=recompute_every)
         loss = task.cost(logits, batch.target, batch.mask)
-    clipped, norm = tf.clip_by_global_norm(
-        tape.gradient(loss, core.trainable_variables), max_grad_norm
-    )
-    return Gradients(loss, clipped, norm, task.metrics(logits, batch))
+    variables = core.trainable_variables
+    found = tape.gradient(loss, variables)
+    clipped, norm = tf.clip_by_global_norm(found, max_grad_norm)
+    module_norms = dnc.summaries.module_norms(variables, found)
+    return Gradients(loss, clipped, norm, module_norms, task.metrics(logits, batch))
 
 
 class TrainingStep:
@@ -117,8 +124,13 @@ class TrainingStep:
         return self._run(tf.constant(num_steps, tf.int32))
 
     def _steps(self, num_steps: tf.Tensor) -> Averages:
-        zero = tf.zeros([])
-        totals = Averages(zero, zero, {name: zero for name in self._task.metric_names})
+        zero, variables = tf.zeros([]), self._core.trainable_variables
+        totals = Averages(
+            loss=zero,
+            gradient_norm=zero,
+            module_norms=dnc.summaries.module_norms(variables, [zero] * len(variables)),
+            metrics={name: zero for name in self._task.metric_names},
+        )
         done = tf.constant(0)
         while (
             done < num_steps
@@ -134,4 +146,4 @@ class TrainingStep:
         )
         self.optimizer.apply(result.gradients, self._core.trainable_variables)
         self.step.assign_add(1)
-        return Averages(result.loss, result.norm, result.metrics)
+        return Averages(result.loss, result.norm, result.module_norms, result.metrics)

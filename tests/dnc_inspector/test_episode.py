@@ -108,14 +108,14 @@ def test_links_below_the_threshold_are_left_out():
     link[link < 0.7] *= 0.01
     link[1, 1] = 0  # A step without any.
     link[2, 1, 0, 3, 4] = 2**-6
-    assert np.any((link > 0) & (link < episode.LINK_THRESHOLD))
+    assert np.any((link > 0) & (link < episode.LINK_THRESHOLDS[0]))
 
     head, examples = decode(episode.encode(arrays, meta))
 
     assert head["links"] == "recorded"
-    assert head["link_threshold"] == episode.LINK_THRESHOLD
+    assert head["link_threshold"] == episode.LINK_THRESHOLDS[0]
     for b, fields in enumerate(examples):
-        expected = np.where(link[:, b] >= episode.LINK_THRESHOLD, link[:, b], 0)
+        expected = np.where(link[:, b] >= episode.LINK_THRESHOLDS[0], link[:, b], 0)
         np.testing.assert_array_equal(links(fields, 5, 2, 6), expected.astype(np.float16))
     assert links(examples[1], 5, 2, 6)[2, 0, 3, 4] == 2**-6
 
@@ -154,6 +154,19 @@ def test_links_too_many_to_look_through_are_derived_from_the_first_ones(monkeypa
         np.testing.assert_array_equal(
             fields["initial_link"], arrays["initial_link"][b].astype(np.float16)
         )
+
+
+def test_of_too_many_links_the_weakest_are_left_out(monkeypatch):
+    arrays, meta = make_trace()
+    largest = max(np.count_nonzero(arrays["link"][:, b] >= 0.05) for b in range(3))
+    monkeypatch.setattr(episode, "LARGEST_LINKS", largest)
+
+    head, examples = decode(episode.encode(arrays, meta))
+
+    assert head["link_threshold"] == 0.05
+    assert len(examples[0]["link_values"]) == np.count_nonzero(arrays["link"][:, 0] >= 0.05)
+    monkeypatch.setattr(episode, "LARGEST_LINKS", 1)
+    assert decode(episode.encode(arrays, meta))[0]["link_threshold"] == 0.2
 
 
 def test_a_memory_too_large_is_derived(monkeypatch):
@@ -232,6 +245,7 @@ def test_a_trace_that_does_not_fit_together_is_refused():
         (b'{"format": "dnc-trace", "version": 1}', "not the header of an episode"),
         (b'{"format": "dnc-episode", "version": 2}', "version 2, and this viewer knows only 1"),
         (b'{"format": "dnc-episode"}', "version None"),
+        (b'{"format": "dnc-episode", "version": true}', "version True"),
     ],
 )
 def test_what_is_no_header_is_refused(data, reason):

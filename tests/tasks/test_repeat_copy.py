@@ -119,6 +119,15 @@ def assert_same(first, second):
         np.testing.assert_array_equal(left, right, err_msg=name)
 
 
+def test_each_step_has_a_label():
+    task = RepeatCopy(max_length=3, max_repeats=2, batch_size=2)
+    batch = task.encode(np.zeros([2, 3, 4]), lengths=[2, 3], repeats=[2, 1])
+    assert task.step_labels(batch) == [
+        ["start", "row 1", "row 2", "x 2", "1.1", "1.2", "2.1", "2.2", "end", "", "", ""],
+        ["start", "row 1", "row 2", "row 3", "x 1", "1.1", "1.2", "1.3", "end", "", "", ""],
+    ]
+
+
 def test_a_batch_depends_on_seed_and_step_alone():
     first = RepeatCopy(max_length=5, max_repeats=3).batch(7, 11)
     tf.random.set_seed(1)

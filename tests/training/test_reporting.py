@@ -6,7 +6,6 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from training.reporting import Interruption, Means, Report
-from training.step import Averages
 
 SCALARS = {"loss": 1.25, "wrong_bits": 0.5, "solved_sequences": 0.75}
 
@@ -24,8 +23,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def report_of_two(directory, stream):
-    report = Report(directory, first_step=0, last_step=2000, stream=stream)
+def report_of_two(stream):
+    report = Report(first_step=0, last_step=2000, stream=stream)
     report.advance(1)
     report.advance(1000)
     report.write(1000, SCALARS, "first sample")
@@ -34,10 +33,10 @@ def report_of_two(directory, stream):
     report.close()
 
 
-def test_without_a_terminal_each_report_is_a_plain_line_and_a_sample(tmp_path):
+def test_without_a_terminal_each_report_is_a_plain_line_and_a_sample():
     stream = io.StringIO()
 
-    report_of_two(tmp_path, stream)
+    report_of_two(stream)
 
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("step 1,000 of 2,000: loss 1.2500, wrong bits 0.500, ")
@@ -49,10 +48,10 @@ def test_without_a_terminal_each_report_is_a_plain_line_and_a_sample(tmp_path):
     assert "\x1b" not in stream.getvalue()
 
 
-def test_on_a_terminal_there_is_a_progress_bar_and_the_samples(tmp_path):
+def test_on_a_terminal_there_is_a_progress_bar_and_the_samples():
     stream = Terminal()
 
-    report_of_two(tmp_path, stream)
+    report_of_two(stream)
 
     text = stream.getvalue()
     assert "\r" in text
@@ -61,26 +60,26 @@ def test_on_a_terminal_there_is_a_progress_bar_and_the_samples(tmp_path):
     assert "second sample" in text
 
 
-def test_the_progress_bar_of_a_resumed_run_starts_where_it_stopped(tmp_path):
+def test_the_progress_bar_of_a_resumed_run_starts_where_it_stopped():
     stream = Terminal()
 
-    report = Report(tmp_path, first_step=500, last_step=1000, stream=stream)
+    report = Report(first_step=500, last_step=1000, stream=stream)
     report.close()
 
     assert "500/1000" in stream.getvalue()
 
 
-def test_standard_output_is_used_by_default(tmp_path, capsys):
-    report = Report(tmp_path, first_step=0, last_step=10)
+def test_standard_output_is_used_by_default(capsys):
+    report = Report(first_step=0, last_step=10)
     report.write(5, SCALARS, "the sample")
     report.close()
 
     assert "the sample" in capsys.readouterr().out
 
 
-def test_the_first_call_which_compiles_does_not_count_for_the_speed(tmp_path):
+def test_the_first_call_which_compiles_does_not_count_for_the_speed():
     stream = io.StringIO()
-    report = Report(tmp_path, first_step=0, last_step=10, stream=stream)
+    report = Report(first_step=0, last_step=10, stream=stream)
     report.advance(1)
     report.write(1, SCALARS, "the sample")
     report.close()
@@ -89,15 +88,17 @@ def test_the_first_call_which_compiles_does_not_count_for_the_speed(tmp_path):
 
 def test_means_weigh_each_call_by_its_steps_and_start_anew_when_taken():
     means = Means()
-    means.add(Averages(tf.constant(1.0), tf.constant(4.0), {"wrong_bits": tf.constant(2.0)}), 3)
-    means.add(Averages(tf.constant(5.0), tf.constant(8.0), {"wrong_bits": tf.constant(6.0)}), 1)
-    assert means.take() == {"loss": 2.0, "gradient_norm": 5.0, "wrong_bits": 3.0}
-    means.add(Averages(tf.constant(1.0), tf.constant(4.0), {"wrong_bits": tf.constant(2.0)}), 2)
-    assert means.take() == {"loss": 1.0, "gradient_norm": 4.0, "wrong_bits": 2.0}
+    means.add({"loss": tf.constant(1.0), "wrong_bits": tf.constant(2.0)}, 3)
+    means.add({"loss": tf.constant(5.0), "wrong_bits": tf.constant(6.0)}, 1)
+    assert means.take() == {"loss": 2.0, "wrong_bits": 3.0}
+    means.add({"loss": tf.constant(1.0), "wrong_bits": tf.constant(2.0)}, 2)
+    assert means.take() == {"loss": 1.0, "wrong_bits": 2.0}
+    assert means.take() == {}
 
 
 def test_the_event_file_holds_every_scalar(tmp_path):
-    report_of_two(tmp_path, io.StringIO())
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        report_of_two(io.StringIO())
 
     events = EventAccumulator(str(tmp_path)).Reload()
 

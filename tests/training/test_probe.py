@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import tasks
+from training.models import make_core
+from training.probe import Probe
+from training.step import TrainingStep, rmsprop
+
+CONFIG = {
+    "task": "repeat_copy",
+    "hidden_size": 8,
+    "memory_size": 6,
+    "word_size": 4,
+    "num_read_heads": 2,
+    "num_write_heads": 1,
+    "clip_value": 20.0,
+}
+
+
+@pytest.fixture
+def task():
+    return tasks.get("repeat_copy", max_length=4, max_repeats=3)
+
+
+@pytest.fixture
+def core(task):
+    return make_core(CONFIG, task)
+
+
+def write(directory, probe, *steps):
+    writer = tf.summary.create_file_writer(str(directory))
+    with writer.as_default():
+        for step, norms in steps:
+            probe.write(step, norms)
+    return EventAccumulator(str(directory), size_guidance={"tensors": 0}).Reload()
+
+
+def values(events, tag):
+    return {e.step: tf.make_ndarray(e.tensor_proto).item() for e in events.Tensors(tag)}
+
+
+def test_it_looks_at_the_longest_of_a_batch_always_the_same(core, task):
+    trace = Probe(core, task, seed=0).record(5)
+    lengths = np.max(np.arange(1, 20)[:, np.newaxis] * np.asarray(task.batch(-1, -1).mask), axis=0)
+    assert list(trace.sequence_length) == sorted(lengths.astype(int), reverse=True)[:4]
+    again = Probe(core, task, seed=0).record(5)
+    for name, array in trace.arrays().items():
+        np.testing.assert_array_equal(array, again.arrays()[name], err_msg=name)
+    other = Probe(core, task, seed=1).record(5)
+    assert np.any(other.inputs != trace.inputs)
+
+
+def test_what_it_looks_at_is_labelled(core, task):
+    trace = Probe(core, task, seed=0).record(5)
+    assert trace.task == "repeat_copy"
+    assert trace.step == 5
+    assert trace.tokens[0][:3] == ["start", "row 1", "row 2"]
+    assert trace.tokens[0][trace.sequence_length[0] - 1] == "end"
+    assert not np.any(trace.target[trace.mask == 0])
+
+
+def test_it_writes_statistics_panels_episodes_and_how_well_the_core_does(tmp_path, core, task):
+    events = write(tmp_path, Probe(core, task, seed=0), (0, {}), (5, {"lstm": 2.0}))
+    assert {event.step for event in events.Tensors("memory/usage")} == {0, 5}
+    assert {event.step for event in events.Tensors("memory/1_episode")} == {0, 5}
+    assert {event.step for event in events.Tensors("episode")} == {0, 5}
+    assert values(events, "gradient_norm/lstm") == {5: 2.0}
+    trace = Probe(core, task, seed=0).record(5)
+    expected = task.metrics(
+        tf.constant(trace.outputs),
+        tasks.Batch(*map(tf.constant, (trace.inputs, trace.target, trace.mask))),
+    )
+    assert values(events, "probe/wrong_bits")[0] == pytest.approx(float(expected["wrong_bits"]))
+    assert values(events, "probe/loss")[0] > 0
+
+
+def test_updates_are_how_far_variables_moved_for_each_step(tmp_path, core, task):
+    probe = Probe(core, task, seed=0)
+    writer = tf.summary.create_file_writer(str(tmp_path))
+    with writer.as_default():
+        probe.write(10, {})
+        core.output_linear.b.assign_add([3.0, 0.0, 0.0, 4.0, 0.0])
+        probe.write(15, {})
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert values(events, "update_norm/dnc/output_linear") == {15: pytest.approx(1.0, rel=1e-5)}
+    assert values(events, "update_norm/lstm") == {15: 0.0}
+
+
+def test_without_a_writer_it_does_nothing(core, task, monkeypatch):
+    probe = Probe(core, task, seed=0)
+    monkeypatch.setattr(probe, "record", None)
+    probe.write(0, {})
+
+
+def test_it_changes_nothing_in_the_training(tmp_path, task):
+    def losses(looks):
+        tf.random.set_seed(0)
+        core = make_core(CONFIG, task)
+        optimizer = rmsprop(core.trainable_variables, 1e-3, 1e-10)
+        training = TrainingStep(core, task, optimizer, 50.0, seed=0)
+        probe = Probe(core, task, seed=0)
+        found = []
+        with tf.summary.create_file_writer(str(tmp_path)).as_default():
+            for step in range(5):
+                if looks:
+                    probe.write(step, {})
+                found.append(float(training.run(1).loss))
+        return found
+
+    assert losses(True) == losses(False)
+
+
+def test_gradient_norms_of_modules_make_up_the_whole(core, task):
+    optimizer = rmsprop(core.trainable_variables, 1e-3, 1e-10)
+    averages = TrainingStep(core, task, optimizer, 50.0, seed=0).run(1)
+    assert set(averages.module_norms) == {
+        "lstm",
+        "memory_access/interface/linear",
+        "dnc/output_linear",
+    }
+    np.testing.assert_allclose(
+        tf.linalg.global_norm(list(averages.module_norms.values())),
+        averages.gradient_norm,
+        rtol=1e-5,
+    )
