@@ -36,17 +36,10 @@ export class App {
     this.request = 0;
     this.playing = null;
     this.state = fromHash(options.address.read(), initialState(), options.address.prefix);
-    if (!options.canRefresh) this.refresh = null;
-    this.nextTheme = options.themes
-      ? () => {
-          options.themes.next();
-          this.themeChanged();
-        }
-      : null;
 
     this.tooltip = new Tooltip();
     this.dialog = helpDialog();
-    this.toolbar = new Toolbar(this, { title: options.title });
+    this.toolbar = new Toolbar(this, options);
     this.message = element("div", { class: "message", role: "status", hidden: true });
     this.panes = [0, 1].map((view) => this.pane(view));
     this.notice = element("p", { class: "trouble notice", role: "status", hidden: true });
@@ -83,16 +76,7 @@ export class App {
     return themeOf(this.options.isDark());
   }
 
-  /** Takes up what there is and shows it. */
-  async start() {
-    await this.update();
-  }
-
-  /** Looks for new recordings; keeps what is chosen. */
-  async refresh() {
-    await this.update();
-  }
-
+  /** Looks for recordings and shows what is chosen, or else the newest. Call it to start, too. */
   async update() {
     try {
       this.index = await this.source.index();
@@ -175,6 +159,11 @@ export class App {
       if (next !== this.t) this.setStep(next);
     }
     if (this.playing) requestAnimationFrame((later) => this.tick(later));
+  }
+
+  nextTheme() {
+    this.options.themes.next();
+    this.themeChanged();
   }
 
   help() {

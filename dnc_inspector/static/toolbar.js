@@ -9,10 +9,10 @@ import { ORDERS } from "./slots.js";
 
 export class Toolbar {
   /**
-   * @param {object} app what to call: change(changes), pick(view, pick), compare(), play(), go(t),
-   *   refresh(), savePicture(), help(), and nextTheme() or null
+   * @param {import("./app.js").App} app what to call
+   * @param {object} options `title`, `themes` and `canRefresh`, see there
    */
-  constructor(app, { title }) {
+  constructor(app, { title, themes, canRefresh }) {
     this.app = app;
     this.pickers = [new Picker(app, 0), new Picker(app, 1)];
     this.example = select("Example", (value) => app.change({ example: Number(value) }));
@@ -24,10 +24,10 @@ export class Toolbar {
     this.theme = button("", "Colours: light, dark, or as the system has them", () =>
       app.nextTheme(),
     );
-    this.theme.hidden = !app.nextTheme;
+    this.theme.hidden = !themes;
     this.save = button("Save PNG", "Save the picture as it is shown", () => app.savePicture());
-    this.refresh = button("Refresh", "Look for new recordings", () => app.refresh());
-    this.refresh.hidden = !app.refresh;
+    this.refresh = button("Refresh", "Look for new recordings", () => app.update());
+    this.refresh.hidden = !canRefresh;
     this.helpButton = button("?", "How to read the picture", () => app.help());
     this.helpButton.classList.add("round");
 
