@@ -318,7 +318,8 @@ export class App {
     pane.node.hidden = !shown;
     if (!shown) return;
     const { run, tag, entry } = picked;
-    pane.heading.textContent = `${run || "."} · ${tag} · training step ${count(entry.step)}`;
+    const names = run === "." ? [tag] : [run, tag]; // "." is the log folder itself.
+    pane.heading.textContent = [...names, `training step ${count(entry.step)}`].join(" · ");
     pane.trouble.hidden = !shown.error;
     pane.trouble.textContent = shown.error ?? "";
     pane.view.node.hidden = !shown.episode;
