@@ -36,22 +36,23 @@ export class App {
     this.request = 0;
     this.playing = null;
     this.state = fromHash(options.address.read(), initialState(), options.address.prefix);
-    if (!options.canRefresh) this.refresh = null;
-    this.nextTheme = options.themes
-      ? () => {
-          options.themes.next();
-          this.themeChanged();
-        }
-      : null;
 
     this.tooltip = new Tooltip();
     this.dialog = helpDialog();
-    this.toolbar = new Toolbar(this, { title: options.title });
+    this.toolbar = new Toolbar(this, options);
     this.message = element("div", { class: "message", role: "status", hidden: true });
     this.panes = [0, 1].map((view) => this.pane(view));
     this.notice = element("p", { class: "trouble notice", role: "status", hidden: true });
     this.main = element("main", { class: "panes" }, ...this.panes.map((pane) => pane.node));
-    fill(root, this.toolbar.node, this.message, this.notice, this.main, this.tooltip.node, this.dialog);
+    fill(
+      root,
+      this.toolbar.node,
+      this.message,
+      this.notice,
+      this.main,
+      this.tooltip.node,
+      this.dialog,
+    );
     root.classList.add("dnc-memory");
     this.readTheme();
     document.addEventListener("keydown", (event) => this.onKey(event));
@@ -75,16 +76,7 @@ export class App {
     return themeOf(this.options.isDark());
   }
 
-  /** Takes up what there is and shows it. */
-  async start() {
-    await this.update();
-  }
-
-  /** Looks for new recordings; keeps what is chosen. */
-  async refresh() {
-    await this.update();
-  }
-
+  /** Looks for recordings and shows what is chosen, or else the newest. Call it to start, too. */
   async update() {
     try {
       this.index = await this.source.index();
@@ -96,7 +88,7 @@ export class App {
     await this.load();
   }
 
-  // --- What the controls call ---------------------------------------------------------------------
+  // --- What the controls call --------------------------------------------------------------------
 
   /** Changes parts of the state and shows the result. */
   change(changes) {
@@ -133,7 +125,7 @@ export class App {
     this.scheduleDraw();
   }
 
-  /** The step on the screen. The state may ask for a later one, while an episode is short or lacking. */
+  /** The step on the screen. The state may ask for a later one, where an episode is short. */
   get t() {
     return Math.max(0, Math.min(this.steps - 1, this.state.t));
   }
@@ -169,6 +161,11 @@ export class App {
     if (this.playing) requestAnimationFrame((later) => this.tick(later));
   }
 
+  nextTheme() {
+    this.options.themes.next();
+    this.themeChanged();
+  }
+
   help() {
     this.dialog.showModal();
   }
@@ -185,23 +182,29 @@ export class App {
 
   onKey(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || this.dialog.open) return;
-    const { tagName, type } = event.target;
-    if (tagName === "SELECT" || (tagName === "INPUT" && type !== "range" && event.key !== "Escape")) return;
-    const isRange = tagName === "INPUT";
-    const isButton = tagName === "BUTTON";
-    const actions = {
+    const action = this.actionOf(event.key, event.target);
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+
+  /** What a key does. A control with the focus keeps the keys that it has a use for itself. */
+  actionOf(key, { tagName, type }) {
+    const isSlider = type === "range";
+    if (tagName === "SELECT") return null;
+    if (key === " " && (tagName === "BUTTON" || type === "checkbox")) return null;
+    const steps = {
       ArrowLeft: () => this.go(this.t - 1),
       ArrowRight: () => this.go(this.t + 1),
       Home: () => this.go(0),
       End: () => this.go(this.steps - 1),
-      " ": isButton ? null : () => this.play(),
-      Escape: () => this.choose(0, null),
-      "?": () => this.help(),
     };
-    const action = isRange && !["Escape", " ", "?"].includes(event.key) ? null : actions[event.key];
-    if (!action) return;
-    event.preventDefault();
-    action();
+    const others = {
+      " ": () => this.play(),
+      "?": () => this.help(),
+      Escape: () => this.choose(0, null),
+    };
+    return others[key] ?? (isSlider ? null : steps[key]) ?? null;
   }
 
   readTheme() {
@@ -216,7 +219,7 @@ export class App {
     this.show();
   }
 
-  // --- Loading ------------------------------------------------------------------------------------
+  // --- Loading -----------------------------------------------------------------------------------
 
   /** Loads what the state asks for. What is asked for later wins. */
   async load() {
@@ -276,7 +279,7 @@ export class App {
     return { episode, replay, answers, example, examples: header.examples.length };
   }
 
-  // --- Showing ------------------------------------------------------------------------------------
+  // --- Showing -----------------------------------------------------------------------------------
 
   /** How many steps the longest episode on the screen has. */
   get steps() {
@@ -315,7 +318,8 @@ export class App {
     pane.node.hidden = !shown;
     if (!shown) return;
     const { run, tag, entry } = picked;
-    pane.heading.textContent = `${run || "."} · ${tag} · training step ${count(entry.step)}`;
+    const names = run === "." ? [tag] : [run, tag]; // "." is the log folder itself.
+    pane.heading.textContent = [...names, `training step ${count(entry.step)}`].join(" · ");
     pane.trouble.hidden = !shown.error;
     pane.trouble.textContent = shown.error ?? "";
     pane.view.node.hidden = !shown.episode;
@@ -339,7 +343,8 @@ export class App {
     for (const pane of good) {
       const { shown, view } = pane;
       const { chosen } = state;
-      const isChosen = chosen?.view === this.panes.indexOf(pane) && chosen.slot < shown.episode.sizes.N;
+      const isChosen =
+        chosen?.view === this.panes.indexOf(pane) && chosen.slot < shown.episode.sizes.N;
       view.set(shown, {
         t: Math.max(0, Math.min(this.t, shown.episode.length - 1)),
         order: state.order,

@@ -63,7 +63,13 @@ const BANDS = {
   weights(context, box, layout, scene) {
     const { episode, order, orderName, hidden, theme } = scene;
     drawWeights(context, box, layout, scene);
-    label(context, box, "writes and reads", [`${count(order.length)} slots by ${orderName}`], theme);
+    label(
+      context,
+      box,
+      "writes and reads",
+      [`${count(order.length)} slots by ${orderName}`],
+      theme,
+    );
     let y = box.y + 38;
     for (const { kind, head, name } of heads(episode.sizes)) {
       const off = hidden.has(`${kind} ${head}`);
@@ -302,7 +308,15 @@ function gates(context, box, layout, values, heads, kind, theme) {
     const colour = headColour(theme, kind, head);
     const bottom = box.y + (head + 1) * height - 1;
     for (let t = 0; t < layout.steps; t++) {
-      drawStack(context, layout, t, bottom, height - 2, [[values[t * heads + head], colour]], theme);
+      drawStack(
+        context,
+        layout,
+        t,
+        bottom,
+        height - 2,
+        [[values[t * heads + head], colour]],
+        theme,
+      );
     }
   }
   headMarks(context, box, heads, kind, theme);
@@ -425,4 +439,3 @@ export function drawCursor(context, layout, scene, t, hover) {
   const style = { size: 11, weight: 600, colour: theme.text, align: "center" };
   write(context, text, labelX, plot.y - 12, style);
 }
-

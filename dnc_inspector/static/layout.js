@@ -101,7 +101,7 @@ export function hitTimeline(layout, x, y) {
   return { band: band.id, step: stepAt(layout, x), row: rowAt(band, band.rows, y) };
 }
 
-/** Steps that get a number on the axis: at least `gap` pixels apart, by 1, 2 or 5 times a power of 10. */
+/** Steps with a number on the axis: `gap` pixels apart or more, by 1, 2 or 5 times a power of 10. */
 export function ticks(steps, width, gap = 44) {
   const least = Math.max(1, (steps * gap) / width);
   const power = 10 ** Math.floor(Math.log10(least));
@@ -158,7 +158,12 @@ export function detailsLayout({ sizes }, slots, width) {
   let y = top + MATRIX_TITLE;
   y = stack(written, y);
   const rowHeight = Math.min(clamp(384 / Math.max(1, slots), 2, 20), TALLEST / Math.max(1, slots));
-  const memory = { x: matrixX, y: y + 20, width: matrixWidth, height: Math.round(rowHeight * slots) };
+  const memory = {
+    x: matrixX,
+    y: y + 20,
+    width: matrixWidth,
+    height: Math.round(rowHeight * slots),
+  };
   y = stack(read, memory.y + memory.height + 8);
   const scaleY = y + 10;
   return {

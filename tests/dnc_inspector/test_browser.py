@@ -391,27 +391,31 @@ def test_new_steps_are_followed_and_the_rest_is_kept(tensorboard, viewer, logs):
     def newest():
         return max(record["step"] for record in runs_at(tensorboard)["growing"][TAG])
 
-    viewer.open_plugin(tensorboard, run="growing", t=7, order="usage")
-    step = newest()
-    viewer.shows("growing", step=step, t=7)
-    write_blobs(logs / "growing", episode.encode(*diagonal_trace(seed=step)), TAG, [step + 10])
-    viewer.until(lambda: newest() == step + 10)
-    viewer.button("Refresh").click()
+    def grow():
+        step = newest() + 10
+        time.sleep(1.1)  # Event files are read in the order of the seconds in their names.
+        write_blobs(logs / "growing", episode.encode(*diagonal_trace(seed=step)), TAG, [step])
+        viewer.until(lambda: newest() == step)
+        return step
 
-    viewer.shows("growing", step=step + 10, t=7)
-    write_blobs(logs / "growing", episode.encode(*diagonal_trace(seed=step)), TAG, [step + 20])
-    viewer.until(lambda: newest() == step + 20)
+    viewer.open_plugin(tensorboard, run="growing", t=7, order="usage")
+    viewer.shows("growing", step=newest(), t=7)
+    step = grow()
+    viewer.button("Refresh").click()
+    viewer.shows("growing", step=step, t=7)
+
+    step = grow()
     viewer.driver.switch_to.default_content()
     viewer.element(".reload-button").click()  # TensorBoard's own.
     viewer.driver.switch_to.frame(viewer.frame())
+    viewer.shows("growing", step=step, t=7)
 
-    viewer.shows("growing", step=step + 20, t=7)
     viewer.driver.switch_to.default_content()
     viewer.until(lambda: "order=usage" in viewer.driver.current_url)
     viewer.driver.refresh()
     viewer.until(lambda: viewer.frame() is not None)
     viewer.driver.switch_to.frame(viewer.frame())
-    viewer.shows("growing", step=step + 20, t=7)
+    viewer.shows("growing", step=step, t=7)
     assert viewer.select("Slots by").first_selected_option.text == "usage"
     assert viewer.errors() == []
 

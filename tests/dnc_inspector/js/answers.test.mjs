@@ -5,7 +5,10 @@ import { example } from "./fixture.mjs";
 
 function episode(outputs, target, width, mask) {
   const length = outputs.length / width;
-  const fields = { outputs: Float32Array.from(outputs), target: target && Float32Array.from(target) };
+  const fields = {
+    outputs: Float32Array.from(outputs),
+    target: target && Float32Array.from(target),
+  };
   if (mask) fields.mask = Float32Array.from(mask);
   return { sizes: { Y: width, Z: width }, length, fields };
 }

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { checkHeader, DataError, decodeExample, fromFloat16, inflate, parseHeader, row } from "../../../dnc_inspector/static/episode.js";
+import {
+  checkHeader,
+  DataError,
+  decodeExample,
+  fromFloat16,
+  inflate,
+  parseHeader,
+  row,
+} from "../../../dnc_inspector/static/episode.js";
 import { assertClose, buffer, example, fixture } from "./fixture.mjs";
 
 const { expected, header } = fixture;
@@ -21,7 +29,8 @@ test("half-precision floats, special ones too", () => {
     [0x7e00, NaN],
     [0xfc01, NaN],
   ];
-  for (const [bits, value] of known) assert.ok(Object.is(fromFloat16(bits), value), bits.toString(16));
+  for (const [bits, value] of known)
+    assert.ok(Object.is(fromFloat16(bits), value), bits.toString(16));
 });
 
 test("numbers arrive where the model had them", async () => {
@@ -29,7 +38,11 @@ test("numbers arrive where the model had them", async () => {
   const { N, V, R, W } = first.sizes;
 
   assertClose(row(first.fields.write_weights, V * N, expected.step), expected.write_weights, 1e-4);
-  assertClose(row(second.fields.read_words, R * W, second.length - 1), expected.last_read_words, 1e-3);
+  assertClose(
+    row(second.fields.read_words, R * W, second.length - 1),
+    expected.last_read_words,
+    1e-3,
+  );
   assert.deepEqual([first.length, second.length], [12, 7]);
   assert.equal(first.tokens[3], "word 3");
   assert.equal(first.task, "test");
@@ -65,14 +78,38 @@ test("fields that do not fit are told in words", async () => {
   };
   const field = (first, name) => first.fields.find((each) => each[0] === name);
 
-  assert.throws(changed((first) => (field(first, "usage")[2] = [6, 12])), /usage has shape \[6,12\]/);
-  assert.throws(changed((first) => (field(first, "usage")[3] = 10 ** 6)), /usage does not fit/);
-  assert.throws(changed((first) => (field(first, "usage")[3] = 1)), /usage does not fit/);
-  assert.throws(changed((first) => (field(first, "usage")[1] = "int8")), /unknown type int8/);
-  assert.throws(changed((first) => (field(first, "usage")[0] = "other")), /has no usage/);
-  assert.throws(changed((first) => (first.length = 13)), /length of 13 steps of 12/);
-  assert.throws(changed((first, all) => (all.sizes.N = 2)), DataError);
-  assert.throws(changed((first) => (field(first, "link_to")[0] = "other")), /links lack link_to/);
+  assert.throws(
+    changed((first) => (field(first, "usage")[2] = [6, 12])),
+    /usage has shape \[6,12\]/,
+  );
+  assert.throws(
+    changed((first) => (field(first, "usage")[3] = 10 ** 6)),
+    /usage does not fit/,
+  );
+  assert.throws(
+    changed((first) => (field(first, "usage")[3] = 1)),
+    /usage does not fit/,
+  );
+  assert.throws(
+    changed((first) => (field(first, "usage")[1] = "int8")),
+    /unknown type int8/,
+  );
+  assert.throws(
+    changed((first) => (field(first, "usage")[0] = "other")),
+    /has no usage/,
+  );
+  assert.throws(
+    changed((first) => (first.length = 13)),
+    /length of 13 steps of 12/,
+  );
+  assert.throws(
+    changed((first, all) => (all.sizes.N = 2)),
+    DataError,
+  );
+  assert.throws(
+    changed((first) => (field(first, "link_to")[0] = "other")),
+    /links lack link_to/,
+  );
 });
 
 test("links that point outside of the memory are found", async () => {

@@ -16,7 +16,7 @@ export async function example(index, fields = {}) {
   return { ...episode, fields: { ...episode.fields, ...fields } };
 }
 
-/** An episode of one head of each kind that writes slot a[t] and reads slot b[t], all or nothing. */
+/** An episode of one head of each kind; at step t they write writes[t] and read reads[t]. */
 export function hardEpisode(writes, reads, { N = 4, W = 2, free = 0, modes = [0, 0, 1] } = {}) {
   const T = writes.length;
   const oneHot = (slots) => {

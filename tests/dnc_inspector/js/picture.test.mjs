@@ -2,9 +2,25 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { aroundZero, headColour, opacity, place, ramp, scaleOf, themeOf } from "../../../dnc_inspector/static/colours.js";
+import {
+  aroundZero,
+  headColour,
+  opacity,
+  place,
+  ramp,
+  scaleOf,
+  themeOf,
+} from "../../../dnc_inspector/static/colours.js";
 import { describeDetails, describeTimeline } from "../../../dnc_inspector/static/describe.js";
-import { detailsLayout, hitDetails, hitTimeline, stepAt, stepX, ticks, timelineLayout } from "../../../dnc_inspector/static/layout.js";
+import {
+  detailsLayout,
+  hitDetails,
+  hitTimeline,
+  stepAt,
+  stepX,
+  ticks,
+  timelineLayout,
+} from "../../../dnc_inspector/static/layout.js";
 import { fileName } from "../../../dnc_inspector/static/picture.js";
 import { linksNote } from "../../../dnc_inspector/static/draw_details.js";
 import { readAnswers } from "../../../dnc_inspector/static/answers.js";
@@ -41,7 +57,11 @@ test("what is at a point of the timeline", async () => {
   const band = layout.bands.find(({ id }) => id === "weights");
   const y = band.y + (band.height * 4.5) / 6;
 
-  assert.deepEqual(hitTimeline(layout, stepX(layout, 3) + 1, y), { band: "weights", step: 3, row: 4 });
+  assert.deepEqual(hitTimeline(layout, stepX(layout, 3) + 1, y), {
+    band: "weights",
+    step: 3,
+    row: 4,
+  });
   assert.equal(hitTimeline(layout, 5, y), null);
   assert.equal(hitTimeline(layout, 300, 1), null);
 });
@@ -71,7 +91,13 @@ test("what is at a point of the details", async () => {
   assert.deepEqual(at(usage.x + 1, y), { area: "usage", row: 2 });
   assert.deepEqual(at(200, heads[1].y + 3), { area: "head", kind: "write", head: 1 });
   const { id, kind, head } = vectors[0];
-  assert.deepEqual(at(memory.x + 1, vectors[0].y + 2), { area: "vector", id, kind, head, column: 0 });
+  assert.deepEqual(at(memory.x + 1, vectors[0].y + 2), {
+    area: "vector",
+    id,
+    kind,
+    head,
+    column: 0,
+  });
   assert.equal(at(200, 5), null);
 });
 
@@ -130,7 +156,8 @@ test("what is not a number is said", async () => {
 
 test("where links come from is said", async () => {
   const { episode } = await scene();
-  const note = (changes) => linksNote({ ...episode, ...changes }, new Replay({ ...episode, ...changes }), 5);
+  const note = (changes) =>
+    linksNote({ ...episode, ...changes }, new Replay({ ...episode, ...changes }), 5);
 
   assert.match(note({}), /links of at least 0.01; weaker ones are not stored/);
   assert.match(note({ links: "derived" }), /computed from the writes, not stored$/);
@@ -148,7 +175,13 @@ test("scales reach from paper to ink, or around zero", () => {
   assert.equal(place(NaN, scale), -1);
   assert.equal(place(Infinity, scale), -1);
   assert.equal(aroundZero(3, theme).low, -3);
-  assert.equal(ramp([[0, 0, 0], [255, 255, 255]])[3 * 100], 100);
+  assert.equal(
+    ramp([
+      [0, 0, 0],
+      [255, 255, 255],
+    ])[3 * 100],
+    100,
+  );
 });
 
 test("weak weights can be seen, none cannot", () => {
@@ -182,8 +215,12 @@ test("heads can be told from the paper, and from each other with any colour visi
 
 const NORMAL = [1, 0, 0, 0, 1, 0, 0, 0, 1];
 // Machado, Oliveira and Fernandes (2009), full severity, on linear light.
-const PROTAN = [0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998];
-const DEUTAN = [0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.01182, 0.04294, 0.968881];
+const PROTAN = [
+  0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998,
+];
+const DEUTAN = [
+  0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.01182, 0.04294, 0.968881,
+];
 
 function linear(value) {
   const share = value / 255;

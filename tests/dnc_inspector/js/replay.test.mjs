@@ -49,7 +49,10 @@ function denseLinks({ to, from, values, heads }, { N, V }) {
 test("links come strongest first", async () => {
   const { values } = new Replay(await example(0)).linksAt(5);
 
-  assert.deepEqual([...values], [...values].sort((a, b) => b - a));
+  assert.deepEqual(
+    [...values],
+    [...values].sort((a, b) => b - a),
+  );
 });
 
 test("any order of steps gives the same", () => {
@@ -85,7 +88,11 @@ test("the scale of the memory leaves out what is rare, not a number, or nothing"
   memory[5] = NaN;
   memory[6] = Infinity;
   memory.fill(0, 200);
-  const replay = new Replay({ ...episode, memory: "recorded", fields: { ...episode.fields, memory } });
+  const replay = new Replay({
+    ...episode,
+    memory: "recorded",
+    fields: { ...episode.fields, memory },
+  });
   const shares = [...replay.prepare()];
 
   assert.equal(replay.memoryScale, 0.5);

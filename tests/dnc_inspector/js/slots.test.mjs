@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { history, readMode, slotOrder, strongest, touchedSlots, writeMode } from "../../../dnc_inspector/static/slots.js";
+import {
+  history,
+  readMode,
+  slotOrder,
+  strongest,
+  touchedSlots,
+  writeMode,
+} from "../../../dnc_inspector/static/slots.js";
 import { describeEvents, groupEvents, summary } from "../../../dnc_inspector/static/describe.js";
 import { example, hardEpisode } from "./fixture.mjs";
 

@@ -1,8 +1,22 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { EmbeddedSource } from "../../../dnc_inspector/static/sources.js";
-import { fromHash, initialState, NEWEST, resolve, somethingElse, toHash } from "../../../dnc_inspector/static/state.js";
-import { count, list, number, plural, share, shorten } from "../../../dnc_inspector/static/format.js";
+import {
+  fromHash,
+  initialState,
+  NEWEST,
+  resolve,
+  somethingElse,
+  toHash,
+} from "../../../dnc_inspector/static/state.js";
+import {
+  count,
+  list,
+  number,
+  plural,
+  share,
+  shorten,
+} from "../../../dnc_inspector/static/format.js";
 import { fixture } from "./fixture.mjs";
 
 test("an address gives back the state that it was made of", () => {
@@ -24,7 +38,8 @@ test("an address gives back the state that it was made of", () => {
 });
 
 test("an address with nonsense changes nothing", () => {
-  const hash = "#t=-1&example=x&order=constructor&slot=1e3&step=5&%E0%A4%A=%E0%A4%A&=&touched=maybe";
+  const hash =
+    "#t=-1&example=x&order=constructor&slot=1e3&step=5&%E0%A4%A=%E0%A4%A&=&touched=maybe";
 
   assert.deepEqual(fromHash(hash), initialState());
 });
@@ -57,7 +72,12 @@ test("a comparison starts with something else", () => {
 test("episodes in a page", async () => {
   const { header, examples } = fixture;
   const runs = {
-    "run 10": { tag: [{ step: 7, header, examples }, { step: 2, header, examples }] },
+    "run 10": {
+      tag: [
+        { step: 7, header, examples },
+        { step: 2, header, examples },
+      ],
+    },
     "run 9": { tag: [{ step: 0, header: { ...header, version: 9 }, examples: ["%%"] }] },
   };
   const source = new EmbeddedSource(JSON.stringify({ runs }));
@@ -65,7 +85,10 @@ test("episodes in a page", async () => {
 
   assert.deepEqual([...found.keys()], ["run 9", "run 10"]);
   const entries = found.get("run 10").get("tag");
-  assert.deepEqual(entries.map(({ step }) => step), [2, 7]);
+  assert.deepEqual(
+    entries.map(({ step }) => step),
+    [2, 7],
+  );
   assert.notEqual(entries[0].id, entries[1].id);
   assert.equal((await source.header(entries[0])).sizes.N, 6);
   assert.equal((await source.example(entries[0], 1)).byteLength, header.examples[1].bytes);
@@ -75,7 +98,8 @@ test("episodes in a page", async () => {
 });
 
 test("a run with the name of a method is a run", async () => {
-  const text = '{"runs": {"__proto__": {"constructor": [{"step": 1, "header": {}, "examples": []}]}}}';
+  const text =
+    '{"runs": {"__proto__": {"constructor": [{"step": 1, "header": {}, "examples": []}]}}}';
   const found = await new EmbeddedSource(text).index();
 
   assert.deepEqual([...found.keys()], ["__proto__"]);
@@ -97,7 +121,10 @@ test("numbers as text", () => {
     [-Infinity, "−infinite"],
   ];
   for (const [value, text] of known) assert.equal(number(value), text);
-  assert.deepEqual([share(0), share(0.001), share(0.984), share(1), share(NaN)], ["0", "0.00", "0.98", "1.00", "not a number"]);
+  assert.deepEqual(
+    [share(0), share(0.001), share(0.984), share(1), share(NaN)],
+    ["0", "0.00", "0.98", "1.00", "not a number"],
+  );
   assert.equal(count(1234567), "1,234,567");
   assert.deepEqual([plural(1, "slot"), plural(2000, "slot")], ["1 slot", "2,000 slots"]);
   assert.equal(list(["a", "b", "c"]), "a, b and c");
