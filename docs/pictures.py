@@ -97,8 +97,8 @@ def main(argv: list[str]) -> int:
     shown = {"run": "seed_0", "tag": "episode"}
     other = {"run2": "seed_0", "tag2": "episode", "step2": trace.step}
     with tensorboard(argv[1]) as address, browser() as driver:
-        take(driver, address, folder / "inspector.png", 1080, **shown, t=20)
-        take(driver, address, folder / "inspector_slot.png", 1080, **shown, t=12, slot=2)
+        take(driver, address, folder / "inspector.png", 1140, **shown, t=20)
+        take(driver, address, folder / "inspector_slot.png", 1140, **shown, t=12, slot=2)
         take(
             driver,
             address,
