@@ -41,7 +41,7 @@ const STRENGTH_WIDTH = 62;
 
 function drawHeads(context, layout, { episode, theme }, t) {
   const { fields, sizes, tokens } = episode;
-  title(context, 8, `Heads at t = ${t}`, tokens ? `input “${tokens[t]}”` : "", layout, theme);
+  title(context, 8, `Heads at t = ${t}`, tokens ? `“${tokens[t]}”` : "", layout, theme);
   const small = { size: 10, colour: theme.muted };
   write(context, "strongest slot", NAME_WIDTH, 38, small);
   write(context, "how the slot is chosen", NAME_WIDTH + SLOT_WIDTH, 38, small);
