@@ -14,12 +14,12 @@ from dnc.trace import Trace
 
 Colour = tuple[int, int, int]
 
-# As in the inspector: writing is ink, and read heads have hues of the Okabe-Ito set, which are told
-# apart with any kind of colour vision. (Those after the last begin anew.)
+# As in the inspector: writing is ink, and read heads have hues that are told apart with any kind of
+# colour vision. (Those after the last begin anew.)
 INK: Colour = (28, 33, 40)
 READ_COLOURS: list[Colour] = [
-    *((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 95, 159)),
-    *((224, 154, 0), (86, 180, 233), (107, 79, 187), (140, 130, 0)),
+    *((0, 114, 178), (213, 94, 0), (0, 158, 115), (143, 58, 114)),
+    *((181, 123, 0), (58, 150, 210), (107, 79, 187), (140, 130, 0)),
 ]
 _USAGE: Colour = (124, 88, 20)
 _NEGATIVE, _WRONG, _NOT_FINITE = (33, 102, 172), (194, 0, 61), (255, 0, 212)

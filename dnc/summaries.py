@@ -13,6 +13,7 @@ As TensorFlow's own summaries, each writes nothing where there is no default wri
 graphs, as `dnc.record` is.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -68,7 +69,7 @@ def write_panels(trace: Trace, step: Any = None, tag: str = "memory", example: i
       Whether they were written.
 
     Raises:
-      ValueError: if there is no such example, or no step.
+      ValueError: if there is no such example, or no step, or the tag has quotes or backslashes.
     """
     batch_size = len(trace.sequence_length)
     if not 0 <= example < batch_size:
@@ -103,7 +104,7 @@ def write_episode(trace: Trace, step: Any = None, tag: str = "episode") -> bool:
       Whether it was written.
 
     Raises:
-      ValueError: if there is no step.
+      ValueError: if there is no step or no data, or the tag has quotes or backslashes in it.
     """
     metadata = summary_pb2.SummaryMetadata(
         summary_description="An episode for the DNC Memory tab.",
@@ -213,5 +214,10 @@ def _write(
     tag: str, parts: Callable[[], list[bytes]], step: Any, metadata: summary_pb2.SummaryMetadata
 ) -> bool:
     """Writes byte strings as one record; they are asked for only if it is to be written."""
+    if json.dumps(tag, ensure_ascii=False) != f'"{tag}"':
+        raise ValueError(
+            "A tag must have no quote, backslash or control character in it, since TensorBoard's "
+            f"fast reader finds no data under such a tag; got {tag!r}."
+        )
     written = tf.summary.write(tag, lambda: tf.constant(parts()), step, metadata)
     return bool(written)

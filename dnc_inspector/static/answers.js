@@ -29,10 +29,12 @@ export function readAnswers({ fields, sizes, length }) {
   if (!target || Y !== Z || !isBinary(target.subarray(0, length * Z))) return plain;
 
   const counts = Array.from({ length }, (_, t) => !mask || mask[t] > 0);
-  const chooses = Y > 2 && counts.some(Boolean) && counts.every((yes, t) => !yes || one(target, t, Y));
+  const chooses =
+    Y > 2 && counts.some(Boolean) && counts.every((yes, t) => !yes || one(target, t, Y));
   const areLogits = outputs.subarray(0, length * Y).some((value) => value < 0 || value > 1);
   const squash = !areLogits ? "" : chooses ? "softmax" : "sigmoid";
-  const shown = squash === "softmax" ? softmax(outputs, Y) : squash ? outputs.map(sigmoid) : outputs;
+  const shown =
+    squash === "softmax" ? softmax(outputs, Y) : squash ? outputs.map(sigmoid) : outputs;
 
   const wrong = new Uint8Array(outputs.length);
   let [asked, right] = [0, 0];
@@ -42,7 +44,7 @@ export function readAnswers({ fields, sizes, length }) {
     let errors = 0;
     for (let i = t * Y; i < (t + 1) * Y; i++) {
       const answer = chooses ? i === best : shown[i] >= 0.5;
-      wrong[i] = answer === (target[i] >= 0.5) && !Number.isNaN(shown[i]) ? 0 : 1;
+      wrong[i] = answer === target[i] >= 0.5 && !Number.isNaN(shown[i]) ? 0 : 1;
       errors += wrong[i];
     }
     asked += chooses ? 1 : Y;

@@ -36,21 +36,23 @@ export class App {
     this.request = 0;
     this.playing = null;
     this.state = fromHash(options.address.read(), initialState(), options.address.prefix);
-    if (!options.canRefresh) this.refresh = null;
-    this.nextTheme = options.themes
-      ? () => {
-          options.themes.next();
-          this.themeChanged();
-        }
-      : null;
 
     this.tooltip = new Tooltip();
     this.dialog = helpDialog();
-    this.toolbar = new Toolbar(this, { title: options.title });
+    this.toolbar = new Toolbar(this, options);
     this.message = element("div", { class: "message", role: "status", hidden: true });
     this.panes = [0, 1].map((view) => this.pane(view));
+    this.notice = element("p", { class: "trouble notice", role: "status", hidden: true });
     this.main = element("main", { class: "panes" }, ...this.panes.map((pane) => pane.node));
-    fill(root, this.toolbar.node, this.message, this.main, this.tooltip.node, this.dialog);
+    fill(
+      root,
+      this.toolbar.node,
+      this.message,
+      this.notice,
+      this.main,
+      this.tooltip.node,
+      this.dialog,
+    );
     root.classList.add("dnc-memory");
     this.readTheme();
     document.addEventListener("keydown", (event) => this.onKey(event));
@@ -74,16 +76,7 @@ export class App {
     return themeOf(this.options.isDark());
   }
 
-  /** Takes up what there is and shows it. */
-  async start() {
-    await this.update();
-  }
-
-  /** Looks for new recordings; keeps what is chosen. */
-  async refresh() {
-    await this.update();
-  }
-
+  /** Looks for recordings and shows what is chosen, or else the newest. Call it to start, too. */
   async update() {
     try {
       this.index = await this.source.index();
@@ -95,7 +88,7 @@ export class App {
     await this.load();
   }
 
-  // --- What the controls call ---------------------------------------------------------------------
+  // --- What the controls call --------------------------------------------------------------------
 
   /** Changes parts of the state and shows the result. */
   change(changes) {
@@ -121,10 +114,20 @@ export class App {
     return undefined;
   }
 
+  /** The user wants this step: that ends playing. */
   go(t) {
-    const last = Math.max(0, this.steps - 1);
-    this.state.t = Math.max(0, Math.min(last, t));
+    this.pause();
+    this.setStep(t);
+  }
+
+  setStep(t) {
+    if (this.steps) this.state.t = Math.max(0, Math.min(this.steps - 1, t));
     this.scheduleDraw();
+  }
+
+  /** The step on the screen. The state may ask for a later one, where an episode is short. */
+  get t() {
+    return Math.max(0, Math.min(this.steps - 1, this.state.t));
   }
 
   choose(view, slot) {
@@ -134,8 +137,8 @@ export class App {
   play() {
     if (this.playing) this.pause();
     else {
-      if (this.state.t >= this.steps - 1) this.go(0);
-      this.playing = { from: performance.now(), t: this.state.t, speed: this.state.speed };
+      if (this.t >= this.steps - 1) this.setStep(0);
+      this.playing = { from: performance.now(), t: this.t, speed: this.state.speed };
       requestAnimationFrame((now) => this.tick(now));
     }
     this.scheduleDraw();
@@ -149,13 +152,18 @@ export class App {
     if (!this.playing) return;
     const { from, t, speed } = this.playing;
     if (speed !== this.state.speed) {
-      this.playing = { from: now, t: this.state.t, speed: this.state.speed };
+      this.playing = { from: now, t: this.t, speed: this.state.speed };
     } else {
       const next = t + Math.floor(((now - from) / 1000) * speed);
       if (next >= this.steps - 1) this.pause();
-      if (next !== this.state.t) this.go(next);
+      if (next !== this.t) this.setStep(next);
     }
     if (this.playing) requestAnimationFrame((later) => this.tick(later));
+  }
+
+  nextTheme() {
+    this.options.themes.next();
+    this.themeChanged();
   }
 
   help() {
@@ -163,34 +171,40 @@ export class App {
   }
 
   savePicture() {
-    const panes = this.panes.filter((pane) => pane.shown && !pane.node.hidden);
+    const panes = this.good();
     if (!panes.length) return;
+    panes.forEach(({ view }) => view.leave());
     const headings = panes.map((pane) => pane.heading);
     const canvases = panes.flatMap(({ view }) => [view.timeline, view.details]);
     const picture = compose(headings, canvases, this.theme);
-    save(picture, fileName(`${panes[0].heading.textContent} t ${this.state.t}`));
+    save(picture, fileName(`${panes[0].heading.textContent} t ${this.t}`));
   }
 
   onKey(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || this.dialog.open) return;
-    const { tagName, type } = event.target;
-    if (tagName === "SELECT" || (tagName === "INPUT" && type !== "range" && event.key !== "Escape")) return;
-    const isRange = tagName === "INPUT";
-    const isButton = tagName === "BUTTON";
-    const actions = {
-      ArrowLeft: () => this.go(this.state.t - 1),
-      ArrowRight: () => this.go(this.state.t + 1),
-      Home: () => this.go(0),
-      End: () => this.go(this.steps - 1),
-      " ": isButton ? null : () => this.play(),
-      Escape: () => this.choose(0, null),
-      "?": () => this.help(),
-    };
-    const action = isRange && !["Escape", " ", "?"].includes(event.key) ? null : actions[event.key];
+    const action = this.actionOf(event.key, event.target);
     if (!action) return;
     event.preventDefault();
-    if (event.key.startsWith("Arrow")) this.pause();
     action();
+  }
+
+  /** What a key does. A control with the focus keeps the keys that it has a use for itself. */
+  actionOf(key, { tagName, type }) {
+    const isSlider = type === "range";
+    if (tagName === "SELECT") return null;
+    if (key === " " && (tagName === "BUTTON" || type === "checkbox")) return null;
+    const steps = {
+      ArrowLeft: () => this.go(this.t - 1),
+      ArrowRight: () => this.go(this.t + 1),
+      Home: () => this.go(0),
+      End: () => this.go(this.steps - 1),
+    };
+    const others = {
+      " ": () => this.play(),
+      "?": () => this.help(),
+      Escape: () => this.choose(0, null),
+    };
+    return others[key] ?? (isSlider ? null : steps[key]) ?? null;
   }
 
   readTheme() {
@@ -205,7 +219,7 @@ export class App {
     this.show();
   }
 
-  // --- Loading ------------------------------------------------------------------------------------
+  // --- Loading -----------------------------------------------------------------------------------
 
   /** Loads what the state asks for. What is asked for later wins. */
   async load() {
@@ -233,7 +247,6 @@ export class App {
       pane.shown = shown[i] ?? null;
       pane.picked = picks[i] ?? null;
     });
-    this.go(this.state.t);
     this.show();
   }
 
@@ -266,7 +279,7 @@ export class App {
     return { episode, replay, answers, example, examples: header.examples.length };
   }
 
-  // --- Showing ------------------------------------------------------------------------------------
+  // --- Showing -----------------------------------------------------------------------------------
 
   /** How many steps the longest episode on the screen has. */
   get steps() {
@@ -285,6 +298,7 @@ export class App {
     const [first] = good;
     this.root.classList.toggle("comparing", state.picks.length > 1);
     this.toolbar.show(state, this.index, {
+      t: this.t,
       sizes: first?.shown.episode.sizes,
       examples: first?.shown.examples ?? 0,
       steps: this.steps,
@@ -293,19 +307,21 @@ export class App {
     });
     const difference =
       good.length > 1 ? differenceOfInputs(...good.map(({ shown }) => shown.episode)) : "";
-    this.panes.forEach((pane, i) => this.showPane(pane, i, difference));
+    this.notice.hidden = !difference;
+    this.notice.textContent = `Not the same episode. ${difference} Compare patterns, not steps.`;
+    this.panes.forEach((pane) => this.showPane(pane));
     this.draw();
   }
 
-  showPane(pane, i, difference) {
+  showPane(pane) {
     const { shown, picked } = pane;
     pane.node.hidden = !shown;
     if (!shown) return;
     const { run, tag, entry } = picked;
-    pane.heading.textContent = `${run || "."} · ${tag} · training step ${count(entry.step)}`;
-    pane.trouble.hidden = !shown.error && !(i && difference);
-    pane.trouble.textContent =
-      shown.error ?? `Not the same episode: ${difference} Compare their patterns, not their steps.`;
+    const names = run === "." ? [tag] : [run, tag]; // "." is the log folder itself.
+    pane.heading.textContent = [...names, `training step ${count(entry.step)}`].join(" · ");
+    pane.trouble.hidden = !shown.error;
+    pane.trouble.textContent = shown.error ?? "";
     pane.view.node.hidden = !shown.episode;
     pane.facts.textContent = shown.episode ? facts(shown) : "";
   }
@@ -327,9 +343,10 @@ export class App {
     for (const pane of good) {
       const { shown, view } = pane;
       const { chosen } = state;
-      const isChosen = chosen?.view === this.panes.indexOf(pane) && chosen.slot < shown.episode.sizes.N;
+      const isChosen =
+        chosen?.view === this.panes.indexOf(pane) && chosen.slot < shown.episode.sizes.N;
       view.set(shown, {
-        t: Math.max(0, Math.min(state.t, shown.episode.length - 1)),
+        t: Math.max(0, Math.min(this.t, shown.episode.length - 1)),
         order: state.order,
         touched: state.touched,
         hidden: state.hidden,
@@ -340,11 +357,11 @@ export class App {
       });
       view.draw();
     }
-    this.toolbar.showTime(state.t, this.steps, Boolean(this.playing));
+    this.toolbar.showTime(this.t, this.steps, Boolean(this.playing));
     if (!this.panes[0].picked) return;
     this.rememberSoon();
     const { run, tag, entry } = this.panes[0].picked;
-    this.root.dataset.ready = [run, tag, entry.step, state.t].join("|");
+    this.root.dataset.ready = [run, tag, entry.step, this.t].join("|");
     this.root.dataset.drawn = (performance.now() - start).toFixed(1);
   }
 

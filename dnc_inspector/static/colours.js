@@ -26,7 +26,7 @@ export function ramp(stops) {
   return table;
 }
 
-// Read heads: hues of the Okabe-Ito set, told apart with any kind of colour vision. Writing is ink.
+// Read heads: hues after Okabe and Ito, told apart with any kind of colour vision. Writing is ink.
 const THEMES = {
   light: theme({
     background: "#ffffff",
@@ -39,7 +39,7 @@ const THEMES = {
     wrong: "#c2003d",
     nan: "#ff00d4",
     writes: ["#1c2128", "#8a6100", "#6a5d86", "#7d7d7d"],
-    reads: ["#0072b2", "#d55e00", "#009e73", "#cc5f9f", "#e09a00", "#56b4e9", "#6b4fbb", "#8c8200"],
+    reads: ["#0072b2", "#d55e00", "#009e73", "#8f3a72", "#b57b00", "#3a96d2", "#6b4fbb", "#8c8200"],
     usage: ["#ffffff", "#efe3c4", "#d0b06a", "#946f1e", "#4d370a"],
     diverging: ["#7f3b08", "#c8741a", "#f4c787", "#ffffff", "#c6bfe0", "#7d6bb2", "#3b1a78"],
   }),
@@ -54,7 +54,7 @@ const THEMES = {
     wrong: "#ff5c86",
     nan: "#ff3fe0",
     writes: ["#f2f4f7", "#d9b04c", "#b5a8d6", "#a9a9a9"],
-    reads: ["#4aa8e8", "#ff8746", "#2cc79a", "#ea8fc6", "#f0b93f", "#9ad8ff", "#a894ff", "#cfc545"],
+    reads: ["#4aa8e8", "#ff8746", "#2cc79a", "#b85c9c", "#f0b93f", "#9ad8ff", "#a894ff", "#cfc545"],
     usage: ["#1f2124", "#443a22", "#7d6429", "#c39a3c", "#ffdf91"],
     diverging: ["#ffb45c", "#c97a26", "#6f4a22", "#1f2124", "#463d70", "#7c6cc4", "#c3b5ff"],
   }),

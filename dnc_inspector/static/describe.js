@@ -42,7 +42,10 @@ export function describeTimeline({ episode, answers, order }, { band, step: t, r
         `allocation gate ${share(fields.allocation_gate[t * V + i])}`,
       ];
     case "free_gate":
-      return [`${heading}, ${readHead(i, sizes)}`, `free gate ${share(fields.free_gate[t * R + i])}`];
+      return [
+        `${heading}, ${readHead(i, sizes)}`,
+        `free gate ${share(fields.free_gate[t * R + i])}`,
+      ];
     default:
       return [`${heading}, ${readHead(i, sizes)}`, ...modeLines(episode, t, i)];
   }
@@ -50,12 +53,17 @@ export function describeTimeline({ episode, answers, order }, { band, step: t, r
 
 function describeAnswer({ fields, sizes }, answers, t, i) {
   const lines = [];
-  if (fields.target && i < sizes.Z) lines.push(`target ${i}: ${number(fields.target[t * sizes.Z + i])}`);
+  if (fields.target && i < sizes.Z)
+    lines.push(`target ${i}: ${number(fields.target[t * sizes.Z + i])}`);
   if (i < sizes.Y) {
     const index = t * sizes.Y + i;
     const raw = number(fields.outputs[index]);
     const shown = number(answers.outputs[index]);
-    lines.push(answers.squash ? `output ${i}: ${shown} (${answers.squash} of ${raw})` : `output ${i}: ${raw}`);
+    lines.push(
+      answers.squash
+        ? `output ${i}: ${shown} (${answers.squash} of ${raw})`
+        : `output ${i}: ${raw}`,
+    );
     if (answers.wrong?.[index]) lines.push("wrong");
   }
   if (fields.mask && !(fields.mask[t] > 0)) lines.push("not asked at this step");
@@ -106,7 +114,10 @@ export function describeDetails({ episode, order }, replay, t, hit) {
       return [name, `number ${hit.column}: ${number(value)}`];
     }
     case "memory":
-      return [`slot ${slot}`, `number ${hit.column}: ${number(replay.memoryAt(t)[slot * W + hit.column])}`];
+      return [
+        `slot ${slot}`,
+        `number ${hit.column}: ${number(replay.memoryAt(t)[slot * W + hit.column])}`,
+      ];
     case "lane": {
       const index = (t * heads + hit.head) * N + slot;
       // A write key is compared with the memory as it was before the write.
@@ -174,7 +185,8 @@ export function summary(episode, t) {
   for (let head = 0; head < sizes.R; head++) {
     const { slot, weight } = strongest(row(fields.read_weights, sizes.N, t * sizes.R + head));
     const { leading } = readMode(episode, t, head);
-    const where = weight >= 0.1 ? `reads slot ${slot} (${share(weight)}, ${leading})` : "reads nothing";
+    const where =
+      weight >= 0.1 ? `reads slot ${slot} (${share(weight)}, ${leading})` : "reads nothing";
     parts.push(`${readHead(head, sizes)} ${where}`);
   }
   return `${stepName(episode, t)}: ${list(parts)}.`;
@@ -207,7 +219,8 @@ export function describeEvents(events, { sizes }) {
   }
   const writers = events.map(({ head, weight, how }) => {
     const by = sizes.V > 1 ? `${head}: ` : "";
-    return `${how === "allocated" ? "as a free slot" : "as the key matched"} (${by}${share(weight)})`;
+    const reason = how === "allocated" ? "as a free slot" : "as the key matched";
+    return `${reason} (${by}${share(weight)})`;
   });
   const [{ replaces, erased }] = events;
   const old = replaces === null ? "" : `; erased ${percent(erased)} of what t = ${replaces} left`;

@@ -33,7 +33,7 @@ export function drawDetails(context, layout, scene, replay, t, hoverRow) {
   drawScale(context, layout, scene);
 }
 
-// --- What each head does --------------------------------------------------------------------------
+// --- What each head does -------------------------------------------------------------------------
 
 const NAME_WIDTH = 70;
 const SLOT_WIDTH = 96;
@@ -41,7 +41,7 @@ const STRENGTH_WIDTH = 62;
 
 function drawHeads(context, layout, { episode, theme }, t) {
   const { fields, sizes, tokens } = episode;
-  title(context, 8, `Heads at t = ${t}`, tokens ? `input “${tokens[t]}”` : "", layout, theme);
+  title(context, 8, `Heads at t = ${t}`, tokens ? `“${tokens[t]}”` : "", layout, theme);
   const small = { size: 10, colour: theme.muted };
   write(context, "strongest slot", NAME_WIDTH, 38, small);
   write(context, "how the slot is chosen", NAME_WIDTH + SLOT_WIDTH, 38, small);
@@ -65,7 +65,12 @@ function drawHeads(context, layout, { episode, theme }, t) {
       write(context, "not a number", NAME_WIDTH, middle, { size: 12, colour: theme.nan });
     }
     const left = NAME_WIDTH + SLOT_WIDTH;
-    const bar = { x: left, y: y + 4, width: layout.width - left - STRENGTH_WIDTH, height: height - 8 };
+    const bar = {
+      x: left,
+      y: y + 4,
+      width: layout.width - left - STRENGTH_WIDTH,
+      height: height - 8,
+    };
     drawModes(context, bar, modesOf(episode, t, kind, head, colour, theme), theme);
     const strength = fields[`${kind}_strengths`][t * heads + head];
     const style = { size: 12, colour: theme.text, align: "right" };
@@ -102,7 +107,7 @@ function drawModes(context, bar, modes, theme) {
       context.fillRect(bar.x, bar.y, bar.width, bar.height);
       break;
     }
-    const width = bar.width * Math.max(0, Math.min(1, value));
+    const width = Math.max(0, Math.min(bar.x + bar.width - x, bar.width * value));
     context.fillStyle = css(colour);
     context.fillRect(x, bar.y, width, bar.height);
     const texts = [`${name} ${share(value)}`, share(value)];
@@ -120,7 +125,7 @@ function onto([r, g, b]) {
   return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? [20, 22, 26] : [255, 255, 255];
 }
 
-// --- The memory -----------------------------------------------------------------------------------
+// --- The memory ----------------------------------------------------------------------------------
 
 function title(context, y, text, note, layout, theme) {
   const style = { size: 14, weight: 600, colour: theme.text };
@@ -149,7 +154,7 @@ function drawTitles(context, layout, { episode, theme }, replay, t) {
   write(context, words, memory.x + memory.width / 2, y, style);
   for (const { kind, head, x, width } of lanes) {
     const several = (kind === "write" ? episode.sizes.V : episode.sizes.R) > 1;
-    const name = width >= 30 ? kind : kind[0];
+    const name = width >= 34 ? kind : kind[0];
     const text = several ? `${name} ${head}` : name;
     write(context, text, x + width / 2, y, { ...style, colour: headColour(theme, kind, head) });
   }
@@ -176,7 +181,15 @@ function drawVectors(context, layout, { episode, theme, memoryScale }, t) {
     const heads = kind === "write" ? sizes.V : sizes.R;
     const values = row(fields[id], sizes.W, t * heads + head);
     const box = { x: layout.memory.x, y, width: layout.memory.width, height };
-    heatMap(context, box, sizes.W, 1, (i) => values[i], vectorScale(id, values, memoryScale, theme), theme);
+    heatMap(
+      context,
+      box,
+      sizes.W,
+      1,
+      (i) => values[i],
+      vectorScale(id, values, memoryScale, theme),
+      theme,
+    );
     frame(context, box, theme.hairline);
     const middle = y + height / 2;
     context.fillStyle = css(headColour(theme, kind, head));
@@ -205,7 +218,10 @@ const VECTOR_NOTES = { write_keys: "key: own scale", erase_vectors: "share, 0 to
 function vectorScale(id, values, memoryScale, theme) {
   if (id === "erase_vectors") return { table: theme.inkRamp, low: 0, high: 1 };
   if (!id.endsWith("keys")) return aroundZero(memoryScale, theme);
-  const largest = values.reduce((most, x) => (Math.abs(x) < Infinity ? Math.max(most, Math.abs(x)) : most), 0);
+  const largest = values.reduce(
+    (most, x) => (Math.abs(x) < Infinity ? Math.max(most, Math.abs(x)) : most),
+    0,
+  );
   return aroundZero(largest || 1, theme);
 }
 
@@ -233,7 +249,10 @@ function drawSlots(context, layout, { episode, order, slot, theme }, t) {
     const near = chosen >= 0 && Math.abs(i - chosen) < every;
     if (i === chosen || (i % every === 0 && !near)) {
       const bold = i === chosen ? { weight: 700, colour: theme.text } : {};
-      write(context, String(each), slots.x + slots.width - 6, rowY(layout, i), { ...style, ...bold });
+      write(context, String(each), slots.x + slots.width - 6, rowY(layout, i), {
+        ...style,
+        ...bold,
+      });
     }
   });
   const colour = css(theme.usage[3]);
@@ -366,7 +385,7 @@ function drawScale(context, layout, { memoryScale, memoryLargest, theme }) {
   const left = memory.x + width + 16;
   const text = "bar: weight   outline: what the key alone matches";
   const needed = measure(context, text, style);
-  if (left + needed <= layout.width) write(context, text, layout.width, scaleY + 8, { ...style, align: "right" });
+  if (left + needed <= layout.width)
+    write(context, text, layout.width, scaleY + 8, { ...style, align: "right" });
   else write(context, text, layout.width, scaleY + 22, { ...style, align: "right" });
 }
-

@@ -63,7 +63,13 @@ const BANDS = {
   weights(context, box, layout, scene) {
     const { episode, order, orderName, hidden, theme } = scene;
     drawWeights(context, box, layout, scene);
-    label(context, box, "writes and reads", [`${count(order.length)} slots by ${orderName}`], theme);
+    label(
+      context,
+      box,
+      "writes and reads",
+      [`${count(order.length)} slots by ${orderName}`],
+      theme,
+    );
     let y = box.y + 38;
     for (const { kind, head, name } of heads(episode.sizes)) {
       const off = hidden.has(`${kind} ${head}`);
@@ -211,8 +217,11 @@ function drawWeights(context, box, layout, { episode, order, hidden, theme }) {
       const top = Math.floor((i * height) / order.length);
       const bottom = Math.max(top + 1, Math.floor(((i + 1) * height) / order.length));
       const slot = order[i];
-      const writes = strengths(fields.write_weights, shownWrites, t * V, N, slot, "write", theme);
-      const reads = strengths(fields.read_weights, shownReads, t * R, N, slot, "read", theme);
+      const writing = weightsOf(fields.write_weights, shownWrites, t * V, N, slot);
+      const reading = weightsOf(fields.read_weights, shownReads, t * R, N, slot);
+      const least = Math.max(LEAST_WEIGHT, Math.max(largest(writing), largest(reading)) / 4);
+      const writes = marksOf(writing, least, "write", theme);
+      const reads = marksOf(reading, least, "read", theme);
       if (writes.length || reads.length) painter.paint(left, top, right, bottom, writes, reads);
     }
   }
@@ -223,19 +232,23 @@ function numbers(count) {
   return Array.from({ length: count }, (_, i) => i);
 }
 
-/** Those heads that have a weight on a slot, leaving out what is small beside the largest. */
-function strengths(weights, shown, start, N, slot, kind, theme) {
-  const found = [];
-  let most = 0.004;
-  for (const head of shown) {
-    const weight = weights[(start + head) * N + slot];
-    if (weight > most) most = weight;
-    if (weight >= 0.004 || Number.isNaN(weight)) found.push([head, weight]);
-  }
-  return found
-    .filter(([, weight]) => !(weight < most / 4))
+const LEAST_WEIGHT = 0.004; // that is drawn
+
+/** Pairs of a head and its weight on a slot. */
+function weightsOf(weights, shown, start, N, slot) {
+  return shown.map((head) => [head, weights[(start + head) * N + slot]]);
+}
+
+function largest(pairs) {
+  return pairs.reduce((most, [, weight]) => (weight > most ? weight : most), 0);
+}
+
+/** How to draw weights, but for those that are small beside another in the same cell. */
+function marksOf(pairs, least, kind, theme) {
+  return pairs
+    .filter(([, weight]) => !(weight < least))
     .map(([head, weight]) => ({
-      colour: Number.isNaN(weight) ? theme.nan : headColour(theme, kind, head),
+      colour: Number.isFinite(weight) ? headColour(theme, kind, head) : theme.nan,
       alpha: opacity(weight),
     }));
 }
@@ -295,7 +308,15 @@ function gates(context, box, layout, values, heads, kind, theme) {
     const colour = headColour(theme, kind, head);
     const bottom = box.y + (head + 1) * height - 1;
     for (let t = 0; t < layout.steps; t++) {
-      drawStack(context, layout, t, bottom, height - 2, [[values[t * heads + head], colour]], theme);
+      drawStack(
+        context,
+        layout,
+        t,
+        bottom,
+        height - 2,
+        [[values[t * heads + head], colour]],
+        theme,
+      );
     }
   }
   headMarks(context, box, heads, kind, theme);
@@ -313,7 +334,8 @@ function drawStack(context, layout, t, bottom, height, stack, theme) {
   }
   let y = bottom;
   for (const [value, colour] of stack) {
-    const size = height * Math.max(0, Math.min(1, value));
+    const room = y - (bottom - height);
+    const size = Math.max(0, Math.min(room, height * value));
     context.fillStyle = css(colour);
     context.fillRect(x, y - size, width, size);
     y -= size;
@@ -417,4 +439,3 @@ export function drawCursor(context, layout, scene, t, hover) {
   const style = { size: 11, weight: 600, colour: theme.text, align: "center" };
   write(context, text, labelX, plot.y - 12, style);
 }
-

@@ -15,14 +15,15 @@ export async function render() {
     themes: null,
     canRefresh: true,
     emptyHint: [
-      "Record one while training, in a summary writer of the log folder:",
-      'trace = dnc.record(core, inputs)\ndnc.summaries.write_episode("episode", trace, step)',
+      "Record one while training, with a summary writer of the log folder as the default:",
+      "trace = dnc.record(core, inputs)\ndnc.summaries.write_episode(trace, step)",
       "train.py does so on its own. Then press Refresh.",
     ],
   });
   onDarkChange(() => app.themeChanged());
   onReload(() => app.update());
-  await app.start();
+  window.focus(); // So that the arrow keys work at once.
+  await app.update();
 }
 
 function loadStyle() {
@@ -54,7 +55,7 @@ export async function startPage(root) {
     emptyHint: ["This page has no episodes in it: make it again with python -m dnc_inspector."],
   });
   themes.media.addEventListener("change", () => app.themeChanged());
-  await app.start();
+  await app.update();
 }
 
 /** Light, dark, or as the system has it; the choice is kept where the browser allows it. */

@@ -16,6 +16,7 @@ const AXIS_HEIGHT = 22;
 const TOKEN_HEIGHT = 64;
 const LEGEND_HEIGHT = 22;
 const CURSOR_LABEL = 20;
+const TALLEST = 6000; // Browsers limit how large a canvas is.
 
 function clamp(value, low, high) {
   return Math.max(low, Math.min(high, value));
@@ -34,6 +35,7 @@ export function timelineLayout({ sizes, length, fields, tokens }, slots, width) 
   const { X, Y, Z, R, V } = sizes;
   const legendOfHeads = 50 + 15 * (R + V);
   const vectorHeight = (rows) => Math.round(clamp(rows * 7, 56, 84));
+  const tallest = clamp(slots * 1.25, 320, TALLEST);
   const bands = [
     { id: "inputs", rows: X, height: vectorHeight(X) },
     fields.target && { id: "target", rows: Z, height: vectorHeight(Z) },
@@ -41,7 +43,7 @@ export function timelineLayout({ sizes, length, fields, tokens }, slots, width) 
     {
       id: "weights",
       rows: slots,
-      height: Math.round(clamp(slots * 8, Math.max(80, legendOfHeads), Math.max(320, slots * 1.25))),
+      height: Math.round(clamp(slots * 8, Math.max(80, legendOfHeads), tallest)),
     },
     { id: "usage", rows: slots, height: Math.round(clamp(slots * 4, 56, 160)) },
     { id: "write_gate", rows: V, height: 16 * V },
@@ -99,7 +101,7 @@ export function hitTimeline(layout, x, y) {
   return { band: band.id, step: stepAt(layout, x), row: rowAt(band, band.rows, y) };
 }
 
-/** Steps that get a number on the axis: at least `gap` pixels apart, by 1, 2 or 5 times a power of 10. */
+/** Steps with a number on the axis: `gap` pixels apart or more, by 1, 2 or 5 times a power of 10. */
 export function ticks(steps, width, gap = 44) {
   const least = Math.max(1, (steps * gap) / width);
   const power = 10 ** Math.floor(Math.log10(least));
@@ -138,7 +140,7 @@ export function detailsLayout({ sizes }, slots, width) {
   const usage = clamp(width * 0.07, 30, 54);
   const matrixX = links + slotLabel + usage + 8;
   const available = width - matrixX - 14; // for the memory and the lanes of weights
-  const lanes = clamp(available * 0.4, 14 * (R + V), 46 * (R + V));
+  const lanes = clamp(available * 0.46, 14 * (R + V), 46 * (R + V));
   const matrixWidth = Math.min(available - lanes, Math.max(W * 26, 140));
   const lane = Math.min((available - matrixWidth) / (R + V), 72);
 
@@ -155,8 +157,13 @@ export function detailsLayout({ sizes }, slots, width) {
   }
   let y = top + MATRIX_TITLE;
   y = stack(written, y);
-  const rowHeight = clamp(384 / Math.max(1, slots), 2, 20);
-  const memory = { x: matrixX, y: y + 20, width: matrixWidth, height: Math.round(rowHeight * slots) };
+  const rowHeight = Math.min(clamp(384 / Math.max(1, slots), 2, 20), TALLEST / Math.max(1, slots));
+  const memory = {
+    x: matrixX,
+    y: y + 20,
+    width: matrixWidth,
+    height: Math.round(rowHeight * slots),
+  };
   y = stack(read, memory.y + memory.height + 8);
   const scaleY = y + 10;
   return {

@@ -48,5 +48,10 @@ export function save(picture, name) {
 
 /** A name for a file out of any text. */
 export function fileName(text) {
-  return `${text.replace(/[^\w.-]+/g, "_").replace(/^[_.]+|_+$/g, "").slice(0, 100) || "dnc"}.png`;
+  return `${
+    text
+      .replace(/[^\w.-]+/g, "_")
+      .replace(/^[_.]+|_+$/g, "")
+      .slice(0, 100) || "dnc"
+  }.png`;
 }

@@ -170,7 +170,7 @@ export class Replay {
     this.memoryScale = scaleOfMost(sample) || this.memoryLargest;
   }
 
-  /** The memory [N, W] after step t, or before the first one for t = -1; valid until the next call. */
+  /** The memory [N, W] after step t, or the first one for t = -1; valid until the next call. */
   memoryAt(t) {
     const { fields, sizes } = this.episode;
     if (t < 0) return fields.initial_memory;

@@ -17,7 +17,11 @@ export class SlotPanel {
     this.heading = element("h3");
     this.counts = element("p");
     this.list = element("ol");
-    const close = element("button", { type: "button", "aria-label": "Close", onclick: onClose }, "×");
+    const close = element(
+      "button",
+      { type: "button", "aria-label": "Close", onclick: onClose },
+      "×",
+    );
     this.node = element(
       "aside",
       { class: "slot-panel", "aria-label": "History of a slot", hidden: true },
@@ -61,7 +65,11 @@ export class SlotPanel {
   item(group, episode, theme) {
     const [{ t, kind }] = group;
     const token = episode.tokens ? ` “${shorten(episode.tokens[t], 14)}”` : "";
-    const go = element("button", { type: "button", onclick: () => this.onStep(t) }, `t = ${t}${token}`);
+    const go = element(
+      "button",
+      { type: "button", onclick: () => this.onStep(t) },
+      `t = ${t}${token}`,
+    );
     const marks = group.map(({ head }) => {
       const mark = element("span", { class: "mark" });
       mark.style.background = css(headColour(theme, kind === "write" ? "write" : "read", head));
@@ -75,7 +83,11 @@ export class SlotPanel {
   /** The input of a step, as in the timeline but lying. */
   input({ fields, sizes, length }, t, theme) {
     const [width, height] = [Math.min(160, sizes.X * 7), 8];
-    const picture = element("canvas", { class: "input", role: "img", "aria-label": `input of t = ${t}` });
+    const picture = element("canvas", {
+      class: "input",
+      role: "img",
+      "aria-label": `input of t = ${t}`,
+    });
     Object.assign(picture.style, { width: `${width}px`, height: `${height}px` });
     const context = prepare(picture, width, height, window.devicePixelRatio || 1);
     const scale = scaleOf(fields.inputs.subarray(0, length * sizes.X), theme);

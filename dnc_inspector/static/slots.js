@@ -24,7 +24,9 @@ export function slotOrder(episode, kind, touchedOnly = false) {
   let slots = Array.from({ length: N }, (_, slot) => slot);
   if (kind === "written") {
     const first = firstWrites(episode);
-    slots.sort((a, b) => first.step[a] - first.step[b] || first.weight[b] - first.weight[a] || a - b);
+    slots.sort(
+      (a, b) => first.step[a] - first.step[b] || first.weight[b] - first.weight[a] || a - b,
+    );
   } else if (kind === "usage") {
     const total = totalUsage(episode);
     slots.sort((a, b) => total[b] - total[a] || a - b);

@@ -38,7 +38,9 @@ async function get(url) {
   try {
     response = await fetch(url, { cache: "no-store" });
   } catch {
-    throw new DataError("TensorBoard does not answer, or its answer broke off. Is it still running?");
+    throw new DataError(
+      "TensorBoard does not answer, or its answer broke off. Is it still running?",
+    );
   }
   if (response.ok) return response;
   const answer = await response.json().catch(() => ({}));

@@ -9,28 +9,35 @@ import { ORDERS } from "./slots.js";
 
 export class Toolbar {
   /**
-   * @param {object} app what to call: change(changes), pick(view, pick), compare(), play(), go(t),
-   *   refresh(), savePicture(), help(), and nextTheme() or null
+   * @param {import("./app.js").App} app what to call
+   * @param {object} options `title`, `themes` and `canRefresh`, see there
    */
-  constructor(app, { title }) {
+  constructor(app, { title, themes, canRefresh }) {
     this.app = app;
     this.pickers = [new Picker(app, 0), new Picker(app, 1)];
     this.example = select("Example", (value) => app.change({ example: Number(value) }));
-    this.compare = button("Compare", "Show a second recording beside this one", () => app.compare());
+    this.compare = button("Compare", "Show a second recording beside this one", () =>
+      app.compare(),
+    );
     this.stop = button("Stop comparing", "Show one recording only", () => app.compare());
     this.second = element("div", { class: "line" }, this.pickers[1].node, this.stop);
-    this.theme = button("", "Colours: light, dark, or as the system has them", () => app.nextTheme());
-    this.theme.hidden = !app.nextTheme;
+    this.theme = button("", "Colours: light, dark, or as the system has them", () =>
+      app.nextTheme(),
+    );
+    this.theme.hidden = !themes;
     this.save = button("Save PNG", "Save the picture as it is shown", () => app.savePicture());
-    this.refresh = button("Refresh", "Look for new recordings", () => app.refresh());
-    this.refresh.hidden = !app.refresh;
+    this.refresh = button("Refresh", "Look for new recordings", () => app.update());
+    this.refresh.hidden = !canRefresh;
     this.helpButton = button("?", "How to read the picture", () => app.help());
     this.helpButton.classList.add("round");
 
     this.play = button("▶", "Play (Space)", () => app.play());
     this.play.classList.add("round");
     this.speed = select("Speed", (value) => app.change({ speed: Number(value) }));
-    options(this.speed.control, SPEEDS.map((speed) => [speed, `${speed} steps/s`]));
+    options(
+      this.speed.control,
+      SPEEDS.map((speed) => [speed, `${speed} steps/s`]),
+    );
     this.slider = element("input", {
       type: "range",
       min: 0,
@@ -79,8 +86,8 @@ export class Toolbar {
     );
   }
 
-  /** Shows a state. `sizes`, `examples` and `steps` are those of what is on the screen. */
-  show(state, index, { sizes, examples, steps, isPlaying, themeName }) {
+  /** Shows a state. `t`, `sizes`, `examples` and `steps` are those of what is on the screen. */
+  show(state, index, { t, sizes, examples, steps, isPlaying, themeName }) {
     this.pickers.forEach((picker, view) => picker.show(index, state.picks[view]));
     const numbers = Array.from({ length: examples }, (_, i) => [i, `${i}`]);
     options(this.example.control, numbers, state.example);
@@ -93,7 +100,7 @@ export class Toolbar {
     this.order.control.value = state.order;
     this.touched.checked = state.touched;
     this.showHeads(state.hidden, sizes);
-    this.showTime(state.t, steps, isPlaying);
+    this.showTime(t, steps, isPlaying);
   }
 
   /** The part of `show` that changes at every step. */
@@ -101,6 +108,7 @@ export class Toolbar {
     this.slider.max = String(Math.max(0, steps - 1));
     this.slider.value = String(t);
     this.slider.disabled = steps < 2;
+    this.slider.setAttribute("aria-valuetext", `t = ${t}`);
     this.time.textContent = steps ? `t = ${t} of ${steps - 1}` : "";
     this.play.textContent = isPlaying ? "❚❚" : "▶";
     this.play.setAttribute("aria-label", isPlaying ? "Pause" : "Play");
@@ -113,7 +121,10 @@ export class Toolbar {
     this.headsOf = key;
     const all = sizes ? heads(sizes) : [];
     const focused = this.heads.contains(document.activeElement) ? document.activeElement.id : "";
-    fill(this.heads, ...all.map(({ kind, head, name }) => this.headButton(kind, head, name, hidden)));
+    fill(
+      this.heads,
+      ...all.map(({ kind, head, name }) => this.headButton(kind, head, name, hidden)),
+    );
     if (focused) document.getElementById(focused)?.focus();
   }
 
@@ -154,14 +165,10 @@ class Picker {
     const pick = (changes) => app.pick(view, { ...this.pick, ...changes });
     this.run = select(view ? "Compare with run" : "Run", (run) => pick({ run, step: NEWEST }));
     this.tag = select("Tag", (tag) => pick({ tag, step: NEWEST }));
-    this.step = select("Training step", (step) => pick({ step: step === NEWEST ? step : Number(step) }));
-    this.node = element(
-      "span",
-      { class: "picker" },
-      this.run.node,
-      this.tag.node,
-      this.step.node,
+    this.step = select("Training step", (step) =>
+      pick({ step: step === NEWEST ? step : Number(step) }),
     );
+    this.node = element("span", { class: "picker" }, this.run.node, this.tag.node, this.step.node);
   }
 
   show(index, pick) {

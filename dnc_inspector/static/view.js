@@ -133,7 +133,8 @@ export class EpisodeView {
       timeline.setPointerCapture(event.pointerId);
       this.dragging = true;
       this.onStep(stepAt(this.timelineLayout, x));
-      if (hit && ["weights", "usage"].includes(hit.band)) this.pressed = { x, slot: this.order[hit.row] };
+      if (hit && ["weights", "usage"].includes(hit.band))
+        this.pressed = { x, slot: this.order[hit.row] };
     });
     timeline.addEventListener("pointerup", (event) => {
       const [x] = place(event);
@@ -189,6 +190,13 @@ export class EpisodeView {
     this.onSlot(slot === this.settings.slot ? null : slot);
   }
 
+  /** Draws nothing for the pointer until it moves again. */
+  leave() {
+    this.hover = { step: null, row: null };
+    this.tooltip.show(null);
+    this.draw();
+  }
+
   hoverAt(step, row) {
     if (step === this.hover.step && row === this.hover.row) return;
     this.hover = { step, row };
@@ -218,7 +226,10 @@ export class Tooltip {
       ...rest.map((line) => element("div", {}, line)),
     );
     const { offsetWidth: width, offsetHeight: height } = this.node;
-    const x = event.clientX + 14 + width > window.innerWidth ? event.clientX - width - 10 : event.clientX + 14;
+    const x =
+      event.clientX + 14 + width > window.innerWidth
+        ? event.clientX - width - 10
+        : event.clientX + 14;
     const y = Math.max(4, Math.min(event.clientY + 12, window.innerHeight - height - 4));
     this.node.style.left = `${Math.max(4, x)}px`;
     this.node.style.top = `${y}px`;

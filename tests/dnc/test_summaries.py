@@ -325,6 +325,16 @@ def test_without_a_step_it_is_refused(tmp_path, write, trace):
         write(trace)
 
 
+@pytest.mark.parametrize("write", [summaries.write_panels, summaries.write_episode])
+@pytest.mark.parametrize("tag", ['a "b"', "a\\b", "a\nb"])
+def test_a_tag_that_tensorboards_fast_reader_cannot_find_is_refused(tmp_path, write, tag, trace):
+    with (
+        tf.summary.create_file_writer(str(tmp_path)).as_default(),
+        pytest.raises(ValueError, match="no quote, backslash or control character in it"),
+    ):
+        write(trace, step=0, tag=tag)
+
+
 def test_three_lines_do_in_a_loop_of_ones_own(tmp_path):
     core = models.make_core()
     probe = models.random_inputs(7, 3, dtype=tf.float32)

@@ -132,7 +132,7 @@ def test_all_imports_of_the_viewer_are_in_the_page():
 
     assert "dnc_inspector/index.js" in modules
     for source in modules.values():
-        imported = re.findall(r"""(?:from|import)\s*\(?\s*["']([^"']+)["']""", source)
+        imported = re.findall(r"""\b(?:from|import)\s*\(?\s*["']([^"']+)["']""", source)
         assert set(imported) <= modules.keys()
     assert "</" not in result.text("style")
 
