@@ -19,7 +19,7 @@ from dnc.addressing import (
     UsedCosineWeights,
     oneplus,
 )
-from dnc.controllers import DeepLSTM, FeedForward
+from dnc.controllers import ClippedSignal, DeepLSTM, FeedForward
 from dnc.core import DNC, DNCState
 from dnc.resizing import resize_memory
 from dnc.rnn_cell import rnn_cell
@@ -31,6 +31,7 @@ from dnc.unroll import unroll
 __all__ = [
     "DNC",
     "AccessState",
+    "ClippedSignal",
     "CosineWeights",
     "DNCState",
     "DeepLSTM",

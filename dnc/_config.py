@@ -18,7 +18,7 @@ from dnc.addressing import (
     UsedCosineWeights,
     oneplus,
 )
-from dnc.controllers import DeepLSTM, FeedForward
+from dnc.controllers import ClippedSignal, DeepLSTM, FeedForward
 from dnc.core import DNC
 from dnc.sparse import SparseTemporalLinkage
 
@@ -154,12 +154,14 @@ _KINDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     snt.GRU: _describe_gru,
     DeepLSTM: lambda part: {"hidden_sizes": list(part.hidden_sizes), "dtype": part.dtype.name},
     FeedForward: _describe_feed_forward,
+    ClippedSignal: lambda part: {"core": describe(part.core), "bound": float(part.bound)},
 }
 
 # Arguments that are descriptions themselves, and the class they are of if they do not say.
 _PARTS = {
     "access": "MemoryAccess",
     "controller": "LSTM",
+    "core": "LSTM",
     "linkage": "TemporalLinkage",
     "freeness": "Freeness",
 }

@@ -74,6 +74,62 @@ class FeedForward(snt.RNNCore):
         return tf.TensorShape([self._output_size])
 
 
+class ClippedSignal(snt.RNNCore):
+    """A controller through which no large gradient flows back.
+
+    Forwards it is the core that it wraps. Backwards, at each time step, the gradients by its output
+    and by its next state are bounded element by element, so that a signal cannot grow on its way
+    back through many steps. (The paper bounds those by its LSTM's activations, to [-10, 10].)
+
+        >>> core = ClippedSignal(snt.LSTM(16), 10.0)
+        >>> output, state = core(tf.zeros([2, 10]), core.initial_state(batch_size=2))
+        >>> output.shape
+        TensorShape([2, 16])
+    """
+
+    def __init__(self, core: snt.RNNCore, bound: float = 10.0, name: str = "clipped_signal"):
+        """Wraps a core.
+
+        Args:
+          core: any `snt.RNNCore`.
+          bound: on the absolute value of each gradient, > 0.
+          name: name of the module.
+
+        Raises:
+          ValueError: if `core` is not an `snt.RNNCore`, or the bound is not positive.
+        """
+        super().__init__(name=name)
+        if not isinstance(core, snt.RNNCore):
+            raise ValueError(f"ClippedSignal wraps an snt.RNNCore, got {core!r}.")
+        if not bound > 0:
+            raise ValueError(f"bound must be > 0, got {bound!r}.")
+        self.core = core
+        self._bound = bound
+
+    def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[tf.Tensor, Any]:
+        """Performs one step of the wrapped core."""
+        return tf.nest.map_structure(self._clip_gradient, self.core(inputs, prev_state))
+
+    def initial_state(self, batch_size: Any, **kwargs: Any) -> Any:
+        """Returns the wrapped core's initial state."""
+        return self.core.initial_state(batch_size, **kwargs)
+
+    @property
+    def bound(self) -> float:
+        """Bound on the absolute value of each gradient."""
+        return self._bound
+
+    def _clip_gradient(self, x: tf.Tensor) -> tf.Tensor:
+        if not x.dtype.is_floating:
+            return x
+
+        @tf.custom_gradient
+        def identity(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+            return tf.identity(x), lambda dy: tf.clip_by_value(dy, -self._bound, self._bound)
+
+        return identity(x)
+
+
 class DeepLSTM(snt.RNNCore):
     """The paper's controller: a stack of LSTMs in which every layer is near to input and output.
 

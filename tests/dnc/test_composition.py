@@ -156,6 +156,68 @@ def test_the_deep_lstm_says_what_it_needs():
         dnc.DeepLSTM([3], dtype=tf.float16)
 
 
+def signals(bound):
+    """An LSTM's outputs over ten steps, and the gradients of a large loss by inputs and weights."""
+    lstm = snt.LSTM(4, dtype=tf.float64)
+    core = lstm if bound is None else dnc.ClippedSignal(lstm, bound)
+    inputs = random_inputs(10, 2)
+    lstm(inputs[0], lstm.initial_state(2))
+    rng = np.random.default_rng(0)
+    for variable in lstm.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs, _ = dnc.unroll(core, inputs)
+        loss = 1000.0 * tf.reduce_sum(outputs[-1])
+    return outputs, tape.gradient(loss, [inputs, *lstm.trainable_variables])
+
+
+def test_a_clipped_signal_changes_only_gradients_and_only_large_ones():
+    outputs, gradients = signals(None)
+    for bound in (1e9, 10.0):
+        clipped_outputs, clipped = signals(bound)
+        np.testing.assert_array_equal(clipped_outputs, outputs)
+        for x, y in zip(clipped, gradients, strict=True):
+            assert np.allclose(x, y, rtol=1e-12) == (bound == 1e9)
+
+
+def test_a_signal_is_clipped_at_each_step_before_it_goes_on():
+    """By hand, for outputs 3 s and the next state 2 s + x."""
+
+    class Adder(snt.RNNCore):
+        def __call__(self, inputs, state):
+            return 3.0 * state, 2.0 * state + inputs
+
+        def initial_state(self, batch_size, dtype=tf.float64):
+            return tf.zeros([batch_size, 1], dtype)
+
+    inputs = tf.zeros([3, 1, 1], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs, state = dnc.unroll(dnc.ClippedSignal(Adder(), 5.0), inputs)
+        loss = tf.reduce_sum(outputs) + 7.0 * tf.reduce_sum(state)
+    # From the last state 7, clipped to 5; a step before, 2 * 5 + 3 * 1, clipped to 5, and so on.
+    np.testing.assert_allclose(tape.gradient(loss, inputs)[:, 0, 0], [5.0, 5.0, 5.0])
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs, state = dnc.unroll(dnc.ClippedSignal(Adder(), 30.0), inputs)
+        loss = tf.reduce_sum(outputs) + 7.0 * tf.reduce_sum(state)
+    np.testing.assert_allclose(tape.gradient(loss, inputs)[:, 0, 0], [30.0, 17.0, 7.0])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((tf.nn.relu,), "wraps an snt.RNNCore"),
+        ((snt.LSTM(3), 0.0), "bound must be > 0, got 0.0"),
+        ((snt.LSTM(3), float("nan")), "bound must be > 0, got nan"),
+    ],
+)
+def test_a_clipped_signal_says_what_it_needs(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        dnc.ClippedSignal(*arguments)
+
+
 def test_a_nested_dnc_runs_in_float64():
     inner = dnc.DNC(access(), snt.LSTM(5, dtype=tf.float64), 7)
     core = dnc.DNC(access(), inner, 3)

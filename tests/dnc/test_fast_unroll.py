@@ -63,6 +63,8 @@ CONTROLLERS = {
     "VanillaRNN": lambda: snt.VanillaRNN(7, dtype=tf.float64),
     "DeepLSTM": lambda: dnc.DeepLSTM([4, 3], dtype=tf.float64),
     "FeedForward": lambda: dnc.FeedForward([7, 6]),
+    # So small a bound that it makes a difference.
+    "ClippedSignal": lambda: dnc.ClippedSignal(snt.LSTM(7, dtype=tf.float64), 0.01),
 }
 
 

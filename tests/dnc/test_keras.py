@@ -517,6 +517,7 @@ DESCRIBABLE = {
     "LSTM with projection": lambda: core_of(snt.LSTM(7, projection_size=4)),
     "GRU": lambda: core_of(snt.GRU(7)),
     "DeepLSTM": lambda: core_of(dnc.DeepLSTM([5, 4])),
+    "ClippedSignal": lambda: core_of(dnc.ClippedSignal(snt.LSTM(5), 2.0)),
     "FeedForward": lambda: core_of(dnc.FeedForward([8, 7])),
     "FeedForward of one size": lambda: core_of(dnc.FeedForward(7)),
     "DNC": lambda: core_of(core_of(snt.GRU(4), 7, 2.0, access=every_option_of_access())),
