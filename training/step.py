@@ -1,6 +1,6 @@
 """The training step: data, forward and backward pass and update, compiled as one program."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import sonnet as snt
@@ -20,8 +20,8 @@ class Gradients(NamedTuple):
     metrics: dict[str, tf.Tensor]  # scalars
 
 
-class Averages(NamedTuple):
-    """Means over the steps of one call."""
+class Totals(NamedTuple):
+    """Sums over steps."""
 
     loss: tf.Tensor
     gradient_norm: tf.Tensor  # before clipping
@@ -115,35 +115,62 @@ class TrainingStep:
         self._max_grad_norm = max_grad_norm
         self._seed = seed
         self._recompute_every = recompute_every
-        # The number of steps is an argument, not a constant: one compilation serves all.
-        signature = [tf.TensorSpec([], tf.int32)]
-        self._run = tf.function(self._steps, input_signature=signature, jit_compile=jit)
-
-    def run(self, num_steps: int) -> Averages:
-        """Makes `num_steps` >= 1 updates and returns the means over them."""
-        return self._run(tf.constant(num_steps, tf.int32))
-
-    def _steps(self, num_steps: tf.Tensor) -> Averages:
-        zero, variables = tf.zeros([]), self._core.trainable_variables
-        totals = Averages(
+        zero, variables = tf.zeros([]), core.trainable_variables
+        self._no_totals = Totals(
             loss=zero,
             gradient_norm=zero,
             module_norms=dnc.summaries.module_norms(variables, [zero] * len(variables)),
-            metrics={name: zero for name in self._task.metric_names},
+            metrics={name: zero for name in task.metric_names},
         )
+        # The number of steps is an argument, not a constant: one compilation serves all.
+        signature = [
+            tf.TensorSpec([], tf.int32),
+            tf.nest.map_structure(lambda _: tf.TensorSpec([], tf.float32), self._no_totals),
+        ]
+        self._run = tf.function(self._steps, input_signature=signature, jit_compile=jit)
+
+    def run(
+        self,
+        num_steps: int,
+        scalars: Mapping[str, float] | None = None,
+        module_norms: Mapping[str, float] | None = None,
+    ) -> Totals:
+        """Makes `num_steps` >= 1 updates.
+
+        Args:
+          num_steps: number of updates.
+          scalars: totals to add to, as `Totals.scalars` gives them; 0 by default. Ten steps, and
+            ten more that add to their totals, give the same to the last bit as twenty: the steps'
+            values are added one by one.
+          module_norms: likewise.
+
+        Returns:
+          The totals, with those of these steps added.
+        """
+        totals = {**self._no_totals.scalars(), **(scalars or {})}
+        start = Totals(
+            loss=totals.pop("loss"),
+            gradient_norm=totals.pop("gradient_norm"),
+            module_norms={**self._no_totals.module_norms, **(module_norms or {})},
+            metrics=totals,
+        )
+        start = tf.nest.map_structure(lambda total: tf.convert_to_tensor(total, tf.float32), start)
+        return self._run(tf.constant(num_steps, tf.int32), start)
+
+    def _steps(self, num_steps: tf.Tensor, totals: Totals) -> Totals:
         done = tf.constant(0)
         while (
             done < num_steps
         ):  # Not `tf.range(num_steps)`: XLA would compile anew for every number.
             totals = tf.nest.map_structure(tf.add, totals, self._update())
             done += 1
-        return tf.nest.map_structure(lambda total: total / tf.cast(num_steps, tf.float32), totals)
+        return totals
 
-    def _update(self) -> Averages:
+    def _update(self) -> Totals:
         batch = self._task.batch(self._seed, self.step)
         result = gradients(
             self._core, self._task, batch, self._max_grad_norm, self._recompute_every
         )
         self.optimizer.apply(result.gradients, self._core.trainable_variables)
         self.step.assign_add(1)
-        return Averages(result.loss, result.norm, result.module_norms, result.metrics)
+        return Totals(result.loss, result.norm, result.module_norms, result.metrics)
