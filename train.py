@@ -293,15 +293,20 @@ def _train(
     Returns what was wrong if the end of it could not be saved.
     """
     step = int(training.step)
-    if FLAGS.stop_when_solved and step > 0 and progress.solved is None:
-        progress.solved = _is_solved(evaluation, step)
+    if FLAGS.stop_when_solved and progress.solved is None:
+        progress.solved = step > 0 and _is_solved(evaluation, step)
     report = Report(step, FLAGS.num_training_iterations)
     means, module_norms, chunk = progress.means, progress.module_norms, 1
     if step == 0:
         with events.open():
             probe.write(step, {})
     shown_step = step
-    while not (step >= FLAGS.num_training_iterations or progress.solved or interruption.requested):
+
+    def done() -> bool:
+        enough = step >= FLAGS.num_training_iterations
+        return enough or bool(progress.solved) or interruption.requested
+
+    while not done():
         stops = [FLAGS.num_training_iterations, _next_multiple(step, FLAGS.report_interval)]
         if FLAGS.checkpoint_interval > 0:
             stops.append(_next_multiple(step, FLAGS.checkpoint_interval))
@@ -330,7 +335,8 @@ def _train(
             with events.open():
                 probe.write(step, module_norms.take())
             shown_step = step
-        if FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0:
+        is_due = FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0
+        if is_due and not done():  # The end is saved below.
             error = _save(run, step, progress)
             if error:
                 warn(
@@ -370,7 +376,7 @@ def _save_elsewhere(run: Run, step: int, progress: _Progress, error: OSError) ->
 
 def _last_saved(run: Run) -> str:
     if run.saved_step is None:
-        return "There is no checkpoint yet."
+        return "There is no checkpoint."
     return f"The last checkpoint is that of step {run.saved_step:,}."
 
 
