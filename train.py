@@ -7,7 +7,7 @@ default flags this is the training of DeepMind's released code: the same model, 
 optimizer.
 """
 
-import contextlib
+import dataclasses
 import errno
 import math
 import os
@@ -17,7 +17,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -31,9 +32,10 @@ with native_logs_hidden():
 
 import tasks
 from training.evaluation import Evaluation
+from training.messages import say, warn
 from training.models import CONTENT_WEIGHTS, make_core, make_task
 from training.probe import Probe
-from training.reporting import Interruption, Means, Report
+from training.reporting import EventFile, Interruption, Means, Report
 from training.runs import Run
 from training.step import TrainingStep, rmsprop
 
@@ -99,6 +101,9 @@ flags.DEFINE_integer(
     "checkpoint_interval", 1000, "Steps between checkpoints; -1: only at the end.", lower_bound=-1
 )
 flags.DEFINE_integer(
+    "checkpoints_kept", 3, "Newest checkpoints to keep, besides the best.", lower_bound=1
+)
+flags.DEFINE_integer(
     "seed", 0, "Seed of the initial values and of the data.", lower_bound=0, upper_bound=2**31 - 1
 )
 flags.DEFINE_bool("jit", True, "Whether to compile with XLA.")
@@ -123,6 +128,7 @@ _FREE_FLAGS = (
     "report_interval",
     "checkpoint_dir",
     "checkpoint_interval",
+    "checkpoints_kept",
     "jit",
     "recompute_every",
     "stop_when_solved",
@@ -130,6 +136,7 @@ _FREE_FLAGS = (
     "summary_interval",
     "trace_file",
 )
+_CHANGEABLE_FLAGS = ("memory_size",)  # No variable depends on it.
 _EVALUATION_BATCHES, _EVALUATION_BATCH_SIZE = 10, 100  # 1,000 sequences.
 _SECONDS_BETWEEN_LOOKS = 0.5  # How long the compiled loop runs before Ctrl-C is noticed.
 
@@ -144,6 +151,7 @@ for _name in ("max_grad_norm", "learning_rate", "optimizer_epsilon"):
 def main(argv: list[str]) -> int:
     """Trains, evaluates, and says what to look at next. Returns the exit code."""
     logging.set_verbosity(logging.WARNING)
+    directory = FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task
     try:
         if argv[1:]:
             raise ValueError(f"Unexpected arguments {argv[1:]}: every option starts with --.")
@@ -151,9 +159,24 @@ def main(argv: list[str]) -> int:
             _check_writable(FLAGS.trace_file)
         config = _config()
         task = make_task(config, FLAGS.batch_size)
-        directory = FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task
-        run = Run(directory, config, defaults={name: FLAGS[name].default for name in config})
+        run = Run(
+            directory,
+            config,
+            defaults={name: FLAGS[name].default for name in config},
+            may_differ=_CHANGEABLE_FLAGS,
+            checkpoints_kept=FLAGS.checkpoints_kept,
+        )
+    except ValueError as error:
+        return _fail(error)
+    except OSError as error:
+        return _fail(_cannot_write(directory, error))
+    with run:
+        return _main(run, config, task)
 
+
+def _main(run: Run, config: dict[str, Any], task: tasks.Task) -> int:
+    """Does what `main` does, in a run that is open."""
+    try:
         tf.random.set_seed(FLAGS.seed)
         core = make_core(config, task)
         variables = core.trainable_variables
@@ -167,53 +190,93 @@ def main(argv: list[str]) -> int:
             FLAGS.jit,
             FLAGS.recompute_every or None,
         )
-        resumed = run.restore(core=core, optimizer=optimizer, step=training.step)
+        probe = Probe(core, task, FLAGS.seed)
+        state = run.restore(
+            core=core, optimizer=optimizer, step=training.step, last_look=probe.last_look
+        )
     except ValueError as error:
         return _fail(error)
     except OSError as error:
-        return _fail(
-            f"Cannot write to {directory}: {error.strerror}. Give a writable --checkpoint_dir."
-        )
+        return _fail(_cannot_write(run.directory, error))
 
-    probe = Probe(core, task, FLAGS.seed)
     evaluation = Evaluation(core, make_task(config, _EVALUATION_BATCH_SIZE), FLAGS.seed, FLAGS.jit)
     num_variables = sum(math.prod(variable.shape) for variable in variables)
-    print(
-        f"{'Resuming' if resumed else 'Training'} in {run.directory}: {FLAGS.task}, "
+    say(
+        f"{'Training' if state is None else 'Resuming'} in {run.directory}: {FLAGS.task}, "
         f"{num_variables:,} parameters, step {int(training.step):,}. "
-        "Compiling takes a few seconds.",
-        flush=True,
+        "Compiling takes a few seconds."
     )
-    with Interruption() as interruption, _summaries(run.directory):
-        solved = _train(training, evaluation, probe, run, interruption)
+    for name, before in run.changes.items():
+        say(f"It goes on with --{name}={config[name]}; before it was {before}.")
+    progress = _Progress.of(state or {})
+    if run.changes:
+        progress.solved = None  # It was another model that was looked at.
+    events = EventFile(run.directory if FLAGS.summaries else None)
+    with Interruption() as interruption:
+        error = _train(training, evaluation, probe, run, events, progress, interruption)
+    events.close()
+    step = int(training.step)
+    if error:
+        _save_elsewhere(run, step, progress, error)
     if FLAGS.trace_file:
         try:
-            probe.record(int(training.step)).save(FLAGS.trace_file)
-        except OSError as error:
-            return _fail(f"Cannot write --trace_file={FLAGS.trace_file}: {error.strerror}.")
+            probe.record(step).save(FLAGS.trace_file)
+        except OSError as trace_error:
+            return _fail(f"Cannot write --trace_file={FLAGS.trace_file}: {trace_error.strerror}.")
     if interruption.requested:
-        print(f"Stopped at step {int(training.step):,}; saved. To go on:\n  {_command()}")
-        return 0
+        if not error:
+            say(f"Stopped at step {step:,}; saved. To go on:\n  {_command()}")
+        return 1 if error else 0
 
-    step = int(training.step)
     final = evaluation.metrics(_evaluation_sets(step)[1], _EVALUATION_BATCHES)
     num_sequences = _EVALUATION_BATCHES * _EVALUATION_BATCH_SIZE
-    print(
-        f"{'Solved at' if solved else 'Finished'} step {step:,}. "
+    say(
+        f"{'Solved at' if progress.solved else 'Finished'} step {step:,}. "
         f"{num_sequences:,} fresh sequences: {final['wrong_bits']:.4g} wrong bits per sequence, "
         f"{final['solved_sequences']:.1%} without error."
     )
     if FLAGS.trace_file:
-        print(
+        say(
             "To make a page of the trace:\n"
             f"  {_executable('python')} -m dnc_inspector {shlex.quote(FLAGS.trace_file)}"
         )
     if FLAGS.summaries:
-        print(
+        say(
             "Next, look into its memory: start this, and open http://localhost:6006/#dnc_memory:\n"
             f"  {_executable('tensorboard')} --logdir {run.directory}"
         )
-    return 0
+    return 1 if error else 0
+
+
+@dataclasses.dataclass
+class _Progress:
+    """What the training remembers besides its variables, from one checkpoint to the next.
+
+    With it a resumed run reports, keeps and stops as if it had never been interrupted.
+    """
+
+    means: Means  # since the last report
+    module_norms: Means  # since the last look into the memory
+    loss: float  # the mean in the last report
+    solved: bool | None  # whether fresh sequences had no error; None: nobody looked
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "_Progress":
+        return cls(
+            means=Means(state.get("means")),
+            module_norms=Means(state.get("module_norms")),
+            loss=state.get("loss", math.nan),
+            solved=state.get("solved") if FLAGS.stop_when_solved else None,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        return {
+            "means": self.means.state,
+            "module_norms": self.module_norms.state,
+            "loss": self.loss,
+            "solved": self.solved,
+        }
 
 
 def _train(
@@ -221,21 +284,29 @@ def _train(
     evaluation: Evaluation,
     probe: Probe,
     run: Run,
+    events: EventFile,
+    progress: _Progress,
     interruption: Interruption,
-) -> bool:
+) -> OSError | None:
     """Trains until done, interrupted or, if asked for, solved.
 
-    Returns whether it was found to be solved.
+    Returns what was wrong if the end of it could not be saved.
     """
     step = int(training.step)
-    solved = FLAGS.stop_when_solved and step > 0 and _is_solved(evaluation, step)
-    saved_step = step or None
+    if FLAGS.stop_when_solved and progress.solved is None:
+        progress.solved = step > 0 and _is_solved(evaluation, step)
     report = Report(step, FLAGS.num_training_iterations)
-    means, module_norms, chunk = Means(), Means(), 1
+    means, module_norms, chunk = progress.means, progress.module_norms, 1
     if step == 0:
-        probe.write(step, {})
+        with events.open():
+            probe.write(step, {})
     shown_step = step
-    while step < FLAGS.num_training_iterations and not solved and not interruption.requested:
+
+    def done() -> bool:
+        enough = step >= FLAGS.num_training_iterations
+        return enough or bool(progress.solved) or interruption.requested
+
+    while not done():
         stops = [FLAGS.num_training_iterations, _next_multiple(step, FLAGS.report_interval)]
         if FLAGS.checkpoint_interval > 0:
             stops.append(_next_multiple(step, FLAGS.checkpoint_interval))
@@ -244,9 +315,9 @@ def _train(
         num_steps = min(chunk, min(stops) - step)
 
         start = time.monotonic()
-        averages = training.run(num_steps)
-        means.add(averages.scalars(), num_steps)
-        module_norms.add(averages.module_norms, num_steps)
+        totals = training.run(num_steps, means.totals, module_norms.totals)
+        means.advance(totals.scalars(), num_steps)
+        module_norms.advance(totals.module_norms, num_steps)
         seconds_per_step = (time.monotonic() - start) / num_steps
         chunk = max(1, min(2 * chunk, int(_SECONDS_BETWEEN_LOOKS / seconds_per_step)))
 
@@ -254,33 +325,59 @@ def _train(
         report.advance(step)
         if step % FLAGS.report_interval == 0:
             scalars = means.take()
-            report.write(step, scalars, evaluation.sample(_evaluation_sets(step)[0]))
+            progress.loss = scalars["loss"]
+            with events.open():
+                report.write(step, scalars, evaluation.sample(_evaluation_sets(step)[0]))
             # A look costs a thousand sequences: only where success is in sight.
             if FLAGS.stop_when_solved and scalars["solved_sequences"] > 0.98:
-                solved = _is_solved(evaluation, step)
+                progress.solved = _is_solved(evaluation, step)
         if FLAGS.summaries and step % FLAGS.summary_interval == 0:
-            probe.write(step, module_norms.take())
+            with events.open():
+                probe.write(step, module_norms.take())
             shown_step = step
-        if FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0:
-            run.save(step)
-            saved_step = step
-    if step != saved_step:
-        run.save(step)
-    if step != shown_step:
-        probe.write(step, module_norms.take())
+        is_due = FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0
+        if is_due and not done():  # The end is saved below.
+            error = _save(run, step, progress)
+            if error:
+                warn(
+                    f"Cannot save step {step:,} in {run.directory}: {error.strerror}. "
+                    f"The training goes on. {_last_saved(run)}"
+                )
+    error = _save(run, step, progress) if step != run.saved_step else None
+    if step != shown_step:  # After it was saved: a resumed run looks when it would have anyway.
+        with events.open():
+            probe.write(step, module_norms.take())
     report.close()
-    return solved
+    return error
 
 
-@contextlib.contextmanager
-def _summaries(directory: pathlib.Path) -> Iterator[None]:
-    """Context in which summaries go to an event file, if they are wanted."""
-    if not FLAGS.summaries:
-        yield
-        return
-    writer = tf.summary.create_file_writer(os.fspath(directory))
-    with contextlib.closing(writer), writer.as_default():
-        yield
+def _save(run: Run, step: int, progress: _Progress) -> OSError | None:
+    """Saves, or returns what was wrong."""
+    try:
+        run.save(step, progress.state(), progress.loss)
+    except OSError as error:
+        return error
+    return None
+
+
+def _save_elsewhere(run: Run, step: int, progress: _Progress, error: OSError) -> None:
+    """Saves the end of a training among temporary files, so that it is not lost."""
+    message = f"Cannot save step {step:,} in {run.directory}: {error.strerror}. "
+    try:
+        directory = run.save_elsewhere(step, progress.state())
+        message += (
+            f"It is in {directory} instead: move it to where it is safe. To go on from there:\n"
+            f"  {_command(f'--checkpoint_dir={directory}')}"
+        )
+    except OSError as second_error:
+        message += f"Nor in {tempfile.gettempdir()}: {second_error.strerror}. {_last_saved(run)}"
+    _fail(message)
+
+
+def _last_saved(run: Run) -> str:
+    if run.saved_step is None:
+        return "There is no checkpoint."
+    return f"The last checkpoint is that of step {run.saved_step:,}."
 
 
 def _is_solved(evaluation: Evaluation, step: int) -> bool:
@@ -326,8 +423,12 @@ def _executable(name: str) -> str:
     return os.path.relpath(path) if path.is_relative_to(pathlib.Path.cwd()) else str(path)
 
 
-def _command() -> str:
-    return shlex.join([_executable(pathlib.Path(sys.executable).name), *sys.argv])
+def _command(*more: str) -> str:
+    return shlex.join([_executable(pathlib.Path(sys.executable).name), *sys.argv, *more])
+
+
+def _cannot_write(directory: str | os.PathLike, error: OSError) -> str:
+    return f"Cannot write to {directory}: {error.strerror}. Give a writable --checkpoint_dir."
 
 
 def _fail(error: Exception | str) -> int:
