@@ -17,7 +17,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from absl import app, flags, logging
@@ -34,6 +34,7 @@ import tasks
 from training.evaluation import Evaluation
 from training.messages import say, warn
 from training.models import CONTENT_WEIGHTS, make_core, make_task
+from training.numerics import Guard, explain
 from training.probe import Probe
 from training.reporting import EventFile, Interruption, Means, Report
 from training.runs import Run
@@ -67,6 +68,13 @@ flags.DEFINE_float(
 
 # Optimizer.
 flags.DEFINE_float("max_grad_norm", 50.0, "Bound on the global norm of the gradients, > 0.")
+flags.DEFINE_float(
+    "max_signal",
+    0.0,
+    "Bound on each gradient by the controller's output and state, at each time step (the paper: "
+    "10); 0: none.",
+    lower_bound=0.0,
+)
 flags.DEFINE_float("learning_rate", 1e-4, "Learning rate of RMSProp, > 0.")
 flags.DEFINE_float("optimizer_epsilon", 1e-10, "Epsilon of RMSProp, > 0.")
 
@@ -86,6 +94,19 @@ flags.DEFINE_bool(
 # Training.
 flags.DEFINE_integer("num_training_iterations", 100_000, "Number of training steps.", lower_bound=1)
 flags.DEFINE_integer("report_interval", 100, "Steps between reports.", lower_bound=1)
+flags.DEFINE_enum(
+    "nan_policy",
+    "stop",
+    ["stop", "skip", "restore"],
+    "What to do when a loss or gradient is not finite: stop; skip that update; restore the last "
+    "checkpoint and go on with half of the learning rate.",
+)
+flags.DEFINE_integer(
+    "nan_limit",
+    10,
+    "How often in a row to skip or restore before it stops.",
+    lower_bound=1,
+)
 flags.DEFINE_bool("summaries", True, "Whether to write anything for TensorBoard.")
 flags.DEFINE_integer(
     "summary_interval",
@@ -130,6 +151,8 @@ _FREE_FLAGS = (
     "checkpoint_interval",
     "checkpoints_kept",
     "jit",
+    "nan_limit",
+    "nan_policy",
     "recompute_every",
     "stop_when_solved",
     "summaries",
@@ -141,7 +164,8 @@ _EVALUATION_BATCHES, _EVALUATION_BATCH_SIZE = 10, 100  # 1,000 sequences.
 _SECONDS_BETWEEN_LOOKS = 0.5  # How long the compiled loop runs before Ctrl-C is noticed.
 
 
-flags.register_validator("clip_value", math.isfinite, "must be finite and >= 0.")
+for _name in ("clip_value", "max_signal"):
+    flags.register_validator(_name, math.isfinite, "must be finite and >= 0.")
 for _name in ("max_grad_norm", "learning_rate", "optimizer_epsilon"):
     flags.register_validator(
         _name, lambda value: math.isfinite(value) and value > 0, "must be finite and > 0."
@@ -209,15 +233,25 @@ def _main(run: Run, config: dict[str, Any], task: tasks.Task) -> int:
     for name, before in run.changes.items():
         say(f"It goes on with --{name}={config[name]}; before it was {before}.")
     progress = _Progress.of(state or {})
+    training.learning_rate = progress.learning_rate
+
+    def explain_step() -> str:
+        step = int(training.step)
+        return explain(core, task, FLAGS.seed, step, run.directory, run.checkpoint)
+
     if run.changes:
         progress.solved = None  # It was another model that was looked at.
     events = EventFile(run.directory if FLAGS.summaries else None)
     with Interruption() as interruption:
-        error = _train(training, evaluation, probe, run, events, progress, interruption)
+        error, failure = _train(
+            training, evaluation, probe, run, events, progress, interruption, explain_step
+        )
     events.close()
     step = int(training.step)
     if error:
         _save_elsewhere(run, step, progress, error)
+    if failure:
+        return _fail(failure, code=1)
     if FLAGS.trace_file:
         try:
             probe.record(step).save(FLAGS.trace_file)
@@ -258,6 +292,7 @@ class _Progress:
     means: Means  # since the last report
     module_norms: Means  # since the last look into the memory
     loss: float  # the mean in the last report
+    learning_rate: float
     solved: bool | None  # whether fresh sequences had no error; None: nobody looked
 
     @classmethod
@@ -266,6 +301,7 @@ class _Progress:
             means=Means(state.get("means")),
             module_norms=Means(state.get("module_norms")),
             loss=state.get("loss", math.nan),
+            learning_rate=state.get("learning_rate", FLAGS.learning_rate),
             solved=state.get("solved") if FLAGS.stop_when_solved else None,
         )
 
@@ -275,6 +311,7 @@ class _Progress:
             "means": self.means.state,
             "module_norms": self.module_norms.state,
             "loss": self.loss,
+            "learning_rate": self.learning_rate,
             "solved": self.solved,
         }
 
@@ -287,19 +324,22 @@ def _train(
     events: EventFile,
     progress: _Progress,
     interruption: Interruption,
-) -> OSError | None:
-    """Trains until done, interrupted or, if asked for, solved.
+    explain_step: Callable[[], str],
+) -> tuple[OSError | None, str]:
+    """Trains until done, interrupted or, if asked for, solved, or until a step is not finite.
 
-    Returns what was wrong if the end of it could not be saved.
+    Returns what was wrong if the end of it could not be saved, and why it could not go on, or "".
     """
     step = int(training.step)
     if FLAGS.stop_when_solved and progress.solved is None:
         progress.solved = step > 0 and _is_solved(evaluation, step)
     report = Report(step, FLAGS.num_training_iterations)
-    means, module_norms, chunk = progress.means, progress.module_norms, 1
+    chunk, guard, failure = 1, Guard(FLAGS.nan_policy, FLAGS.nan_limit), ""
     if step == 0:
         with events.open():
             probe.write(step, {})
+        if FLAGS.nan_policy == "restore":  # So that there is something to go back to.
+            _save_on_the_way(run, step, progress)
     shown_step = step
 
     def done() -> bool:
@@ -315,16 +355,22 @@ def _train(
         num_steps = min(chunk, min(stops) - step)
 
         start = time.monotonic()
-        totals = training.run(num_steps, means.totals, module_norms.totals)
-        means.advance(totals.scalars(), num_steps)
-        module_norms.advance(totals.module_norms, num_steps)
+        totals = training.run(num_steps, progress.means.totals, progress.module_norms.totals)
+        num_done = int(training.step) - step
+        progress.means.advance(totals.scalars(), num_done)
+        progress.module_norms.advance(totals.module_norms, num_done)
+        if num_done < num_steps:
+            failure = _deal_with(training, run, progress, guard, explain_step())
+            if failure:
+                break
+            step, num_steps = int(training.step), num_done + 1
+        else:
+            step += num_steps
         seconds_per_step = (time.monotonic() - start) / num_steps
         chunk = max(1, min(2 * chunk, int(_SECONDS_BETWEEN_LOOKS / seconds_per_step)))
 
-        step += num_steps
         report.advance(step)
-        if step % FLAGS.report_interval == 0:
-            scalars = means.take()
+        if step % FLAGS.report_interval == 0 and (scalars := progress.means.take()):
             progress.loss = scalars["loss"]
             with events.open():
                 report.write(step, scalars, evaluation.sample(_evaluation_sets(step)[0]))
@@ -333,22 +379,51 @@ def _train(
                 progress.solved = _is_solved(evaluation, step)
         if FLAGS.summaries and step % FLAGS.summary_interval == 0:
             with events.open():
-                probe.write(step, module_norms.take())
+                probe.write(step, progress.module_norms.take())
             shown_step = step
         is_due = FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0
         if is_due and not done():  # The end is saved below.
-            error = _save(run, step, progress)
-            if error:
-                warn(
-                    f"Cannot save step {step:,} in {run.directory}: {error.strerror}. "
-                    f"The training goes on. {_last_saved(run)}"
-                )
+            _save_on_the_way(run, step, progress)
+    step = int(training.step)
     error = _save(run, step, progress) if step != run.saved_step else None
     if step != shown_step:  # After it was saved: a resumed run looks when it would have anyway.
         with events.open():
-            probe.write(step, module_norms.take())
+            probe.write(step, progress.module_norms.take())
     report.close()
-    return error
+    return error, failure
+
+
+def _deal_with(
+    training: TrainingStep, run: Run, progress: _Progress, guard: Guard, line: str
+) -> str:
+    """Does as --nan_policy says about a step that is not finite.
+
+    Returns why the training must end, or "".
+    """
+    decision = guard.decide(int(training.step))
+    if decision == "skip":
+        training.skip()
+        warn(f"{line} It is left out.")
+        return ""
+    if decision == "restore" and (state := run.go_back()) is not None:
+        learning_rate = training.learning_rate / 2.0
+        before = _Progress.of(state)
+        progress.means, progress.module_norms = before.means, before.module_norms
+        progress.loss, progress.learning_rate = before.loss, learning_rate
+        training.learning_rate = learning_rate
+        warn(
+            f"{line} Back to step {int(training.step):,} with a learning rate of "
+            f"{learning_rate:.3g}."
+        )
+        return ""
+    why = {
+        "restore": "There is no checkpoint to go back to",
+        "stop": "It stops here" + ("" if FLAGS.nan_policy == "stop" else ", after too many"),
+    }
+    return (
+        f"{line} {why[decision]}. Look at the report; try a lower --learning_rate or "
+        "--max_grad_norm, --max_signal=10, or another --nan_policy."
+    )
 
 
 def _save(run: Run, step: int, progress: _Progress) -> OSError | None:
@@ -358,6 +433,15 @@ def _save(run: Run, step: int, progress: _Progress) -> OSError | None:
     except OSError as error:
         return error
     return None
+
+
+def _save_on_the_way(run: Run, step: int, progress: _Progress) -> None:
+    """Saves; if that fails, the training goes on."""
+    if error := _save(run, step, progress):
+        warn(
+            f"Cannot save step {step:,} in {run.directory}: {error.strerror}. "
+            f"The training goes on. {_last_saved(run)}"
+        )
 
 
 def _save_elsewhere(run: Run, step: int, progress: _Progress, error: OSError) -> None:
@@ -431,9 +515,9 @@ def _cannot_write(directory: str | os.PathLike, error: OSError) -> str:
     return f"Cannot write to {directory}: {error.strerror}. Give a writable --checkpoint_dir."
 
 
-def _fail(error: Exception | str) -> int:
+def _fail(error: Exception | str, code: int = 2) -> int:
     print(f"train.py: {error}", file=sys.stderr)
-    return 2
+    return code
 
 
 def _parse(argv: list[str]) -> list[str]:

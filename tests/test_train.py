@@ -413,6 +413,8 @@ def in_process(tmp_path, monkeypatch, capsys):
         ("--seed=-1", ["seed", "-1", "[0, 2147483647]"]),
         ("--checkpoint_interval=-2", ["checkpoint_interval", "-2", "-1"]),
         ("--summary_interval=0", ["summary_interval", "0", "positive"]),
+        ("--nan_policy=pray", ["nan_policy", "pray", "stop|skip|restore"]),
+        ("--max_signal=nan", ["max_signal", "nan", "finite"]),
         ("--trace_file=missing/trace.npz", ["--trace_file=missing/trace.npz", "No such file"]),
         ("--trace_file=.", ["--trace_file=.", "Is a directory"]),
     ],
@@ -482,3 +484,70 @@ def test_only_the_error_is_on_standard_error(tmp_path):
 )
 def test_the_flags_of_the_released_script_have_their_defaults(name, default):
     assert train.FLAGS[name].default == default
+
+
+# So large a learning rate that the second step is not finite.
+EXPLODING = shlex.split("--learning_rate=1e20 --nojit --checkpoint_interval=2")
+
+
+def test_a_step_that_is_not_finite_ends_the_training_with_a_report(tmp_path):
+    process = command_line(tmp_path, *TINY, *EXPLODING, "--num_training_iterations=30")
+
+    assert process.returncode == 1
+    line = process.stderr.splitlines()[-1]
+    assert line.startswith("train.py: Training step 1 is not finite: ")
+    for part in ("Report: run/not-finite-1.", "--learning_rate", "--nan_policy"):
+        assert part in line
+    assert {path.name for path in (tmp_path / "run" / "not-finite-1").iterdir()} >= {
+        "report.txt",
+        "batch.npz",
+        "trace.npz",
+        "state.index",
+    }
+    assert (tmp_path / "run" / "step-1.json").exists()  # What was good is saved.
+    core, _ = load(tmp_path / "run")
+    assert all(np.isfinite(variable).all() for variable in core.trainable_variables)
+
+
+def test_steps_that_are_not_finite_are_left_out_until_they_are_too_many(tmp_path):
+    process = command_line(
+        tmp_path, *TINY, *EXPLODING, "--num_training_iterations=30", "--nan_policy=skip",
+        "--nan_limit=3",
+    )  # fmt: skip
+
+    assert process.returncode == 1
+    warnings = [x for x in process.stderr.splitlines() if x.endswith("It is left out.")]
+    assert [x.split(" is not")[0] for x in warnings] == [
+        f"Warning: Training step {step}" for step in (1, 2, 3)
+    ]
+    assert "Training step 4 is not finite" in process.stderr.splitlines()[-1]
+    assert "after too many" in process.stderr.splitlines()[-1]
+
+
+def test_from_a_checkpoint_it_goes_on_with_a_lower_learning_rate_and_so_it_does_later(tmp_path):
+    arguments = [*TINY, *EXPLODING, "--nan_policy=restore", "--nan_limit=20"]
+    process = command_line(tmp_path, *arguments, "--num_training_iterations=20")
+
+    assert process.returncode == 0
+    warnings = [x for x in process.stderr.splitlines() if "Back to step" in x]
+    assert 2 <= len(warnings) <= 20
+    rates = [float(x.rstrip(".").split()[-1]) for x in warnings]
+    for i, rate in enumerate(rates):
+        assert rate == pytest.approx(1e20 / 2 ** (i + 1), rel=0.01)
+    saved = json.loads((tmp_path / "run" / "step-20.json").read_text())
+    assert saved["state"]["learning_rate"] == 1e20 / 2 ** len(warnings)
+
+    process = command_line(tmp_path, *arguments, "--num_training_iterations=30")
+
+    assert process.returncode == 0
+    assert "Back to step" not in process.stderr
+
+
+def test_a_bound_on_the_signal_is_a_flag_of_the_model(tmp_path):
+    process = command_line(
+        tmp_path, *TINY, "--num_training_iterations=10", "--max_signal=0.001", "--nojit"
+    )
+
+    assert process.returncode == 0
+    core, _ = load(tmp_path / "run")
+    assert core.controller.bound == 0.001

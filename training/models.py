@@ -42,9 +42,12 @@ def make_core(config: Mapping[str, Any], task: tasks.Task) -> dnc.DNC:
         content_weights=CONTENT_WEIGHTS[config.get("content_weights", "cosine")],
     )
     compute_dtype = config.get("compute_dtype", "float32")
+    controller = snt.LSTM(config["hidden_size"])
+    if bound := config.get("max_signal"):
+        controller = dnc.ClippedSignal(controller, bound)
     core = dnc.DNC(
         access,
-        snt.LSTM(config["hidden_size"]),
+        controller,
         task.target_size,
         config["clip_value"] or None,
         compute_dtype=None if compute_dtype == "float32" else compute_dtype,

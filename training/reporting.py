@@ -67,8 +67,8 @@ class Means:
         self._steps += num_steps
 
     def take(self) -> dict[str, float]:
-        """Returns the mean over the steps of each, and starts anew."""
-        means = {name: total / self._steps for name, total in self._totals.items()}
+        """Returns the mean over the steps of each, and starts anew; {} if there were no steps."""
+        means = {name: total / self._steps for name, total in self._totals.items() if self._steps}
         self._steps, self._totals = 0, {}
         return means
 

@@ -76,6 +76,12 @@ class Run:
         self.saved_step = self._found.step if self._found else None
         self._best = self._found.best if self._found else None
         self._checkpoint: tf.train.Checkpoint | None = None
+        self._objects: dict[str, Any] = {}
+
+    @property
+    def checkpoint(self) -> tf.train.Checkpoint:
+        """What `save` saves; after `restore`."""
+        return self._checkpoint
 
     def __enter__(self) -> "Run":
         return self
@@ -102,6 +108,7 @@ class Run:
           ValueError: if the checkpoint is not of these objects, or none can be read.
           OSError: if the directory cannot be written.
         """
+        self._objects = objects
         self._checkpoint = tf.train.Checkpoint(**objects)
         while self._found:
             try:
@@ -118,6 +125,19 @@ class Run:
             return None
         self.saved_step, self._best = self._found.step, self._found.best
         return self._found.state
+
+    def go_back(self) -> dict[str, Any] | None:
+        """Loads the newest intact checkpoint into the objects given to `restore`.
+
+        Returns:
+          The state that was handed to `save`; `None` if there is no checkpoint, and nothing is
+          loaded.
+
+        Raises:
+          OSError: if the directory cannot be written.
+        """
+        self._found, self._damaged = checkpoints.newest_intact(self.directory)
+        return self.restore(**self._objects) if self._found else None
 
     def save(
         self, step: int, state: Mapping[str, Any] | None = None, loss: float = math.nan

@@ -122,12 +122,8 @@ class TrainingStep:
             module_norms=dnc.summaries.module_norms(variables, [zero] * len(variables)),
             metrics={name: zero for name in task.metric_names},
         )
-        # The number of steps is an argument, not a constant: one compilation serves all.
-        signature = [
-            tf.TensorSpec([], tf.int32),
-            tf.nest.map_structure(lambda _: tf.TensorSpec([], tf.float32), self._no_totals),
-        ]
-        self._run = tf.function(self._steps, input_signature=signature, jit_compile=jit)
+        self._jit = jit
+        self._run = self._compile()
 
     def run(
         self,
@@ -163,6 +159,25 @@ class TrainingStep:
     def skip(self) -> None:
         """Leaves out the next step."""
         self.step.assign_add(1)
+
+    @property
+    def learning_rate(self) -> float:
+        """The optimizer's learning rate. It is part of the program: a new one is compiled anew."""
+        return self.optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        if value != self.optimizer.learning_rate:
+            self.optimizer.learning_rate = value
+            self._run = self._compile()
+
+    def _compile(self) -> Any:
+        # The number of steps is an argument, not a constant: one compilation serves all.
+        signature = [
+            tf.TensorSpec([], tf.int32),
+            tf.nest.map_structure(lambda _: tf.TensorSpec([], tf.float32), self._no_totals),
+        ]
+        return tf.function(self._steps, input_signature=signature, jit_compile=self._jit)
 
     def _steps(self, num_steps: tf.Tensor, totals: Totals) -> Totals:
         done, is_finite = tf.constant(0), tf.constant(True)

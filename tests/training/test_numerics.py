@@ -194,3 +194,30 @@ def test_a_report_holds_what_is_needed_to_find_out_more(tmp_path):
     ).assert_existing_objects_matched()
     for array, expected in zip(values(other_core, other), values(core, training), strict=True):
         np.testing.assert_array_equal(array, expected)
+
+
+# --- What to do -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "policy, steps, decisions",
+    [
+        ("stop", [5], ["stop"]),
+        ("skip", [5, 6, 7], ["skip", "skip", "stop"]),
+        ("skip", [5, 7, 9, 10, 11], ["skip", "skip", "skip", "skip", "stop"]),
+        ("restore", [5, 5, 5], ["restore", "restore", "stop"]),
+        ("restore", [5, 4, 9, 9, 3], ["restore", "restore", "restore", "restore", "stop"]),
+    ],
+)
+def test_a_policy_holds_until_it_was_followed_too_often_in_a_row(policy, steps, decisions):
+    guard = numerics.Guard(policy, limit=2)
+    assert [guard.decide(step) for step in steps] == decisions
+
+
+def test_where_the_report_cannot_be_written_what_was_found_is_said_all_the_same(tmp_path):
+    (tmp_path / "not-finite-2").write_text("in the way")
+    core, training = make_training(SpoiltAt(np.nan, 2))
+    checkpoint = tf.train.Checkpoint(core=core)
+    line = numerics.explain(core, SpoiltAt(np.nan, 2), 0, 2, tmp_path, checkpoint)
+    assert "observations has nan in it at time step 4 of example 1" in line
+    assert "The report cannot be written: File exists." in line
