@@ -216,7 +216,7 @@ def test_a_policy_holds_until_it_was_followed_too_often_in_a_row(policy, steps, 
 
 def test_where_the_report_cannot_be_written_what_was_found_is_said_all_the_same(tmp_path):
     (tmp_path / "not-finite-2").write_text("in the way")
-    core, training = make_training(SpoiltAt(np.nan, 2))
+    core, _ = make_training(SpoiltAt(np.nan, 2))
     checkpoint = tf.train.Checkpoint(core=core)
     line = numerics.explain(core, SpoiltAt(np.nan, 2), 0, 2, tmp_path, checkpoint)
     assert "observations has nan in it at time step 4 of example 1" in line
