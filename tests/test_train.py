@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -344,7 +345,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_pat
     assert not [line for line in process.stderr.splitlines() if line.startswith("Warning")]
 
     def reports(lines):
-        return {x.split(" steps/s")[0].rsplit(", ", 1)[0] for x in lines if x.startswith("step ")}
+        return set(re.findall(r"^step .* wrong bits [\d.]+", "\n".join(lines), re.MULTILINE))
 
     said += process.stdout.splitlines()
     assert reports(said) <= reports(uninterrupted.stdout.splitlines())
