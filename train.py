@@ -30,6 +30,7 @@ with native_logs_hidden():
     import tensorflow as tf
 
 import tasks
+from training.distribution import KINDS, Distribution, leaving_when_a_worker_is_lost
 from training.evaluation import Evaluation
 from training.models import CONTENT_WEIGHTS, make_core, make_task
 from training.probe import Probe
@@ -101,6 +102,13 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "seed", 0, "Seed of the initial values and of the data.", lower_bound=0, upper_bound=2**31 - 1
 )
+flags.DEFINE_enum(
+    "distribution",
+    "none",
+    KINDS,
+    "Over what to split each batch; mirrored: the GPUs of this machine; multi_worker: the "
+    "machines named in TF_CONFIG; tpu: the cores of a TPU.",
+)
 flags.DEFINE_bool("jit", True, "Whether to compile with XLA.")
 flags.DEFINE_integer(
     "recompute_every",
@@ -123,6 +131,7 @@ _FREE_FLAGS = (
     "report_interval",
     "checkpoint_dir",
     "checkpoint_interval",
+    "distribution",
     "jit",
     "recompute_every",
     "stop_when_solved",
@@ -143,19 +152,30 @@ for _name in ("max_grad_norm", "learning_rate", "optimizer_epsilon"):
 
 def main(argv: list[str]) -> int:
     """Trains, evaluates, and says what to look at next. Returns the exit code."""
+    with leaving_when_a_worker_is_lost(FLAGS.distribution):
+        return _main(argv)
+
+
+def _main(argv: list[str]) -> int:
     logging.set_verbosity(logging.WARNING)
     try:
         if argv[1:]:
             raise ValueError(f"Unexpected arguments {argv[1:]}: every option starts with --.")
-        if FLAGS.trace_file:
-            _check_writable(FLAGS.trace_file)
         config = _config()
         task = make_task(config, FLAGS.batch_size)
-        directory = FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task
-        run = Run(directory, config, defaults={name: FLAGS[name].default for name in config})
+        directory = pathlib.Path(FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task)
+        distribution = Distribution(FLAGS.distribution)
+        distribution.check_batch_size(FLAGS.batch_size)
+        if not distribution.is_chief:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115. One voice is enough.
+        if FLAGS.trace_file:
+            distribution.on_chief(lambda: _check_writable(FLAGS.trace_file))
+        defaults = {name: FLAGS[name].default for name in config}
+        run = distribution.on_chief(lambda: Run(directory, config, defaults))
 
         tf.random.set_seed(FLAGS.seed)
-        core = make_core(config, task)
+        with distribution.scope():
+            core = make_core(config, task)
         variables = core.trainable_variables
         optimizer = rmsprop(variables, FLAGS.learning_rate, FLAGS.optimizer_epsilon)
         training = TrainingStep(
@@ -166,8 +186,11 @@ def main(argv: list[str]) -> int:
             FLAGS.seed,
             FLAGS.jit,
             FLAGS.recompute_every or None,
+            distribution,
         )
-        resumed = run.restore(core=core, optimizer=optimizer, step=training.step)
+        saved = {"core": core, "optimizer": optimizer, "step": training.step}
+        resumed = distribution.on_chief(lambda: run.restore(**saved))
+        distribution.broadcast([*core.variables, *optimizer.variables, training.step])
     except ValueError as error:
         return _fail(error)
     except OSError as error:
@@ -178,15 +201,18 @@ def main(argv: list[str]) -> int:
     probe = Probe(core, task, FLAGS.seed)
     evaluation = Evaluation(core, make_task(config, _EVALUATION_BATCH_SIZE), FLAGS.seed, FLAGS.jit)
     num_variables = sum(math.prod(variable.shape) for variable in variables)
+    if distribution:
+        num_episodes = FLAGS.batch_size // distribution.num_replicas
+        print(f"Replicas: {distribution.num_replicas}, of {num_episodes} episodes of each batch.")
     print(
-        f"{'Resuming' if resumed else 'Training'} in {run.directory}: {FLAGS.task}, "
+        f"{'Resuming' if resumed else 'Training'} in {directory}: {FLAGS.task}, "
         f"{num_variables:,} parameters, step {int(training.step):,}. "
         "Compiling takes a few seconds.",
         flush=True,
     )
-    with Interruption() as interruption, _summaries(run.directory):
-        solved = _train(training, evaluation, probe, run, interruption)
-    if FLAGS.trace_file:
+    with Interruption() as interruption, _summaries(directory, distribution):
+        solved = _train(training, evaluation, probe, run, interruption, distribution)
+    if FLAGS.trace_file and distribution.is_chief:
         try:
             probe.record(int(training.step)).save(FLAGS.trace_file)
         except OSError as error:
@@ -211,7 +237,7 @@ def main(argv: list[str]) -> int:
     if FLAGS.summaries:
         print(
             "Next, look into its memory: start this, and open http://localhost:6006/#dnc_memory:\n"
-            f"  {_executable('tensorboard')} --logdir {run.directory}"
+            f"  {_executable('tensorboard')} --logdir {directory}"
         )
     return 0
 
@@ -220,28 +246,32 @@ def _train(
     training: TrainingStep,
     evaluation: Evaluation,
     probe: Probe,
-    run: Run,
+    run: Run | None,
     interruption: Interruption,
+    distribution: Distribution,
 ) -> bool:
     """Trains until done, interrupted or, if asked for, solved.
 
-    Returns whether it was found to be solved.
+    Returns whether it was found to be solved. `run` is the chief's.
     """
     step = int(training.step)
-    solved = FLAGS.stop_when_solved and step > 0 and _is_solved(evaluation, step)
+    solved = FLAGS.stop_when_solved and step > 0
+    solved = solved and distribution.of_chief(_is_solved(evaluation, step))
     saved_step = step or None
     report = Report(step, FLAGS.num_training_iterations)
     means, module_norms, chunk = Means(), Means(), 1
     if step == 0:
         probe.write(step, {})
     shown_step = step
-    while step < FLAGS.num_training_iterations and not solved and not interruption.requested:
+    # All workers leave this loop after the same step: each condition is the same in all.
+    stopped = distribution.any(interruption.requested)
+    while step < FLAGS.num_training_iterations and not solved and not stopped:
         stops = [FLAGS.num_training_iterations, _next_multiple(step, FLAGS.report_interval)]
         if FLAGS.checkpoint_interval > 0:
             stops.append(_next_multiple(step, FLAGS.checkpoint_interval))
         if FLAGS.summaries:
             stops.append(_next_multiple(step, FLAGS.summary_interval))
-        num_steps = min(chunk, min(stops) - step)
+        num_steps = distribution.of_chief(min(chunk, min(stops) - step))
 
         start = time.monotonic()
         averages = training.run(num_steps)
@@ -257,25 +287,28 @@ def _train(
             report.write(step, scalars, evaluation.sample(_evaluation_sets(step)[0]))
             # A look costs a thousand sequences: only where success is in sight.
             if FLAGS.stop_when_solved and scalars["solved_sequences"] > 0.98:
-                solved = _is_solved(evaluation, step)
+                solved = distribution.of_chief(_is_solved(evaluation, step))
         if FLAGS.summaries and step % FLAGS.summary_interval == 0:
             probe.write(step, module_norms.take())
             shown_step = step
         if FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0:
-            run.save(step)
+            distribution.on_chief(lambda step=step: run.save(step))
             saved_step = step
+        stopped = distribution.any(interruption.requested)
     if step != saved_step:
-        run.save(step)
+        distribution.on_chief(lambda: run.save(step))
     if step != shown_step:
         probe.write(step, module_norms.take())
     report.close()
+    if stopped:
+        interruption.requested = True  # Also where it was another worker that was told to.
     return solved
 
 
 @contextlib.contextmanager
-def _summaries(directory: pathlib.Path) -> Iterator[None]:
+def _summaries(directory: pathlib.Path, distribution: Distribution) -> Iterator[None]:
     """Context in which summaries go to an event file, if they are wanted."""
-    if not FLAGS.summaries:
+    if not FLAGS.summaries or not distribution.is_chief:
         yield
         return
     writer = tf.summary.create_file_writer(os.fspath(directory))
