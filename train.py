@@ -167,7 +167,7 @@ def _main(argv: list[str]) -> int:
         distribution = Distribution(FLAGS.distribution)
         distribution.check_batch_size(FLAGS.batch_size)
         if not distribution.is_chief:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115. One voice is enough.
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (One voice is enough.)
         if FLAGS.trace_file:
             distribution.on_chief(lambda: _check_writable(FLAGS.trace_file))
         defaults = {name: FLAGS[name].default for name in config}

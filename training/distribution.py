@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -24,6 +24,15 @@ import tensorflow as tf
 
 KINDS = ("none", "mirrored", "multi_worker", "tpu")
 EXIT_CODE_OF_A_LOST_WORKER = os.EX_TEMPFAIL  # 75: "the user is invited to retry".
+# What a collective operation ends in, by how TensorFlow came to know.
+_SIGNS_OF_A_LOST_WORKER = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+)
 
 T = TypeVar("T")
 
@@ -190,9 +199,8 @@ class Distribution:
 
     def _sum(self, value: np.ndarray) -> np.ndarray:
         """The sum over all processes."""
-        first, *others = self._strategy.extended.worker_devices  # Of this process.
-        zeros = [tf.zeros_like(value)] * len(others)
-        values = iter([tf.constant(value), *zeros])
+        num_devices = len(self._strategy.extended.worker_devices)  # Of this process.
+        values = iter([tf.constant(value)] + [tf.zeros_like(value)] * (num_devices - 1))
         each = self._strategy.experimental_distribute_values_from_function(lambda _: next(values))
         return self._strategy.reduce("sum", each, axis=None).numpy()
 
@@ -219,8 +227,8 @@ def part(batch: T, index: tf.Tensor, num_parts: int) -> T:
 def leaving_when_a_worker_is_lost(kind: str) -> Iterator[None]:
     """Context in which a worker whose peers are gone ends its process, with exit code 75.
 
-    A worker that fails itself ends at once, too: on the usual way out TensorFlow would wait for
-    peers that wait for this one.
+    A worker that fails itself ends at once, too, with exit code 1: on the usual way out TensorFlow
+    would wait for peers that wait for this one.
     """
     if kind != "multi_worker":
         yield
@@ -228,16 +236,16 @@ def leaving_when_a_worker_is_lost(kind: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        code = 1
-        if isinstance(error, tf.errors.OpError):
+        if isinstance(error, _SIGNS_OF_A_LOST_WORKER):
             code = EXIT_CODE_OF_A_LOST_WORKER
-            reason = next((line for line in error.message.splitlines() if line.strip()), "")
+            reason = error.message.partition("aborted by: ")[2] or type(error).__name__
             message = (
-                f"train.py: Lost another worker ({type(error).__name__}: {reason.strip()[:300]}). "
+                f"train.py: Lost another worker ({reason.splitlines()[0].rstrip('.')}). "
                 "Start all workers again: they go on from the last checkpoint."
             )
             print(message, file=sys.stderr)
         else:
+            code = 1
             traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -255,7 +263,7 @@ def _join(cluster: Cluster) -> tf.distribute.Strategy:
             raise
         raise ValueError(f"Cannot listen at {cluster.address}: is the port in use?") from error
     finally:
-        # TensorFlow catches SIGTERM to do nothing; the process shall end, until it has better to do.
+        # TensorFlow now catches SIGTERM, and does nothing; as before, it shall end the process.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 

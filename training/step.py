@@ -209,7 +209,7 @@ class TrainingStep:
 
     def _part(self, replica: tf.Tensor, step: tf.Tensor) -> _Found:
         """What a replica's part of the batch says."""
-        # Every replica draws the whole batch: cheap beside learning from it, and right for any task.
+        # Each replica draws the whole batch: cheap beside learning from it, right for any task.
         batch = part(self._task.batch(self._seed, step), replica, self._distribution.num_replicas)
         return _find(self._core, self._task, batch, self._recompute_every)
 

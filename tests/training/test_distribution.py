@@ -2,10 +2,12 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shlex
 import socket
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -259,7 +261,10 @@ def test_parts_of_a_batch_are_those_of_the_whole():
     whole = task.batch(3, 4)
     compiled = tf.function(lambda i: part(task.batch(3, 4), i, 3), jit_compile=True)
 
-    for parts in ([part(whole, i, 3) for i in range(3)], [compiled(tf.constant(i)) for i in range(3)]):
+    for parts in (
+        [part(whole, i, 3) for i in range(3)],
+        [compiled(tf.constant(i)) for i in range(3)],
+    ):
         assert parts[0].observations.shape == [task.num_steps, 2, task.input_size]
         assert isinstance(parts[0], tasks.Batch)
         for i, name in enumerate(whole._fields):
@@ -328,3 +333,36 @@ def test_a_bad_tf_config_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_pa
     assert line.startswith("train.py: ")
     assert "TF_CONFIG" in line and said in line
     assert not list(tmp_path.iterdir())
+
+
+def test_without_a_tpu_tpu_is_refused(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TPU_NAME", raising=False)
+
+    code, error = run_in_process(monkeypatch, capsys, "--distribution=tpu")
+
+    assert code == 2
+    (line,) = error.splitlines()
+    assert line.startswith("train.py: --distribution=tpu: no TPU was found")
+
+
+@pytest.mark.parametrize("language, name", [("bash", "Slurm"), ("yaml", "Kubernetes")])
+def test_the_examples_of_schedulers_give_a_cluster(tmp_path, language, name):
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    (example,) = re.findall(rf"### {name}\n.*?```{language}\n(.*?)```", page, flags=re.DOTALL)
+    if name == "Kubernetes":
+        example = textwrap.dedent(example[example.index("export") : example.index("exec")])
+        example += "printenv TF_CONFIG"
+    else:
+        # Stand-ins for Slurm's programs, and for ours.
+        example = 'scontrol() { echo a1; echo a2; }\nsrun() { shift; "$@"; }\n' + example
+        example = re.sub(r"\.venv/bin/python .*?;", "printenv TF_CONFIG;", example)
+    variables = {"SLURM_PROCID": "1", "SLURM_JOB_NODELIST": "a[1-2]", "JOB_COMPLETION_INDEX": "1"}
+
+    said = subprocess.check_output(
+        ["bash", "-c", example], env=environment(**variables), text=True, timeout=60
+    )
+
+    cluster = parse_cluster(said)
+    assert len(cluster.addresses) == 2
+    assert cluster.address == cluster.addresses[1]
