@@ -41,6 +41,8 @@ bench: $(READY)  ## Time training steps, inference and growing sizes; measure me
 	$(BIN)/python -m bench.memory
 	@echo
 	$(BIN)/python -m bench.summaries
+	@echo
+	$(BIN)/python -m bench.safety
 
 bench-solved: $(READY)  ## Time until repeat copy is solved, for three seeds and both linkages (a quarter of an hour).
 	$(BIN)/python -m bench.solved

@@ -7,7 +7,7 @@ default flags this is the training of DeepMind's released code: the same model, 
 optimizer.
 """
 
-import contextlib
+import dataclasses
 import errno
 import math
 import os
@@ -17,7 +17,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -30,11 +31,18 @@ with native_logs_hidden():
     import tensorflow as tf
 
 import tasks
-from training.distribution import KINDS, Distribution, leaving_when_a_worker_is_lost
+from training.distribution import (
+    KINDS,
+    Distribution,
+    SharedRun,
+    leaving_when_a_worker_is_lost,
+)
 from training.evaluation import Evaluation
+from training.messages import say, warn
 from training.models import CONTENT_WEIGHTS, make_core, make_task
+from training.numerics import Guard, explain
 from training.probe import Probe
-from training.reporting import Interruption, Means, Report
+from training.reporting import EventFile, Interruption, Means, Report
 from training.runs import Run
 from training.step import TrainingStep, rmsprop
 
@@ -66,6 +74,13 @@ flags.DEFINE_float(
 
 # Optimizer.
 flags.DEFINE_float("max_grad_norm", 50.0, "Bound on the global norm of the gradients, > 0.")
+flags.DEFINE_float(
+    "max_signal",
+    0.0,
+    "Bound on each gradient by the controller's output and state, at each time step (the paper: "
+    "10); 0: none.",
+    lower_bound=0.0,
+)
 flags.DEFINE_float("learning_rate", 1e-4, "Learning rate of RMSProp, > 0.")
 flags.DEFINE_float("optimizer_epsilon", 1e-10, "Epsilon of RMSProp, > 0.")
 
@@ -85,6 +100,19 @@ flags.DEFINE_bool(
 # Training.
 flags.DEFINE_integer("num_training_iterations", 100_000, "Number of training steps.", lower_bound=1)
 flags.DEFINE_integer("report_interval", 100, "Steps between reports.", lower_bound=1)
+flags.DEFINE_enum(
+    "nan_policy",
+    "stop",
+    ["stop", "skip", "restore"],
+    "What to do when a loss or gradient is not finite: stop; skip that update; restore the last "
+    "checkpoint and go on with half of the learning rate.",
+)
+flags.DEFINE_integer(
+    "nan_limit",
+    10,
+    "How often in a row to skip or restore before it stops.",
+    lower_bound=1,
+)
 flags.DEFINE_bool("summaries", True, "Whether to write anything for TensorBoard.")
 flags.DEFINE_integer(
     "summary_interval",
@@ -98,6 +126,9 @@ flags.DEFINE_string(
 flags.DEFINE_string("checkpoint_dir", None, "Where to save the run; checkpoints/<task> by default.")
 flags.DEFINE_integer(
     "checkpoint_interval", 1000, "Steps between checkpoints; -1: only at the end.", lower_bound=-1
+)
+flags.DEFINE_integer(
+    "checkpoints_kept", 3, "Newest checkpoints to keep, besides the best.", lower_bound=1
 )
 flags.DEFINE_integer(
     "seed", 0, "Seed of the initial values and of the data.", lower_bound=0, upper_bound=2**31 - 1
@@ -131,19 +162,24 @@ _FREE_FLAGS = (
     "report_interval",
     "checkpoint_dir",
     "checkpoint_interval",
+    "checkpoints_kept",
     "distribution",
     "jit",
+    "nan_limit",
+    "nan_policy",
     "recompute_every",
     "stop_when_solved",
     "summaries",
     "summary_interval",
     "trace_file",
 )
+_CHANGEABLE_FLAGS = ("memory_size",)  # No variable depends on it.
 _EVALUATION_BATCHES, _EVALUATION_BATCH_SIZE = 10, 100  # 1,000 sequences.
 _SECONDS_BETWEEN_LOOKS = 0.5  # How long the compiled loop runs before Ctrl-C is noticed.
 
 
-flags.register_validator("clip_value", math.isfinite, "must be finite and >= 0.")
+for _name in ("clip_value", "max_signal"):
+    flags.register_validator(_name, math.isfinite, "must be finite and >= 0.")
 for _name in ("max_grad_norm", "learning_rate", "optimizer_epsilon"):
     flags.register_validator(
         _name, lambda value: math.isfinite(value) and value > 0, "must be finite and > 0."
@@ -153,26 +189,48 @@ for _name in ("max_grad_norm", "learning_rate", "optimizer_epsilon"):
 def main(argv: list[str]) -> int:
     """Trains, evaluates, and says what to look at next. Returns the exit code."""
     with leaving_when_a_worker_is_lost(FLAGS.distribution):
-        return _main(argv)
+        return _open_and_train(argv)
 
 
-def _main(argv: list[str]) -> int:
+def _open_and_train(argv: list[str]) -> int:
+    """Does what `main` does, where it does not matter which worker fails."""
     logging.set_verbosity(logging.WARNING)
+    directory = FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task
     try:
         if argv[1:]:
             raise ValueError(f"Unexpected arguments {argv[1:]}: every option starts with --.")
         config = _config()
         task = make_task(config, FLAGS.batch_size)
-        directory = pathlib.Path(FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task)
         distribution = Distribution(FLAGS.distribution)
         distribution.check_batch_size(FLAGS.batch_size)
         if not distribution.is_chief:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (One voice is enough.)
-        if FLAGS.trace_file:
-            distribution.on_chief(lambda: _check_writable(FLAGS.trace_file))
-        defaults = {name: FLAGS[name].default for name in config}
-        run = distribution.on_chief(lambda: Run(directory, config, defaults))
 
+        def open_run() -> Run:
+            if FLAGS.trace_file:
+                _check_writable(FLAGS.trace_file)
+            return Run(
+                directory,
+                config,
+                defaults={name: FLAGS[name].default for name in config},
+                may_differ=_CHANGEABLE_FLAGS,
+                checkpoints_kept=FLAGS.checkpoints_kept,
+            )
+
+        run = SharedRun(distribution, open_run) if distribution.num_workers > 1 else open_run()
+    except ValueError as error:
+        return _fail(error)
+    except OSError as error:
+        return _fail(_cannot_write(directory, error))
+    with run:
+        return _main(run, config, task, distribution)
+
+
+def _main(
+    run: Run | SharedRun, config: dict[str, Any], task: tasks.Task, distribution: Distribution
+) -> int:
+    """Does what `main` does, in a run that is open."""
+    try:
         tf.random.set_seed(FLAGS.seed)
         with distribution.scope():
             core = make_core(config, task)
@@ -188,132 +246,278 @@ def _main(argv: list[str]) -> int:
             FLAGS.recompute_every or None,
             distribution,
         )
-        saved = {"core": core, "optimizer": optimizer, "step": training.step}
-        resumed = distribution.on_chief(lambda: run.restore(**saved))
-        distribution.broadcast([*core.variables, *optimizer.variables, training.step])
+        probe = Probe(core, task, FLAGS.seed)
+        state = run.restore(
+            core=core, optimizer=optimizer, step=training.step, last_look=probe.last_look
+        )
     except ValueError as error:
         return _fail(error)
     except OSError as error:
-        return _fail(
-            f"Cannot write to {directory}: {error.strerror}. Give a writable --checkpoint_dir."
-        )
+        return _fail(_cannot_write(run.directory, error))
 
-    probe = Probe(core, task, FLAGS.seed)
     evaluation = Evaluation(core, make_task(config, _EVALUATION_BATCH_SIZE), FLAGS.seed, FLAGS.jit)
     num_variables = sum(math.prod(variable.shape) for variable in variables)
     if distribution:
         num_episodes = FLAGS.batch_size // distribution.num_replicas
-        print(f"Replicas: {distribution.num_replicas}, of {num_episodes} episodes of each batch.")
-    print(
-        f"{'Resuming' if resumed else 'Training'} in {directory}: {FLAGS.task}, "
+        say(f"Replicas: {distribution.num_replicas}, of {num_episodes} episodes of each batch.")
+    say(
+        f"{'Training' if state is None else 'Resuming'} in {run.directory}: {FLAGS.task}, "
         f"{num_variables:,} parameters, step {int(training.step):,}. "
-        "Compiling takes a few seconds.",
-        flush=True,
+        "Compiling takes a few seconds."
     )
-    with Interruption() as interruption, _summaries(directory, distribution):
-        solved = _train(training, evaluation, probe, run, interruption, distribution)
+    for name, before in run.changes.items():
+        say(f"It goes on with --{name}={config[name]}; before it was {before}.")
+    progress = _Progress.of(state or {})
+    training.learning_rate = progress.learning_rate
+
+    def explain_step() -> str:
+        step = int(training.step)
+        return distribution.of_chief(
+            lambda: explain(core, task, FLAGS.seed, step, run.directory, run.checkpoint)
+        )
+
+    if run.changes:
+        progress.solved = None  # It was another model that was looked at.
+    events = EventFile(run.directory if FLAGS.summaries and distribution.is_chief else None)
+    with Interruption() as interruption:
+        error, failure = _train(
+            training,
+            evaluation,
+            probe,
+            run,
+            events,
+            progress,
+            interruption,
+            explain_step,
+            distribution,
+        )
+    events.close()
+    step = int(training.step)
+    if error:
+        _save_elsewhere(run, step, progress, error)
+    if failure:
+        return _fail(failure, code=1)
     if FLAGS.trace_file and distribution.is_chief:
         try:
-            probe.record(int(training.step)).save(FLAGS.trace_file)
-        except OSError as error:
-            return _fail(f"Cannot write --trace_file={FLAGS.trace_file}: {error.strerror}.")
+            probe.record(step).save(FLAGS.trace_file)
+        except OSError as trace_error:
+            return _fail(f"Cannot write --trace_file={FLAGS.trace_file}: {trace_error.strerror}.")
     if interruption.requested:
-        print(f"Stopped at step {int(training.step):,}; saved. To go on:\n  {_command()}")
-        return 0
+        if not error:
+            say(f"Stopped at step {step:,}; saved. To go on:\n  {_command()}")
+        return 1 if error else 0
 
-    step = int(training.step)
     final = evaluation.metrics(_evaluation_sets(step)[1], _EVALUATION_BATCHES)
     num_sequences = _EVALUATION_BATCHES * _EVALUATION_BATCH_SIZE
-    print(
-        f"{'Solved at' if solved else 'Finished'} step {step:,}. "
+    say(
+        f"{'Solved at' if progress.solved else 'Finished'} step {step:,}. "
         f"{num_sequences:,} fresh sequences: {final['wrong_bits']:.4g} wrong bits per sequence, "
         f"{final['solved_sequences']:.1%} without error."
     )
     if FLAGS.trace_file:
-        print(
+        say(
             "To make a page of the trace:\n"
             f"  {_executable('python')} -m dnc_inspector {shlex.quote(FLAGS.trace_file)}"
         )
     if FLAGS.summaries:
-        print(
+        say(
             "Next, look into its memory: start this, and open http://localhost:6006/#dnc_memory:\n"
-            f"  {_executable('tensorboard')} --logdir {directory}"
+            f"  {_executable('tensorboard')} --logdir {run.directory}"
         )
-    return 0
+    return 1 if error else 0
+
+
+@dataclasses.dataclass
+class _Progress:
+    """What the training remembers besides its variables, from one checkpoint to the next.
+
+    With it a resumed run reports, keeps and stops as if it had never been interrupted.
+    """
+
+    means: Means  # since the last report
+    module_norms: Means  # since the last look into the memory
+    loss: float  # the mean in the last report
+    learning_rate: float
+    solved: bool | None  # whether fresh sequences had no error; None: nobody looked
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "_Progress":
+        return cls(
+            means=Means(state.get("means")),
+            module_norms=Means(state.get("module_norms")),
+            loss=state.get("loss", math.nan),
+            learning_rate=state.get("learning_rate", FLAGS.learning_rate),
+            solved=state.get("solved") if FLAGS.stop_when_solved else None,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        return {
+            "means": self.means.state,
+            "module_norms": self.module_norms.state,
+            "loss": self.loss,
+            "learning_rate": self.learning_rate,
+            "solved": self.solved,
+        }
 
 
 def _train(
     training: TrainingStep,
     evaluation: Evaluation,
     probe: Probe,
-    run: Run | None,
+    run: Run | SharedRun,
+    events: EventFile,
+    progress: _Progress,
     interruption: Interruption,
+    explain_step: Callable[[], str],
     distribution: Distribution,
-) -> bool:
-    """Trains until done, interrupted or, if asked for, solved.
+) -> tuple[OSError | None, str]:
+    """Trains until done, interrupted or, if asked for, solved, or until a step is not finite.
 
-    Returns whether it was found to be solved. `run` is the chief's.
+    Returns what was wrong if the end of it could not be saved, and why it could not go on, or "".
     """
     step = int(training.step)
-    solved = FLAGS.stop_when_solved and step > 0
-    solved = solved and distribution.of_chief(_is_solved(evaluation, step))
-    saved_step = step or None
+
+    def is_solved() -> bool:
+        return distribution.of_chief(lambda: _is_solved(evaluation, step))
+
+    if FLAGS.stop_when_solved and progress.solved is None:
+        progress.solved = step > 0 and is_solved()
     report = Report(step, FLAGS.num_training_iterations)
-    means, module_norms, chunk = Means(), Means(), 1
+    chunk, guard, failure = 1, Guard(FLAGS.nan_policy, FLAGS.nan_limit), ""
     if step == 0:
-        probe.write(step, {})
+        with events.open():
+            probe.write(step, {})
+        if FLAGS.nan_policy == "restore":  # So that there is something to go back to.
+            _save_on_the_way(run, step, progress)
     shown_step = step
-    # All workers leave this loop after the same step: each condition is the same in all.
+    # What workers leave the loop by must be the same in all, and so must be when they look at it.
     stopped = distribution.any(interruption.requested)
-    while step < FLAGS.num_training_iterations and not solved and not stopped:
+
+    def done() -> bool:
+        enough = step >= FLAGS.num_training_iterations
+        return enough or bool(progress.solved) or stopped
+
+    while not done():
         stops = [FLAGS.num_training_iterations, _next_multiple(step, FLAGS.report_interval)]
         if FLAGS.checkpoint_interval > 0:
             stops.append(_next_multiple(step, FLAGS.checkpoint_interval))
         if FLAGS.summaries:
             stops.append(_next_multiple(step, FLAGS.summary_interval))
-        num_steps = distribution.of_chief(min(chunk, min(stops) - step))
+        num_steps = min(chunk, min(stops) - step)
+        num_steps = distribution.of_chief(lambda num_steps=num_steps: num_steps)
 
         start = time.monotonic()
-        averages = training.run(num_steps)
-        means.add(averages.scalars(), num_steps)
-        module_norms.add(averages.module_norms, num_steps)
+        totals = training.run(num_steps, progress.means.totals, progress.module_norms.totals)
+        num_done = int(training.step) - step
+        progress.means.advance(totals.scalars(), num_done)
+        progress.module_norms.advance(totals.module_norms, num_done)
+        if num_done < num_steps:
+            failure = _deal_with(training, run, progress, guard, explain_step())
+            if failure:
+                break
+            step, num_steps = int(training.step), num_done + 1
+        else:
+            step += num_steps
         seconds_per_step = (time.monotonic() - start) / num_steps
         chunk = max(1, min(2 * chunk, int(_SECONDS_BETWEEN_LOOKS / seconds_per_step)))
 
-        step += num_steps
         report.advance(step)
-        if step % FLAGS.report_interval == 0:
-            scalars = means.take()
-            report.write(step, scalars, evaluation.sample(_evaluation_sets(step)[0]))
+        if step % FLAGS.report_interval == 0 and (scalars := progress.means.take()):
+            progress.loss = scalars["loss"]
+            with events.open():
+                report.write(step, scalars, evaluation.sample(_evaluation_sets(step)[0]))
             # A look costs a thousand sequences: only where success is in sight.
             if FLAGS.stop_when_solved and scalars["solved_sequences"] > 0.98:
-                solved = distribution.of_chief(_is_solved(evaluation, step))
+                progress.solved = is_solved()
         if FLAGS.summaries and step % FLAGS.summary_interval == 0:
-            probe.write(step, module_norms.take())
+            with events.open():
+                probe.write(step, progress.module_norms.take())
             shown_step = step
-        if FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0:
-            distribution.on_chief(lambda step=step: run.save(step))
-            saved_step = step
         stopped = distribution.any(interruption.requested)
-    if step != saved_step:
-        distribution.on_chief(lambda: run.save(step))
-    if step != shown_step:
-        probe.write(step, module_norms.take())
+        is_due = FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0
+        if is_due and not done():  # The end is saved below.
+            _save_on_the_way(run, step, progress)
+    step = int(training.step)
+    error = _save(run, step, progress) if step != run.saved_step else None
+    if step != shown_step:  # After it was saved: a resumed run looks when it would have anyway.
+        with events.open():
+            probe.write(step, progress.module_norms.take())
     report.close()
     if stopped:
         interruption.requested = True  # Also where it was another worker that was told to.
-    return solved
+    return error, failure
 
 
-@contextlib.contextmanager
-def _summaries(directory: pathlib.Path, distribution: Distribution) -> Iterator[None]:
-    """Context in which summaries go to an event file, if they are wanted."""
-    if not FLAGS.summaries or not distribution.is_chief:
-        yield
-        return
-    writer = tf.summary.create_file_writer(os.fspath(directory))
-    with contextlib.closing(writer), writer.as_default():
-        yield
+def _deal_with(
+    training: TrainingStep, run: Run | SharedRun, progress: _Progress, guard: Guard, line: str
+) -> str:
+    """Does as --nan_policy says about a step that is not finite.
+
+    Returns why the training must end, or "".
+    """
+    decision = guard.decide(int(training.step))
+    if decision == "skip":
+        training.skip()
+        warn(f"{line} It is left out.")
+        return ""
+    if decision == "restore" and (state := run.go_back()) is not None:
+        learning_rate = training.learning_rate / 2.0
+        before = _Progress.of(state)
+        progress.means, progress.module_norms = before.means, before.module_norms
+        progress.loss, progress.learning_rate = before.loss, learning_rate
+        training.learning_rate = learning_rate
+        warn(
+            f"{line} Back to step {int(training.step):,} with a learning rate of "
+            f"{learning_rate:.3g}."
+        )
+        return ""
+    why = {
+        "restore": "There is no checkpoint to go back to",
+        "stop": "It stops here" + ("" if FLAGS.nan_policy == "stop" else ", after too many"),
+    }
+    return (
+        f"{line} {why[decision]}. Look at the report; try a lower --learning_rate or "
+        "--max_grad_norm, --max_signal=10, or another --nan_policy."
+    )
+
+
+def _save(run: Run | SharedRun, step: int, progress: _Progress) -> OSError | None:
+    """Saves, or returns what was wrong."""
+    try:
+        run.save(step, progress.state(), progress.loss)
+    except OSError as error:
+        return error
+    return None
+
+
+def _save_on_the_way(run: Run | SharedRun, step: int, progress: _Progress) -> None:
+    """Saves; if that fails, the training goes on."""
+    if error := _save(run, step, progress):
+        warn(
+            f"Cannot save step {step:,} in {run.directory}: {error.strerror}. "
+            f"The training goes on. {_last_saved(run)}"
+        )
+
+
+def _save_elsewhere(run: Run | SharedRun, step: int, progress: _Progress, error: OSError) -> None:
+    """Saves the end of a training among temporary files, so that it is not lost."""
+    message = f"Cannot save step {step:,} in {run.directory}: {error.strerror}. "
+    try:
+        directory = run.save_elsewhere(step, progress.state())
+        message += (
+            f"It is in {directory} instead: move it to where it is safe. To go on from there:\n"
+            f"  {_command(f'--checkpoint_dir={directory}')}"
+        )
+    except OSError as second_error:
+        message += f"Nor in {tempfile.gettempdir()}: {second_error.strerror}. {_last_saved(run)}"
+    _fail(message)
+
+
+def _last_saved(run: Run | SharedRun) -> str:
+    if run.saved_step is None:
+        return "There is no checkpoint."
+    return f"The last checkpoint is that of step {run.saved_step:,}."
 
 
 def _is_solved(evaluation: Evaluation, step: int) -> bool:
@@ -359,13 +563,17 @@ def _executable(name: str) -> str:
     return os.path.relpath(path) if path.is_relative_to(pathlib.Path.cwd()) else str(path)
 
 
-def _command() -> str:
-    return shlex.join([_executable(pathlib.Path(sys.executable).name), *sys.argv])
+def _command(*more: str) -> str:
+    return shlex.join([_executable(pathlib.Path(sys.executable).name), *sys.argv, *more])
 
 
-def _fail(error: Exception | str) -> int:
+def _cannot_write(directory: str | os.PathLike, error: OSError) -> str:
+    return f"Cannot write to {directory}: {error.strerror}. Give a writable --checkpoint_dir."
+
+
+def _fail(error: Exception | str, code: int = 2) -> int:
     print(f"train.py: {error}", file=sys.stderr)
-    return 2
+    return code
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -1,18 +1,26 @@
+import errno
 import json
+import os
 import pathlib
+import random
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from absl.testing import flagsaver
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import dnc
 import train
+from training.lock import Lock
 from training.models import load
 
 SCRIPT = pathlib.Path(train.__file__).resolve()
@@ -34,14 +42,15 @@ def command_line(directory, *arguments):
 
 
 def contents(directory):
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "lock"}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A directory with a run of 20 steps in run/, and what running it gave."""
     directory = tmp_path_factory.mktemp("finished")
-    return directory, command_line(directory, *TINY, "--num_training_iterations=20")
+    arguments = ["--num_training_iterations=20", "--checkpoint_interval=10"]
+    return directory, command_line(directory, *TINY, *arguments)
 
 
 @pytest.fixture
@@ -134,26 +143,124 @@ def test_the_same_command_with_more_steps_resumes(copy_of_finished):
     assert (copy_of_finished / "run" / "step-30.index").exists()
 
 
-@pytest.mark.parametrize(
-    "argument, saved, given",
-    [
-        ("--learning_rate=0.25", "--learning_rate=0.0001", "0.25"),
-        ("--memory_size=5", "--memory_size=4", "5"),
-    ],
-)
-def test_a_run_is_not_resumed_with_other_flags(copy_of_finished, argument, saved, given):
+def test_a_run_is_not_resumed_with_other_flags(copy_of_finished):
     before = contents(copy_of_finished / "run")
+    arguments = ["--learning_rate=0.25", "--num_training_iterations=30"]
 
-    process = command_line(copy_of_finished, *TINY, argument, "--num_training_iterations=30")
+    process = command_line(copy_of_finished, *TINY, *arguments)
 
     assert process.returncode == 2
     assert process.stdout == ""
     assert "Traceback" not in process.stderr
     last_line = process.stderr.splitlines()[-1]
-    assert f"{saved} there, {given} here" in last_line
+    assert "--learning_rate=0.0001 there, 0.25 here" in last_line
     assert "resume" in last_line
     assert "--checkpoint_dir" in last_line
     assert contents(copy_of_finished / "run") == before
+
+
+def test_a_run_goes_on_with_another_number_of_slots(copy_of_finished):
+    arguments = ["--memory_size=6", "--num_training_iterations=30"]
+
+    process = command_line(copy_of_finished, *TINY, *arguments)
+
+    assert process.returncode == 0
+    lines = process.stdout.splitlines()
+    assert "step 20." in lines[0]
+    assert lines[1] == "It goes on with --memory_size=6; before it was 4."
+    assert load(copy_of_finished / "run")[0].access.memory_size == 6
+
+
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on_to_the_same_end(copy_of_finished):
+    expected = contents(copy_of_finished / "run")
+    flip_a_bit(copy_of_finished / "run" / "step-20.data-00000-of-00001")
+
+    process = command_line(copy_of_finished, *TINY, "--num_training_iterations=20")
+
+    assert process.returncode == 0
+    assert (
+        "Warning: step-20.data-00000-of-00001 is damaged (checksum): going on from step 10. "
+        "The damaged files are kept as *.damaged."
+    ) in process.stderr.splitlines()
+    found = contents(copy_of_finished / "run")
+    for name in expected:
+        assert found[name] == expected[name], name
+
+
+def test_where_all_checkpoints_are_damaged_that_is_an_error_and_nothing_is_changed(
+    in_process, copy_of_finished
+):
+    flip_a_bit(copy_of_finished / "run" / "step-10.index")
+    flip_a_bit(copy_of_finished / "run" / "step-20.json")
+    before = contents(copy_of_finished / "run")
+
+    code, error = in_process(*TINY, "--num_training_iterations=30")
+
+    assert code == 2
+    (line,) = error.splitlines()
+    for part in ("step-10.index is damaged", "step-20.json is damaged", "--checkpoint_dir"):
+        assert part in line
+    assert contents(copy_of_finished / "run") == before
+
+
+def test_a_second_run_in_the_same_directory_is_refused(in_process, copy_of_finished):
+    held = Lock(copy_of_finished / "run", pytest.fail)
+
+    code, error = in_process(*TINY, "--num_training_iterations=30")
+
+    held.release()
+    assert code == 2
+    (line,) = error.splitlines()
+    assert f"run is in use by process {os.getpid()} on " in line
+
+
+def test_where_no_file_can_grow_the_training_goes_on_and_the_end_is_an_error(tmp_path):
+    """A limit for the size of files is as a full disk, and needs no disk."""
+    arguments = shlex.split("--num_training_iterations=20 --checkpoint_interval=10 --nojit")
+    command = shlex.join([sys.executable, str(SCRIPT), *TINY, *arguments])
+
+    process = subprocess.run(
+        ["bash", "-c", f"ulimit -f 10; {command}"], cwd=tmp_path, capture_output=True, text=True
+    )
+
+    assert process.returncode == 1
+    assert [line for line in process.stdout.splitlines() if line.startswith("Finished step 20.")]
+    too_large = "File too large."
+    assert [x for x in process.stderr.splitlines() if x.startswith(("Warning", "train.py"))] == [
+        f"Warning: Cannot write for TensorBoard: {too_large} The training goes on without.",
+        f"Warning: Cannot save step 10 in run: {too_large} The training goes on. "
+        "There is no checkpoint.",
+        f"train.py: Cannot save step 20 in run: {too_large} Nor in {tempfile.gettempdir()}: "
+        f"{too_large} There is no checkpoint.",
+    ]
+
+
+def test_an_end_that_cannot_be_saved_in_its_place_is_saved_in_another(
+    tmp_path, monkeypatch, capsys
+):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(train.Run, "save", full)
+    arguments = [*TINY, "--num_training_iterations=2", "--nojit", "--nosummaries"]
+    monkeypatch.setattr(sys, "argv", ["train", *arguments])
+
+    with flagsaver.flagsaver():
+        assert train.main(train._parse(sys.argv)) == 1
+
+    message, command = capsys.readouterr().err.splitlines()
+    assert message.startswith("train.py: Cannot save step 2 in run: No space left on device. It is")
+    (place,) = tmp_path.glob("run-*")
+    assert shlex.split(command)[-1] == f"--checkpoint_dir={place}"
+    assert load(place)[1].name == "repeat_copy"
 
 
 def interrupt_after_first_report(command, directory):
@@ -199,6 +306,62 @@ def test_an_interrupted_run_is_saved_and_its_last_line_resumes_it(tmp_path):
     assert lines[0].startswith("Resuming in run: ")
     assert step_in(lines[0]) == stopped
     assert step_in(lines[-2]) > stopped
+
+
+def newest_step(directory):
+    steps = [int(path.stem.removeprefix("step-")) for path in directory.glob("step-*.json")]
+    return max(steps, default=0)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path):
+    """During steps, saves, reports and looks: it does all of them all the time."""
+    arguments = shlex.split(
+        "--hidden_size=4 --memory_size=3 --word_size=2 --num_read_heads=1 --batch_size=2"
+        " --max_length=1 --max_repeats=1 --learning_rate=1e-2 --nojit --report_interval=7"
+        " --summary_interval=10 --checkpoint_interval=1 --num_training_iterations=150"
+        " --stop_when_solved"
+    )
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    uninterrupted = command_line(tmp_path, *arguments, f"--checkpoint_dir={whole}")
+    command = [sys.executable, str(SCRIPT), *arguments, f"--checkpoint_dir={killed}"]
+    generator = random.Random(0)
+    said = []
+    for _ in range(5):
+        before = newest_step(killed)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            end = time.monotonic() + 60
+            while newest_step(killed) == before and time.monotonic() < end:
+                time.sleep(0.005)
+            time.sleep(generator.uniform(0, 0.5))
+            process.kill()
+            said += process.stdout.read().splitlines()
+
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert newest_step(whole) == 150
+    saved = {name: data for name, data in contents(whole).items() if name.startswith("step-")}
+    assert {name: data for name, data in contents(killed).items() if name in saved} == saved
+    assert not [line for line in process.stderr.splitlines() if line.startswith("Warning")]
+
+    def reports(lines):
+        return set(re.findall(r"^step .* wrong bits [\d.]+", "\n".join(lines), re.MULTILINE))
+
+    said += process.stdout.splitlines()
+    assert reports(said) <= reports(uninterrupted.stdout.splitlines())
+    norms = [
+        {
+            (tag, event.step): tf.make_ndarray(event.tensor_proto).item()
+            for path in sorted(directory.glob("events.*"))
+            for events in [EventAccumulator(str(path), size_guidance={"tensors": 0}).Reload()]
+            for tag in events.Tags()["tensors"]
+            if tag in ("loss", "update_norm/lstm", "gradient_norm/lstm")
+            for event in events.Tensors(tag)
+        }
+        for directory in (whole, killed)
+    ]
+    assert norms[0].items() >= norms[1].items()
+    assert len(norms[1]) > 20
 
 
 def test_training_learns(tmp_path):
@@ -251,6 +414,8 @@ def in_process(tmp_path, monkeypatch, capsys):
         ("--seed=-1", ["seed", "-1", "[0, 2147483647]"]),
         ("--checkpoint_interval=-2", ["checkpoint_interval", "-2", "-1"]),
         ("--summary_interval=0", ["summary_interval", "0", "positive"]),
+        ("--nan_policy=pray", ["nan_policy", "pray", "stop|skip|restore"]),
+        ("--max_signal=nan", ["max_signal", "nan", "finite"]),
         ("--trace_file=missing/trace.npz", ["--trace_file=missing/trace.npz", "No such file"]),
         ("--trace_file=.", ["--trace_file=.", "Is a directory"]),
     ],
@@ -320,3 +485,70 @@ def test_only_the_error_is_on_standard_error(tmp_path):
 )
 def test_the_flags_of_the_released_script_have_their_defaults(name, default):
     assert train.FLAGS[name].default == default
+
+
+# So large a learning rate that the second step is not finite.
+EXPLODING = shlex.split("--learning_rate=1e20 --nojit --checkpoint_interval=2")
+
+
+def test_a_step_that_is_not_finite_ends_the_training_with_a_report(tmp_path):
+    process = command_line(tmp_path, *TINY, *EXPLODING, "--num_training_iterations=30")
+
+    assert process.returncode == 1
+    line = process.stderr.splitlines()[-1]
+    assert line.startswith("train.py: Training step 1 is not finite: ")
+    for part in ("Report: run/not-finite-1.", "--learning_rate", "--nan_policy"):
+        assert part in line
+    assert {path.name for path in (tmp_path / "run" / "not-finite-1").iterdir()} >= {
+        "report.txt",
+        "batch.npz",
+        "trace.npz",
+        "state.index",
+    }
+    assert (tmp_path / "run" / "step-1.json").exists()  # What was good is saved.
+    core, _ = load(tmp_path / "run")
+    assert all(np.isfinite(variable).all() for variable in core.trainable_variables)
+
+
+def test_steps_that_are_not_finite_are_left_out_until_they_are_too_many(tmp_path):
+    process = command_line(
+        tmp_path, *TINY, *EXPLODING, "--num_training_iterations=30", "--nan_policy=skip",
+        "--nan_limit=3",
+    )  # fmt: skip
+
+    assert process.returncode == 1
+    warnings = [x for x in process.stderr.splitlines() if x.endswith("It is left out.")]
+    assert [x.split(" is not")[0] for x in warnings] == [
+        f"Warning: Training step {step}" for step in (1, 2, 3)
+    ]
+    assert "Training step 4 is not finite" in process.stderr.splitlines()[-1]
+    assert "after too many" in process.stderr.splitlines()[-1]
+
+
+def test_from_a_checkpoint_it_goes_on_with_a_lower_learning_rate_and_so_it_does_later(tmp_path):
+    arguments = [*TINY, *EXPLODING, "--nan_policy=restore", "--nan_limit=20"]
+    process = command_line(tmp_path, *arguments, "--num_training_iterations=20")
+
+    assert process.returncode == 0
+    warnings = [x for x in process.stderr.splitlines() if "Back to step" in x]
+    assert 2 <= len(warnings) <= 20
+    rates = [float(x.rstrip(".").split()[-1]) for x in warnings]
+    for i, rate in enumerate(rates):
+        assert rate == pytest.approx(1e20 / 2 ** (i + 1), rel=0.01)
+    saved = json.loads((tmp_path / "run" / "step-20.json").read_text())
+    assert saved["state"]["learning_rate"] == 1e20 / 2 ** len(warnings)
+
+    process = command_line(tmp_path, *arguments, "--num_training_iterations=30")
+
+    assert process.returncode == 0
+    assert "Back to step" not in process.stderr
+
+
+def test_a_bound_on_the_signal_is_a_flag_of_the_model(tmp_path):
+    process = command_line(
+        tmp_path, *TINY, "--num_training_iterations=10", "--max_signal=0.001", "--nojit"
+    )
+
+    assert process.returncode == 0
+    core, _ = load(tmp_path / "run")
+    assert core.controller.bound == 0.001

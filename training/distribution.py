@@ -7,12 +7,13 @@ the chief, which alone reads, writes and prints.
 
 All workers must do the same things in the same order, or they wait for each other for ever. What
 one of them knows better than the others (how long a step takes, that it was told to stop, what is
-on the disk) is therefore exchanged: `of_chief`, `any` and `on_chief`.
+on the disk) is therefore exchanged: `Distribution.of_chief` and `any`, and `SharedRun`.
 """
 
 import contextlib
 import json
 import os
+import pathlib
 import signal
 import sys
 import traceback
@@ -21,6 +22,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
+
+from training.messages import say
+from training.runs import Run
 
 KINDS = ("none", "mirrored", "multi_worker", "tpu")
 EXIT_CODE_OF_A_LOST_WORKER = os.EX_TEMPFAIL  # 75: "the user is invited to retry".
@@ -163,31 +167,38 @@ class Distribution:
         parts = [tf.reshape(part, spec.shape) for part, spec in zip(parts, specs, strict=True)]
         return tf.nest.pack_sequence_as(like, parts)
 
-    def of_chief(self, value: T) -> T:
-        """Returns the chief's value, a number, in all processes."""
+    def of_chief(self, function: Callable[[], T]) -> T:
+        """Calls a function in the chief, while the others wait; returns its result in all.
+
+        Args:
+          function: returns a JSON value.
+
+        Raises:
+          ValueError, OSError: in all processes, if the function raises it.
+        """
         if self.num_workers == 1:
-            return value
-        return type(value)(self._sum(np.float64(value if self.is_chief else 0)))
+            return function()
+        said = b""
+        if self.is_chief:
+            try:
+                said = json.dumps({"result": function()}).encode()
+            except OSError as error:
+                said = json.dumps({"errno": error.errno, "message": error.strerror}).encode()
+            except ValueError as error:
+                said = json.dumps({"message": str(error)}).encode()
+        said = np.frombuffer(said, np.uint8).astype(np.int32)
+        length = int(self._sum(np.int32(len(said))))
+        said = self._sum(said if self.is_chief else np.zeros(length, np.int32))
+        answer = json.loads(said.astype(np.uint8).tobytes())
+        if "errno" in answer:
+            raise OSError(answer["errno"], answer["message"])
+        if "message" in answer:
+            raise ValueError(answer["message"])
+        return answer["result"]
 
     def any(self, flag: bool) -> bool:
         """Returns whether the flag is set in any process."""
-        return flag if self.num_workers == 1 else bool(self._sum(np.float64(flag)) > 0)
-
-    def on_chief(self, function: Callable[[], T]) -> T | None:
-        """Calls a function in the chief only, while the others wait; returns its result there.
-
-        Raises:
-          Exception: in the chief what the function raises; then `ValueError` in all others.
-        """
-        result, raised = None, None
-        if self.is_chief:
-            try:
-                result = function()
-            except Exception as error:
-                raised = error
-        if self.any(raised is not None):
-            raise raised or ValueError("the chief could not go on; its own message says why.")
-        return result
+        return flag if self.num_workers == 1 else bool(self._sum(np.int32(flag)) > 0)
 
     def broadcast(self, variables: Sequence[tf.Variable]) -> None:
         """Gives variables the chief's values in all processes."""
@@ -203,6 +214,82 @@ class Distribution:
         values = iter([tf.constant(value)] + [tf.zeros_like(value)] * (num_devices - 1))
         each = self._strategy.experimental_distribute_values_from_function(lambda _: next(values))
         return self._strategy.reduce("sum", each, axis=None).numpy()
+
+
+class SharedRun:
+    """A `Run` that the chief has; all workers do with it the same at the same time.
+
+    The others get the chief's variables and results, and raise what it raises.
+
+    Attributes:
+      directory, changes, saved_step: as in `Run`.
+    """
+
+    def __init__(self, distribution: Distribution, open_run: Callable[[], Run]):
+        """Opens a run.
+
+        Args:
+          distribution: says who is the chief.
+          open_run: opens it, in the chief.
+        """
+        self._distribution = distribution
+        self._run: Run | None = None
+        self._variables: list[tf.Variable] = []
+
+        def opened() -> tuple[str, dict[str, Any]]:
+            self._run = open_run()
+            return os.fspath(self._run.directory), self._run.changes
+
+        directory, self.changes = distribution.of_chief(opened)
+        self.directory = pathlib.Path(directory)
+        self.saved_step: int | None = self._of_chief(lambda run: run.saved_step)
+
+    @property
+    def checkpoint(self) -> tf.train.Checkpoint | None:
+        """What `save` saves; in the chief only."""
+        return self._run and self._run.checkpoint
+
+    def __enter__(self) -> "SharedRun":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._run:
+            self._run.close()
+
+    def restore(self, **objects: Any) -> dict[str, Any] | None:
+        """Loads what `Run.restore` does into the modules and variables of all workers.
+
+        Other objects are the chief's alone.
+        """
+        self._variables = []
+        for object in objects.values():
+            if isinstance(object, tf.Module):
+                self._variables.extend(object.variables)
+            elif isinstance(object, tf.Variable):
+                self._variables.append(object)
+        return self._loaded(lambda run: run.restore(**objects))
+
+    def go_back(self) -> dict[str, Any] | None:
+        """Loads what `Run.go_back` does, likewise."""
+        return self._loaded(lambda run: run.go_back())
+
+    def save(self, step: int, *arguments: Any) -> None:
+        """Saves as `Run.save` does."""
+        self._of_chief(lambda run: run.save(step, *arguments))
+        self.saved_step = step
+
+    def save_elsewhere(self, *arguments: Any) -> pathlib.Path:
+        """Saves as `Run.save_elsewhere` does, on the chief's machine."""
+        return pathlib.Path(self._of_chief(lambda run: os.fspath(run.save_elsewhere(*arguments))))
+
+    def _loaded(self, load: Callable[[Run], dict[str, Any] | None]) -> dict[str, Any] | None:
+        state = self._of_chief(load)
+        self._distribution.broadcast(self._variables)
+        self.saved_step = self._of_chief(lambda run: run.saved_step)
+        return state
+
+    def _of_chief(self, function: Callable[[Run], T]) -> T:
+        return self._distribution.of_chief(lambda: function(self._run))
 
 
 def part(batch: T, index: tf.Tensor, num_parts: int) -> T:
@@ -255,7 +342,7 @@ def leaving_when_a_worker_is_lost(kind: str) -> Iterator[None]:
 def _join(cluster: Cluster) -> tf.distribute.Strategy:
     """Waits for all workers of a cluster."""
     if cluster.address == cluster.addresses[0] and len(cluster.addresses) > 1:
-        print(f"Waiting for {', '.join(cluster.addresses[1:])}.", flush=True)
+        say(f"Waiting for {', '.join(cluster.addresses[1:])}.")
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.UnknownError as error:

@@ -1,8 +1,6 @@
 """From a run's configuration, the flags by name, to its task and its core."""
 
-import json
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +9,7 @@ import tensorflow as tf
 
 import dnc
 import tasks
-from training.runs import CONFIG_FILE, latest_checkpoint
+from training.runs import newest_checkpoint
 from training.step import create_variables
 
 CONTENT_WEIGHTS = {"cosine": dnc.CosineWeights, "used_cosine": dnc.UsedCosineWeights}
@@ -44,9 +42,12 @@ def make_core(config: Mapping[str, Any], task: tasks.Task) -> dnc.DNC:
         content_weights=CONTENT_WEIGHTS[config.get("content_weights", "cosine")],
     )
     compute_dtype = config.get("compute_dtype", "float32")
+    controller = snt.LSTM(config["hidden_size"])
+    if bound := config.get("max_signal"):
+        controller = dnc.ClippedSignal(controller, bound)
     core = dnc.DNC(
         access,
-        snt.LSTM(config["hidden_size"]),
+        controller,
         task.target_size,
         config["clip_value"] or None,
         compute_dtype=None if compute_dtype == "float32" else compute_dtype,
@@ -56,30 +57,28 @@ def make_core(config: Mapping[str, Any], task: tasks.Task) -> dnc.DNC:
 
 
 def load(
-    directory: str | os.PathLike, batch_size: int = 1, **overrides: Any
+    directory: str | os.PathLike, batch_size: int = 1, *, best: bool = False, **overrides: Any
 ) -> tuple[dnc.DNC, tasks.Task]:
     """Returns the trained core of a run, and its task with batches of the given size.
 
     Args:
       directory: where the run was saved.
       batch_size: episodes in a batch of the task.
+      best: whether to take the checkpoint with the smallest training loss, if the run knows it,
+        instead of the newest one that is intact.
       **overrides: flags by name that are to be others than in training, where the variables do
         not depend on them: `memory_size=64`, `max_length=20`.
 
     Raises:
-      FileNotFoundError: if there is no run in the directory.
-      ValueError: if the run has no such flag.
+      FileNotFoundError: if there is no run in the directory, or no checkpoint.
+      ValueError: if the run has no such flag, or no checkpoint is intact.
     """
-    directory = pathlib.Path(directory)
-    config = json.loads((directory / CONFIG_FILE).read_text())
-    if unknown := overrides.keys() - config.keys():
+    checkpoint, flags = newest_checkpoint(directory, best)
+    if unknown := overrides.keys() - flags.keys():
         raise ValueError(f"The run in {directory} has no flag {', '.join(sorted(unknown))}.")
-    config.update(overrides)
-    latest = latest_checkpoint(directory)
-    if latest is None:
-        raise FileNotFoundError(f"There is no checkpoint in {directory}.")
+    config = {**flags, **overrides}
     task = make_task(config, batch_size)
     core = make_core(config, task)
-    status = tf.train.Checkpoint(core=core).restore(latest)
+    status = tf.train.Checkpoint(core=core).read(checkpoint.prefix)
     status.assert_existing_objects_matched().expect_partial()
     return core, task

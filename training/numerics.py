@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import dnc
 import tasks
+from training.messages import reason
 
 # The quantities of a time step in the order in which it computes them.
 _ORDER = (
@@ -114,6 +115,70 @@ def _kinds(values: np.ndarray) -> str:
     """The kinds of numbers that are not finite, as text; "" if there are none."""
     odd = values[~np.isfinite(values)]
     return " and ".join(sorted({str(float(x)) for x in odd.ravel()[:1000]}))
+
+
+class Guard:
+    """Decides what to do about steps that are not finite, as --nan_policy says."""
+
+    def __init__(self, policy: str, limit: int):
+        """Starts with no such step seen.
+
+        Args:
+          policy: "stop"; "skip" to leave such a step out; "restore" to go back to the last
+            checkpoint with a lower learning rate.
+          limit: of how many in a row to do so; at the next one it is "stop" in any case.
+        """
+        self._policy = policy
+        self._limit = limit
+        self._last: int | None = None
+        self._in_a_row = 0
+
+    def decide(self, step: int) -> str:
+        """Returns "stop", "skip" or "restore", for the step of this number."""
+        if self._last is None:
+            goes_on = False
+        elif self._policy == "skip":
+            goes_on = step == self._last + 1
+        else:  # From a checkpoint it got no further than last time.
+            goes_on = step <= self._last
+        self._in_a_row = self._in_a_row + 1 if goes_on else 1
+        self._last = step
+        return "stop" if self._in_a_row > self._limit else self._policy
+
+
+def explain(
+    core: snt.RNNCore,
+    task: tasks.Task,
+    seed: int,
+    step: int,
+    directory: pathlib.Path,
+    checkpoint: tf.train.Checkpoint,
+) -> str:
+    """Runs a step that is not finite again, looks for where that begins, and saves a report.
+
+    Args:
+      core: the core, with the variables from before the step.
+      task: where the batch comes from.
+      seed: of the batches.
+      step: number of the step.
+      directory: where the folder with the report goes, see `write_report`.
+      checkpoint: of all that the training consists of.
+
+    Returns:
+      A line that says what was found and where the report is.
+    """
+    batch = tasks.Batch(*(np.asarray(part) for part in task.batch(seed, step)))
+    trace = dnc.record(core, batch.observations).replace(
+        target=batch.target, mask=batch.mask, task=task.name, step=step
+    )
+    finding = first_not_finite(core, task, batch, trace)
+    line = f"Training step {step:,} is not finite: {finding or 'where could not be told'}."
+    folder = directory / f"not-finite-{step}"
+    try:
+        write_report(folder, step, finding, batch, trace, checkpoint)
+    except (OSError, tf.errors.OpError) as error:
+        return f"{line} The report cannot be written: {reason(error)}."
+    return f"{line} Report: {folder}."
 
 
 def write_report(

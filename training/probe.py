@@ -13,7 +13,11 @@ _NUM_EXAMPLES = 4
 
 
 class Probe:
-    """A few fixed episodes that show, again and again, what the memory has learnt."""
+    """A few fixed episodes that show, again and again, what the memory has learnt.
+
+    Attributes:
+      last_look: what it remembers from one look to the next, for checkpoints: a trackable object.
+    """
 
     def __init__(self, core: dnc.DNC, task: tasks.Task, seed: int):
         """Picks the longest episodes of one batch that neither training nor evaluation uses.
@@ -32,8 +36,9 @@ class Probe:
         longest = np.argsort(-lengths, kind="stable")[:_NUM_EXAMPLES]
         self._lengths = lengths[longest]
         self._batch = tasks.Batch(*(np.asarray(part)[:, longest] for part in drawn))
-        self._before = self._values()
-        self._steps_before: int | None = None
+        self._step_before = tf.Variable(-1, dtype=tf.int64, trainable=False)  # -1: none yet.
+        self._before = [tf.Variable(v, trainable=False) for v in core.trainable_variables]
+        self.last_look = tf.train.Checkpoint(step=self._step_before, variables=self._before)
 
     def record(self, step: int) -> dnc.Trace:
         """Returns what the memory does in these episodes, after so many training steps."""
@@ -58,16 +63,17 @@ class Probe:
             return
         trace = self.record(step)
         scalars: dict[str, Any] = {"gradient_norm": gradient_norms, "probe": self._metrics(trace)}
-        values = self._values()
-        if self._steps_before is not None and step > self._steps_before:
+        variables = self._core.trainable_variables
+        step_before = int(self._step_before)
+        if 0 <= step_before < step:
             moves = [
-                (now - before) / (step - self._steps_before)
-                for now, before in zip(values, self._before, strict=True)
+                (now - before) / (step - step_before)
+                for now, before in zip(variables, self._before, strict=True)
             ]
-            scalars["update_norm"] = dnc.summaries.module_norms(
-                self._core.trainable_variables, moves
-            )
-        self._before, self._steps_before = values, step
+            scalars["update_norm"] = dnc.summaries.module_norms(variables, moves)
+        for before, now in zip(self._before, variables, strict=True):
+            before.assign(now)
+        self._step_before.assign(step)
         dnc.summaries.write_scalars(trace, scalars, step)
         dnc.summaries.write_panels(trace, step)
         dnc.summaries.write_episode(trace, step)
@@ -78,6 +84,3 @@ class Probe:
         batch = tasks.Batch(*map(tf.constant, self._batch))
         loss = self._task.cost(logits, batch.target, batch.mask)
         return {"loss": loss, **self._task.metrics(logits, batch)}
-
-    def _values(self) -> list[np.ndarray]:
-        return [variable.numpy() for variable in self._core.trainable_variables]

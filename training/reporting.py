@@ -1,14 +1,18 @@
 """What a person sees of a training: a progress bar or plain lines, samples, TensorBoard scalars."""
 
+import contextlib
+import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TextIO
 
 import tensorflow as tf
 import tqdm
+
+from training.messages import reason, say, warn
 
 
 class Interruption:
@@ -40,24 +44,79 @@ class Interruption:
 
 
 class Means:
-    """Means over the steps of several calls of a `TrainingStep`."""
+    """Means over the steps since they were last taken."""
 
-    def __init__(self):
-        """Starts with no steps."""
-        self._steps = 0
-        self._totals: dict[str, float] = {}
+    def __init__(self, state: Mapping[str, Any] | None = None):
+        """Starts with no steps, or where another one was, given its `state`."""
+        self._steps: int = state["steps"] if state else 0
+        self._totals: dict[str, float] = dict(state["totals"]) if state else {}
 
-    def add(self, scalars: Mapping[str, Any], num_steps: int) -> None:
-        """Takes in what a call of `num_steps` steps gave on average, by name."""
-        for name, value in scalars.items():
-            self._totals[name] = self._totals.get(name, 0.0) + float(value) * num_steps
+    @property
+    def state(self) -> dict[str, Any]:
+        """All that there is to remember, as JSON values."""
+        return {"steps": self._steps, "totals": dict(self._totals)}
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """Sums over the steps, by name; empty if there are none yet."""
+        return dict(self._totals)
+
+    def advance(self, totals: Mapping[str, Any], num_steps: int) -> None:
+        """Takes the new `totals`, to which `num_steps` steps were added."""
+        self._totals = {name: float(total) for name, total in totals.items()}
         self._steps += num_steps
 
     def take(self) -> dict[str, float]:
-        """Returns the mean over the steps of each, and starts anew."""
-        means = {name: total / self._steps for name, total in self._totals.items()}
+        """Returns the mean over the steps of each, and starts anew; {} if there were no steps."""
+        means = {name: total / self._steps for name, total in self._totals.items() if self._steps}
         self._steps, self._totals = 0, {}
         return means
+
+
+class EventFile:
+    """The file for TensorBoard. Where it cannot be written, the training goes on without."""
+
+    def __init__(self, directory: str | os.PathLike | None, warn: Callable[[str], None] = warn):
+        """Starts a new file.
+
+        Args:
+          directory: where; `None`: nowhere.
+          warn: told if it cannot be written.
+        """
+        self._warn = warn
+        self._writer: tf.summary.SummaryWriter | None = None
+        if directory is not None:
+            with self._until_an_error():
+                self._writer = tf.summary.create_file_writer(os.fspath(directory))
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Context in which summaries go to the file. An error in it ends the file, not more."""
+        if self._writer is None:
+            yield
+            return
+        with self._writer.as_default(), self._until_an_error():
+            yield
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Ends the file."""
+        if self._writer is not None:
+            with self._until_an_error():
+                self._writer.close()
+
+    @contextlib.contextmanager
+    def _until_an_error(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            if self._writer is not None:
+                with contextlib.suppress(tf.errors.OpError):
+                    self._writer.close()  # Or `as_default` would flush it once more at its end.
+                self._writer = None
+            self._warn(
+                f"Cannot write for TensorBoard: {reason(error)}. The training goes on without."
+            )
 
 
 class Report:
@@ -110,12 +169,6 @@ class Report:
         last_step, last_time = self._last_report or (step, time.monotonic())
         self._last_report = step, time.monotonic()
         speed = (step - last_step) / max(self._last_report[1] - last_time, 1e-9)
-        for name, value in scalars.items():
-            tf.summary.scalar(name, value, step)
-        if speed > 0:
-            tf.summary.scalar("steps_per_second", speed, step)
-        tf.summary.flush()
-
         figures = f"loss {scalars['loss']:.4f}, wrong bits {scalars['wrong_bits']:.3f}"
         if self._bar is not None:
             self._bar.write(f"\nStep {step:,}: {figures}\n\n{sample}", file=self._stream)
@@ -125,7 +178,13 @@ class Report:
             if speed > 0:
                 left = tqdm.tqdm.format_interval((self._last_step - step) / speed)
                 line += f", {speed:.0f} steps/s, at most {left} left"
-            print(f"{line}\n\n{sample}\n", file=self._stream, flush=True)
+            say(f"{line}\n\n{sample}\n", self._stream)
+
+        for name, value in scalars.items():
+            tf.summary.scalar(name, value, step)
+        if speed > 0:
+            tf.summary.scalar("steps_per_second", speed, step)
+        tf.summary.flush()
 
     def close(self) -> None:
         """Ends the progress bar."""

@@ -1,24 +1,32 @@
 """A run on disk: its configuration, its checkpoints and its event files in one directory."""
 
+import contextlib
+import errno
 import json
+import math
 import os
 import pathlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import tensorflow as tf
 
+from training import checkpoints
+from training.checkpoints import Best, Checkpoint, DamagedError
+from training.lock import Lock
+from training.messages import reason, warn
+
 CONFIG_FILE = "flags.json"
-_CHECKPOINT_PREFIX = "step-"
-_CHECKPOINTS_KEPT = 3
 
 
 class Run:
-    """The directory of one training run.
+    """The directory of one training run, for one process at a time.
 
     Attributes:
       directory: where everything is, a `pathlib.Path`.
+      changes: flags that differ from those of the run so far, but may: what they were, by name.
+      saved_step: step of the newest checkpoint, `None` if there is none.
     """
 
     def __init__(
@@ -26,106 +34,287 @@ class Run:
         directory: str | os.PathLike,
         config: Mapping[str, Any],
         defaults: Mapping[str, Any] | None = None,
+        *,
+        may_differ: Collection[str] = (),
+        checkpoints_kept: int = 3,
+        warn: Callable[[str], None] = warn,
     ):
-        """Opens the directory, creating it if need be.
+        """Opens the directory, creating it if need be, and locks it until `close`.
 
         Args:
           directory: path of the run.
           config: what determines the run's results, as JSON values by flag name.
           defaults: what a flag was before it existed: its value for older runs.
+          may_differ: flags that need not be as in the run so far.
+          checkpoints_kept: how many of the newest checkpoints to keep, besides the best, >= 1.
+          warn: told about what is wrong but stops nothing.
 
         Raises:
-          ValueError: if the directory holds a run of another configuration, or its configuration
-            cannot be read.
+          ValueError: if the directory is in use or holds a run of another configuration, or no
+            checkpoint in it is intact.
           OSError: if the directory cannot be written.
         """
         self.directory = pathlib.Path(directory)
+        self.changes: dict[str, Any] = {}
+        self._config = dict(config)
+        self._checkpoints_kept = checkpoints_kept
+        self._warn = warn
         self.directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=self.directory):
-            pass  # Fail now rather than at the first checkpoint.
+        self._lock = Lock(self.directory, warn)
+        try:
+            with tempfile.TemporaryFile(dir=self.directory):
+                pass  # Fail now rather than at the first checkpoint.
+            checkpoints.recover(self.directory)
+            self._found, self._damaged = checkpoints.newest_intact(self.directory)
+            self._refuse_if_all_are_damaged()
+            if self._found:
+                saved = {**(defaults or {}), **_flags(self._found, self.directory)}
+                self.changes = _changes(self.directory, saved, self._config, may_differ)
+        except BaseException:
+            self.close()
+            raise
+        self.saved_step = self._found.step if self._found else None
+        self._best = self._found.best if self._found else None
+        self._checkpoint: tf.train.Checkpoint | None = None
+        self._objects: dict[str, Any] = {}
 
-        path = self.directory / CONFIG_FILE
-        if latest_checkpoint(self.directory):
-            _check_config(path, config, defaults or {})
-        else:  # Nothing is lost, whatever was begun here.
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text(json.dumps(dict(config), indent=2, sort_keys=True) + "\n")
-            temporary.replace(path)
-        self._manager: tf.train.CheckpointManager | None = None
+    @property
+    def checkpoint(self) -> tf.train.Checkpoint:
+        """What `save` saves; after `restore`."""
+        return self._checkpoint
 
-    def restore(self, **objects: Any) -> bool:
-        """Loads the latest checkpoint, if there is one, into the objects that `save` is to save.
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets other processes use the directory."""
+        self._lock.release()
+
+    def restore(self, **objects: Any) -> dict[str, Any] | None:
+        """Loads the newest intact checkpoint, if there is one, into what `save` is to save.
+
+        Damaged ones that are newer are renamed to `*.damaged`, with a warning.
 
         Args:
           **objects: modules and variables by name; their variables exist already.
 
         Returns:
-          Whether there was a checkpoint.
+          The state that was handed to `save`; `None` if there was no checkpoint.
 
         Raises:
-          ValueError: if the checkpoint cannot be read or is not of these objects.
+          ValueError: if the checkpoint is not of these objects, or none can be read.
+          OSError: if the directory cannot be written.
         """
-        checkpoint = tf.train.Checkpoint(**objects)
-        self._manager = tf.train.CheckpointManager(
-            checkpoint,
-            str(self.directory),
-            max_to_keep=_CHECKPOINTS_KEPT,
-            checkpoint_name="step",  # Followed by a dash and the step.
-        )
-        latest = latest_checkpoint(self.directory)
-        if latest is None:
-            return False
+        self._objects = objects
+        self._checkpoint = tf.train.Checkpoint(**objects)
+        while self._found:
+            try:
+                _load(self._found, objects)
+                break
+            except DamagedError as error:
+                step = self._found.step
+                self._found, more = checkpoints.newest_intact(self.directory, before=step)
+                self._damaged |= {step: str(error), **more}
+                self._refuse_if_all_are_damaged()
+        self._set_damaged_aside()
+        self._write_config()
+        if self._found is None:
+            return None
+        self.saved_step, self._best = self._found.step, self._found.best
+        return self._found.state
+
+    def go_back(self) -> dict[str, Any] | None:
+        """Loads the newest intact checkpoint into the objects given to `restore`.
+
+        Returns:
+          The state that was handed to `save`; `None` if there is no checkpoint, and nothing is
+          loaded.
+
+        Raises:
+          OSError: if the directory cannot be written.
+        """
+        self._found, self._damaged = checkpoints.newest_intact(self.directory)
+        return self.restore(**self._objects) if self._found else None
+
+    def save(
+        self, step: int, state: Mapping[str, Any] | None = None, loss: float = math.nan
+    ) -> None:
+        """Saves the objects given to `restore`, then removes checkpoints that are too many.
+
+        Args:
+          step: number of training steps done.
+          state: what else to remember, JSON values.
+          loss: mean training loss of late. The checkpoint with the smallest is kept.
+
+        Raises:
+          OSError: if it cannot be saved; then the checkpoints are as before.
+        """
+        best = self._best
+        if best and best.step not in checkpoints.steps(self.directory):
+            best = None  # Somebody removed it.
+        if math.isfinite(loss) and (best is None or loss < best.loss):
+            best = Best(step, loss)
+        self._write(self.directory, step, state or {}, best)
+        self.saved_step, self._best = step, best
+        # Whatever cannot be removed now will be after the next checkpoint.
+        with contextlib.suppress(OSError):
+            kept = checkpoints.steps(self.directory)[: self._checkpoints_kept]
+            for old in checkpoints.steps(self.directory):
+                if old not in kept and not (best and old == best.step):
+                    checkpoints.remove(self.directory, old)
+
+    def save_elsewhere(self, step: int, state: Mapping[str, Any] | None = None) -> pathlib.Path:
+        """Saves as `save` does, but in a new directory among the temporary ones.
+
+        Returns:
+          The directory, with which the run can go on.
+
+        Raises:
+          OSError: if it cannot be saved.
+        """
+        directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.directory.name}-"))
         try:
-            checkpoint.restore(latest).assert_consumed()
-        except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            self._write(directory, step, state or {}, None)
+        except OSError:
+            directory.rmdir()
+            raise
+        return directory
+
+    def _write(
+        self, directory: pathlib.Path, step: int, state: Mapping[str, Any], best: Best | None
+    ) -> None:
+        try:
+            checkpoints.write(
+                directory, step, self._checkpoint.write, flags=self._config, state=state, best=best
+            )
+        except tf.errors.OpError as error:
+            raise OSError(errno.EIO, reason(error)) from error
+
+    def _refuse_if_all_are_damaged(self) -> None:
+        if self._damaged and self._found is None:
             raise ValueError(
-                f"Cannot read checkpoint {latest}: {reason} Remove {latest}.* to go on from the "
-                "one before, or give another --checkpoint_dir."
-            ) from error
-        return True
+                f"No checkpoint in {self.directory} can be used: "
+                f"{'; '.join(self._damaged.values())}. Nothing was changed. "
+                "Give another --checkpoint_dir to start anew."
+            )
 
-    def save(self, step: int) -> str:
-        """Saves the objects given to `restore` and returns the checkpoint's path.
+    def _set_damaged_aside(self) -> None:
+        for step in self._damaged:
+            checkpoints.set_aside(self.directory, step)
+        if self._damaged:
+            self._warn(
+                f"{'; '.join(self._damaged.values())}: going on from step {self._found.step:,}. "
+                "The damaged files are kept as *.damaged."
+            )
 
-        Keeps the last three.
-        """
-        return self._manager.save(checkpoint_number=step)
+    def _write_config(self) -> None:
+        path = self.directory / CONFIG_FILE
+        try:
+            if json.loads(path.read_bytes()) == self._config:
+                return
+        except (OSError, ValueError) as error:
+            if self._found:
+                what = "missing" if isinstance(error, FileNotFoundError) else "damaged"
+                self._warn(f"{path} is {what}; the checkpoint has the flags, too.")
+        checkpoints.write_text(path, json.dumps(self._config, indent=2, sort_keys=True) + "\n")
 
 
-def latest_checkpoint(directory: str | os.PathLike) -> str | None:
-    """Returns the path of a run's newest checkpoint, without suffix, or `None` if there is none.
+def newest_checkpoint(
+    directory: str | os.PathLike, best: bool = False
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """Returns the newest intact checkpoint of a run, or the best one, and the run's flags.
 
-    Goes by the files that are there, not by TensorFlow's list of them, which may be damaged or name
-    files that were removed.
+    Raises:
+      FileNotFoundError: if there is no checkpoint.
+      ValueError: if none can be used, or the best one cannot.
     """
-    steps = [
-        int(path.stem.removeprefix(_CHECKPOINT_PREFIX))
-        for path in pathlib.Path(directory).glob(f"{_CHECKPOINT_PREFIX}*.index")
-        if path.stem.removeprefix(_CHECKPOINT_PREFIX).isdecimal()
-    ]
-    return str(pathlib.Path(directory) / f"{_CHECKPOINT_PREFIX}{max(steps)}") if steps else None
+    directory = pathlib.Path(directory)
+    if not directory.is_dir():
+        raise FileNotFoundError(f"There is no run in {directory}.")
+    found, damaged = checkpoints.newest_intact(directory)
+    if found is None and damaged:
+        raise ValueError(
+            f"No checkpoint in {directory} can be used: {'; '.join(damaged.values())}."
+        )
+    if found is None:
+        raise FileNotFoundError(f"There is no checkpoint in {directory}.")
+    if best and found.best:
+        try:
+            found = checkpoints.read(directory, found.best.step)
+        except DamagedError as error:
+            raise ValueError(
+                f"The best checkpoint in {directory} cannot be used: {error}."
+            ) from error
+    elif damaged:
+        warn(f"{'; '.join(damaged.values())}: using step {found.step:,}.")
+    return found, _flags(found, directory)
 
 
-def _check_config(
-    path: pathlib.Path, config: Mapping[str, Any], defaults: Mapping[str, Any]
-) -> None:
+def _load(checkpoint: Checkpoint, objects: Mapping[str, Any]) -> None:
+    """Assigns the values of a checkpoint to the objects.
+
+    Raises:
+      DamagedError: if its files cannot be read.
+      ValueError: if it is not of these objects.
+    """
     try:
-        saved = {**defaults, **json.loads(path.read_text())}
-        differences = [
-            f"--{name}={saved.get(name)} there, {config.get(name)} here"
-            for name in sorted(saved.keys() | config.keys())
-            if saved.get(name) != config.get(name)
-        ]
+        if checkpoint.flags is None:  # The first version had fewer objects, and a counter of saves.
+            reader = tf.train.load_checkpoint(checkpoint.prefix)
+            there = {name.partition("/")[0] for name in reader.get_variable_to_shape_map()}
+            objects = {name: value for name, value in objects.items() if name in there}
+            status = tf.train.Checkpoint(**objects).read(checkpoint.prefix)
+            status.assert_existing_objects_matched().expect_partial()
+        else:
+            tf.train.Checkpoint(**objects).read(checkpoint.prefix).assert_consumed()
+    except (tf.errors.OpError, IndexError, RuntimeError) as error:
+        name = pathlib.Path(checkpoint.prefix).name
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DamagedError(f"{name} is damaged ({first_line})") from error
+    except (AssertionError, ValueError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"Checkpoint {checkpoint.prefix} is of another model: {first_line} "
+            "Give another --checkpoint_dir."
+        ) from error
+
+
+def _flags(checkpoint: Checkpoint, directory: pathlib.Path) -> dict[str, Any]:
+    """The flags that a checkpoint was made with."""
+    if checkpoint.flags is not None:
+        return checkpoint.flags
+    path = directory / CONFIG_FILE
+    try:
+        return dict(json.loads(path.read_bytes()))
     except OSError as error:
         raise ValueError(
-            f"{path.parent} holds checkpoints but no readable {CONFIG_FILE}, so it cannot be told "
+            f"{directory} holds checkpoints but no readable {CONFIG_FILE}, so it cannot be told "
             "which model they are of. Give another --checkpoint_dir."
         ) from error
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}. Give another --checkpoint_dir.") from error
-    if differences:
+
+
+def _changes(
+    directory: pathlib.Path,
+    saved: Mapping[str, Any],
+    config: Mapping[str, Any],
+    may_differ: Collection[str],
+) -> dict[str, Any]:
+    """What differs between two configurations but may, by name, as it was."""
+    different = [
+        name for name in sorted(saved.keys() | config.keys()) if saved.get(name) != config.get(name)
+    ]
+    refused = [
+        f"--{name}={saved.get(name)} there, {config.get(name)} here"
+        for name in different
+        if name not in may_differ
+    ]
+    if refused:
         raise ValueError(
-            f"{path.parent} holds a run with other flags: {'; '.join(differences)}. "
+            f"{directory} holds a run with other flags: {'; '.join(refused)}. "
             "Give the same flags to resume it, or another --checkpoint_dir to start anew."
         )
+    return {name: saved.get(name) for name in different}

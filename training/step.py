@@ -1,6 +1,6 @@
 """The training step: data, forward and backward pass and update, compiled as one program."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sonnet as snt
@@ -29,14 +29,13 @@ class _Found(NamedTuple):
     metrics: dict[str, Any]  # scalars
 
 
-class Averages(NamedTuple):
-    """Means over the steps of one call."""
+class Totals(NamedTuple):
+    """Sums over steps."""
 
     loss: tf.Tensor
     gradient_norm: tf.Tensor  # before clipping
     module_norms: dict[str, tf.Tensor]  # likewise, of each module's gradients
     metrics: dict[str, tf.Tensor]
-    num_steps: tf.Tensor  # int32, how many there were: fewer than asked for if one was not finite
 
     def scalars(self) -> dict[str, tf.Tensor]:
         """Returns loss, gradient norm and metrics by name."""
@@ -143,48 +142,86 @@ class TrainingStep:
         self._max_grad_norm = max_grad_norm
         self._seed = seed
         self._recompute_every = recompute_every
+        zero, variables = tf.zeros([]), core.trainable_variables
+        self._no_totals = Totals(
+            loss=zero,
+            gradient_norm=zero,
+            module_norms=dnc.summaries.module_norms(variables, [zero] * len(variables)),
+            metrics={name: zero for name in task.metric_names},
+        )
         self._distribution = distribution or None
         if self._distribution:
             self._distribution.check_batch_size(task.batch_size)
             # What is compiled cannot talk to other replicas: it ends where they exchange gradients.
             self._find_part = tf.function(self._part, jit_compile=jit)
-            jit = False
-        # The number of steps is an argument, not a constant: one compilation serves all.
-        signature = [tf.TensorSpec([], tf.int32)]
-        self._run = tf.function(self._steps, input_signature=signature, jit_compile=jit)
+        self._jit = jit and not self._distribution
+        self._run = self._compile()
 
-    def run(self, num_steps: int) -> Averages:
-        """Makes `num_steps` >= 1 steps and returns the means over them.
+    def run(
+        self,
+        num_steps: int,
+        scalars: Mapping[str, float] | None = None,
+        module_norms: Mapping[str, float] | None = None,
+    ) -> Totals:
+        """Makes `num_steps` >= 1 updates, if all goes well.
 
-        Ends before a step whose loss or gradient is not finite: variables, optimizer and `step` are
-        as if it had not been tried. The means are then over the steps before it.
+        It ends before a step whose loss or gradient is not finite: variables, optimizer, totals and
+        `step` are then as if that had not been tried, and `step` is its number.
+
+        Args:
+          num_steps: number of updates.
+          scalars: totals to add to, as `Totals.scalars` gives them; 0 by default. Ten steps, and
+            ten more that add to their totals, give the same to the last bit as twenty: the steps'
+            values are added one by one.
+          module_norms: likewise.
+
+        Returns:
+          The totals, with those of these steps added.
         """
-        return self._run(tf.constant(num_steps, tf.int32))
+        totals = {**self._no_totals.scalars(), **(scalars or {})}
+        start = Totals(
+            loss=totals.pop("loss"),
+            gradient_norm=totals.pop("gradient_norm"),
+            module_norms={**self._no_totals.module_norms, **(module_norms or {})},
+            metrics=totals,
+        )
+        start = tf.nest.map_structure(lambda total: tf.convert_to_tensor(total, tf.float32), start)
+        return self._run(tf.constant(num_steps, tf.int32), start)
 
     def skip(self) -> None:
         """Leaves out the next step."""
         self.step.assign_add(1)
 
-    def _steps(self, num_steps: tf.Tensor) -> Averages:
-        zero, variables = tf.zeros([]), self._core.trainable_variables
-        totals = (
-            zero,
-            zero,
-            dnc.summaries.module_norms(variables, [zero] * len(variables)),
-            {name: zero for name in self._task.metric_names},
-        )
+    @property
+    def learning_rate(self) -> float:
+        """The optimizer's learning rate. It is part of the program: a new one is compiled anew."""
+        return self.optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        if value != self.optimizer.learning_rate:
+            self.optimizer.learning_rate = value
+            self._run = self._compile()
+
+    def _compile(self) -> Any:
+        # The number of steps is an argument, not a constant: one compilation serves all.
+        signature = [
+            tf.TensorSpec([], tf.int32),
+            tf.nest.map_structure(lambda _: tf.TensorSpec([], tf.float32), self._no_totals),
+        ]
+        return tf.function(self._steps, input_signature=signature, jit_compile=self._jit)
+
+    def _steps(self, num_steps: tf.Tensor, totals: Totals) -> Totals:
         done, is_finite = tf.constant(0), tf.constant(True)
         # Not `tf.range(num_steps)`: XLA would compile anew for every number.
         while done < num_steps and is_finite:
             found, is_finite = self._update()
             totals = _add_if(is_finite, totals, found)
-            done += tf.cast(is_finite, tf.int32)
-        count = tf.maximum(tf.cast(done, tf.float32), 1.0)
-        means = tf.nest.map_structure(lambda total: total / count, totals)
-        return Averages(*means, num_steps=done)
+            done += 1
+        return totals
 
-    def _update(self) -> tuple[Any, tf.Tensor]:
-        """Makes one step, unless it is not finite; returns what the means are of, and if it is."""
+    def _update(self) -> tuple[Totals, tf.Tensor]:
+        """Makes one step, if it is finite; returns its values, and whether it is."""
         result = _clip(self._core.trainable_variables, self._find_mean(), self._max_grad_norm)
         # With anything in a gradient that is not finite, the norm is not either.
         is_finite = tf.math.is_finite(result.loss) & tf.math.is_finite(result.norm)
@@ -192,7 +229,7 @@ class TrainingStep:
         if is_finite:
             self.optimizer.apply(result.gradients, self._core.trainable_variables)
             self.step.assign_add(1)
-        return (result.loss, result.norm, result.module_norms, result.metrics), is_finite
+        return Totals(result.loss, result.norm, result.module_norms, result.metrics), is_finite
 
     def _find_mean(self) -> _Found:
         """What the whole batch says."""
@@ -215,5 +252,5 @@ class TrainingStep:
 
 
 def _add_if(condition: tf.Tensor, totals: Any, x: Any) -> Any:
-    """The totals, and the values `x` in them if the condition holds."""
-    return tf.nest.map_structure(lambda total, x: total + tf.where(condition, x, 0.0), totals, x)
+    """The totals, with the values `x` added if the condition holds."""
+    return tf.nest.map_structure(lambda total, x: tf.where(condition, total + x, total), totals, x)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bench import _command, inference, memory, scaling, solved, step, summaries
+from bench import _command, inference, memory, safety, scaling, solved, step, summaries
 
 ROOT = pathlib.Path(step.__file__).parents[1]
 COMMANDS = {
@@ -17,6 +17,7 @@ COMMANDS = {
     "memory": memory,
     "solved": solved,
     "summaries": summaries,
+    "safety": safety,
 }
 
 
@@ -41,6 +42,7 @@ COMMANDS = {
         ("memory", "--config=small,medium", ["config", "small,medium"]),
         ("memory", "--num_steps=0", ["num_steps", "0", ">= 1"]),
         ("memory", "--checkpoint_every=-1", ["checkpoint_every", "-1", ">= 1"]),
+        ("safety", "--checkpoint_interval=0", ["checkpoint_interval", "0"]),
         ("summaries", "--summary_interval=0", ["summary_interval", "0"]),
         ("solved", "--seeds=-1", ["seeds", "-1", ">= 0"]),
         ("solved", "--linkage=loose", ["linkage", "loose", "dense, sparse"]),

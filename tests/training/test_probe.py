@@ -88,6 +88,19 @@ def test_updates_are_how_far_variables_moved_for_each_step(tmp_path, core, task)
     assert values(events, "update_norm/lstm") == {15: 0.0}
 
 
+def test_updates_are_the_same_when_the_training_is_resumed_between_two_looks(tmp_path, core, task):
+    first = Probe(core, task, seed=0)
+    write(tmp_path / "first", first, (10, {}))
+    core.output_linear.b.assign_add([3.0, 0.0, 0.0, 4.0, 0.0])
+    path = first.last_look.write(str(tmp_path / "checkpoint"))
+
+    second = Probe(core, task, seed=0)
+    second.last_look.read(path).assert_consumed()
+
+    events = write(tmp_path / "second", second, (15, {}))
+    assert values(events, "update_norm/dnc/output_linear") == {15: pytest.approx(1.0, rel=1e-5)}
+
+
 def test_without_a_writer_it_does_nothing(core, task, monkeypatch):
     probe = Probe(core, task, seed=0)
     monkeypatch.setattr(probe, "record", None)

@@ -1,11 +1,13 @@
 import io
+import json
 import signal
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from training.reporting import Interruption, Means, Report
+from training.reporting import EventFile, Interruption, Means, Report
 
 SCALARS = {"loss": 1.25, "wrong_bits": 0.5, "solved_sequences": 0.75}
 
@@ -86,14 +88,92 @@ def test_the_first_call_which_compiles_does_not_count_for_the_speed():
     assert stream.getvalue().splitlines()[0] == "step 1 of 10: loss 1.2500, wrong bits 0.500"
 
 
-def test_means_weigh_each_call_by_its_steps_and_start_anew_when_taken():
+def test_means_are_over_the_steps_since_they_were_taken():
     means = Means()
-    means.add({"loss": tf.constant(1.0), "wrong_bits": tf.constant(2.0)}, 3)
-    means.add({"loss": tf.constant(5.0), "wrong_bits": tf.constant(6.0)}, 1)
+    assert means.totals == {}
+    means.advance({"loss": tf.constant(3.0), "wrong_bits": tf.constant(6.0)}, 3)
+    means.advance({"loss": tf.constant(8.0), "wrong_bits": tf.constant(12.0)}, 1)
+    assert means.totals == {"loss": 8.0, "wrong_bits": 12.0}
     assert means.take() == {"loss": 2.0, "wrong_bits": 3.0}
-    means.add({"loss": tf.constant(1.0), "wrong_bits": tf.constant(2.0)}, 2)
+    means.advance({"loss": tf.constant(2.0), "wrong_bits": tf.constant(4.0)}, 2)
     assert means.take() == {"loss": 1.0, "wrong_bits": 2.0}
     assert means.take() == {}
+
+
+def test_means_go_on_from_what_was_remembered_as_json():
+    means = Means()
+    means.advance({"loss": tf.constant(0.1), "gradient_norm": tf.constant(float("nan"))}, 3)
+    again = Means(json.loads(json.dumps(means.state)))
+    assert np.float32(again.totals["loss"]) == np.float32(0.1)
+    again.advance({"loss": 4.0, "gradient_norm": 0.0}, 1)
+    assert again.take() == {"loss": 1.0, "gradient_norm": 0.0}
+
+
+def scalars_in(directory):
+    events = EventAccumulator(str(directory)).Reload()
+    return [(e.step, tf.make_ndarray(e.tensor_proto).item()) for e in events.Tensors("x")]
+
+
+def test_summaries_go_to_the_event_file(tmp_path):
+    events = EventFile(tmp_path, pytest.fail)
+    for step in (1, 2):
+        with events.open():
+            tf.summary.scalar("x", 0.5, step)
+    assert scalars_in(tmp_path) == [(1, 0.5), (2, 0.5)]  # Before it is closed.
+    events.close()
+
+
+def test_without_an_event_file_summaries_go_nowhere():
+    events = EventFile(None, pytest.fail)
+    with events.open():
+        assert not tf.summary.should_record_summaries()
+    events.close()
+
+
+@pytest.fixture
+def file_size_limit():
+    """A function that sets the size from which on files cannot grow: as on a full disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_an_event_file_that_cannot_grow_is_given_up_with_one_warning(tmp_path, file_size_limit):
+    warnings, done = [], []
+    events = EventFile(tmp_path, warnings.append)
+    with events.open():
+        tf.summary.scalar("x", 0.5, 1)
+    file_size_limit(200)
+    for step in range(2, 40):
+        with events.open():
+            tf.summary.scalar("x", 0.5, step)
+            done.append(step)
+    events.close()
+    file_size_limit(-1)
+
+    (warning,) = warnings
+    assert warning == "Cannot write for TensorBoard: File too large. The training goes on without."
+    assert done == list(range(2, 40))
+    assert scalars_in(tmp_path)[0] == (1, 0.5)
+
+
+def test_an_event_file_that_cannot_be_made_stops_nothing(tmp_path):
+    (tmp_path / "file").write_text("")
+    warnings = []
+    events = EventFile(tmp_path / "file" / "run", warnings.append)
+    with events.open():
+        tf.summary.scalar("x", 0.5, 1)
+    events.close()
+    assert len(warnings) == 1
+    assert "TensorBoard" in warnings[0]
+
+
+def test_other_errors_in_the_context_of_the_event_file_are_not_hidden(tmp_path):
+    events = EventFile(tmp_path, pytest.fail)
+    with pytest.raises(ZeroDivisionError), events.open():
+        _ = 1 / 0
+    events.close()
 
 
 def test_the_event_file_holds_every_scalar(tmp_path):

@@ -1,5 +1,10 @@
 import json
+import math
+import os
 import pathlib
+import shutil
+import subprocess
+import tempfile
 
 import numpy as np
 import pytest
@@ -8,7 +13,8 @@ import tensorflow as tf
 
 import dnc
 from tasks.repeat_copy import RepeatCopy
-from training.runs import Run
+from training import checkpoints
+from training.runs import Run, newest_checkpoint
 from training.step import TrainingStep, create_variables, rmsprop
 
 CONFIG = {"hidden_size": 8, "learning_rate": 0.1, "task": "repeat_copy"}
@@ -23,36 +29,68 @@ def model(size=3):
 
 
 def contents(directory):
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "lock"}
+
+
+def names(directory, pattern="*"):
+    return sorted(path.name for path in directory.glob(pattern) if path.name != "lock")
+
+
+def save(directory, *steps, loss=math.nan, **options):
+    """Saves steps of a run; the step variable has the step as its value."""
+    with Run(directory, CONFIG, **options) as run:
+        objects = model()
+        run.restore(**objects)
+        for step in steps:
+            objects["step"].assign(step)
+            run.save(step, {"note": f"at {step}"}, loss)
+
+
+def restored(directory, config=CONFIG, **options):
+    """Opens a run and restores it; returns the step variable and the state."""
+    with Run(directory, config, **options) as run:
+        objects = model()
+        state = run.restore(**objects)
+    return int(objects["step"]), state
 
 
 @pytest.fixture
 def saved(tmp_path):
-    """A directory with the checkpoints of steps 1, 2 and 3, where the step variable is 1, 2, 3."""
-    run = Run(tmp_path, CONFIG)
+    """A directory with the checkpoints of steps 1, 2 and 3."""
+    save(tmp_path, 1, 2, 3)
+    return tmp_path
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A directory as the first version left it, with steps 1, 2 and 3."""
     objects = model()
-    run.restore(**objects)
-    for number in (1, 2, 3):
-        objects["step"].assign(number)
-        run.save(number)
+    manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(**objects), str(tmp_path), max_to_keep=3, checkpoint_name="step"
+    )
+    for step in (1, 2, 3):
+        objects["step"].assign(step)
+        manager.save(checkpoint_number=step)
+    (tmp_path / "flags.json").write_text(json.dumps(CONFIG))
     return tmp_path
 
 
 def test_a_new_run_writes_its_configuration(tmp_path):
-    run = Run(tmp_path / "deep" / "down", CONFIG)
+    with Run(tmp_path / "deep" / "down", CONFIG) as run:
+        assert run.restore(**model()) is None
 
     assert run.directory == tmp_path / "deep" / "down"
+    assert run.saved_step is None
     assert json.loads((run.directory / "flags.json").read_text()) == CONFIG
-    assert list(contents(run.directory)) == ["flags.json"]
+    assert names(run.directory) == ["flags.json"]
 
 
-def test_the_same_configuration_opens_a_run_again(tmp_path):
-    Run(tmp_path, CONFIG)
-    before = contents(tmp_path)
+def test_the_same_configuration_opens_a_run_again(saved):
+    before = contents(saved)
 
-    Run(str(tmp_path), dict(reversed(CONFIG.items())))
+    assert restored(str(saved), dict(reversed(CONFIG.items()))) == (3, {"note": "at 3"})
 
-    assert contents(tmp_path) == before
+    assert contents(saved) == before
 
 
 def test_another_configuration_is_refused_with_all_differences(saved):
@@ -68,47 +106,63 @@ def test_another_configuration_is_refused_with_all_differences(saved):
     assert contents(saved) == before
 
 
+def test_what_is_refused_is_not_locked(saved):
+    with pytest.raises(ValueError, match="--seed"):
+        Run(saved, {**CONFIG, "seed": 7})
+    assert restored(saved)[0] == 3
+
+
 @pytest.mark.parametrize("missing_in", ["the saved run", "this run"])
-def test_a_flag_that_only_one_run_has_is_a_difference(saved, missing_in):
+def test_a_flag_that_only_one_run_has_is_a_difference(tmp_path, missing_in):
     configs = [CONFIG, {**CONFIG, "seed": 7}]
     first, second = configs if missing_in == "the saved run" else reversed(configs)
-    (saved / "flags.json").write_text(json.dumps(first))
+    with Run(tmp_path, first) as run:
+        run.restore(**model())
+        run.save(1)
 
     with pytest.raises(ValueError, match=r"--seed=.*7"):
-        Run(saved, second)
+        Run(tmp_path, second)
 
 
 def test_a_flag_that_is_newer_than_the_run_counts_as_its_default_there(saved):
     defaults = {"colour": "red", "hidden_size": 1}
-    Run(saved, {**CONFIG, "colour": "red"}, defaults)
     with pytest.raises(ValueError, match="--colour=red there, blue here"):
         Run(saved, {**CONFIG, "colour": "blue"}, defaults)
+    assert restored(saved, {**CONFIG, "colour": "red"}, defaults=defaults)[0] == 3
+
+
+def test_a_flag_that_may_differ_changes_and_the_next_checkpoints_have_it(saved):
+    other = {**CONFIG, "hidden_size": 9}
+    with Run(saved, other, may_differ=["hidden_size"]) as run:
+        assert run.changes == {"hidden_size": 8}
+        run.restore(**model())
+        run.save(4)
+
+    assert json.loads((saved / "flags.json").read_text()) == other
+    assert newest_checkpoint(saved)[1] == other
+    with pytest.raises(ValueError, match="--hidden_size=9 there, 8 here"):
+        Run(saved, CONFIG)
 
 
 def test_before_the_first_checkpoint_another_configuration_takes_the_place(tmp_path):
-    Run(tmp_path, CONFIG)
-    Run(tmp_path, {**CONFIG, "seed": 7})
+    save(tmp_path)
+    with Run(tmp_path, {**CONFIG, "seed": 7}) as run:
+        run.restore(**model())
     assert json.loads((tmp_path / "flags.json").read_text()) == {**CONFIG, "seed": 7}
 
 
-@pytest.mark.parametrize("damage", [b"", b'{"hidden_size": 8', b"[1, 2]", b"8", b"\xff\xfe{}"])
-def test_a_damaged_configuration_is_refused_and_left_alone(saved, damage):
+@pytest.mark.parametrize("damage", [None, b"", b'{"hidden_size": 8', b"[1, 2]", b"\xff\xfe{}"])
+def test_a_configuration_that_is_damaged_is_found_in_the_checkpoint(saved, damage):
     path = saved / "flags.json"
-    path.write_bytes(damage)
+    path.unlink() if damage is None else path.write_bytes(damage)
+    warnings = []
 
-    with pytest.raises(ValueError, match=rf"{path} is damaged"):
-        Run(saved, CONFIG)
+    assert restored(saved, warn=warnings.append)[0] == 3
 
-    assert path.read_bytes() == damage
-
-
-def test_checkpoints_without_a_configuration_are_refused(saved):
-    (saved / "flags.json").unlink()
-
-    with pytest.raises(ValueError, match=r"no readable flags\.json"):
-        Run(saved, CONFIG)
-
-    assert not (saved / "flags.json").exists()
+    assert json.loads(path.read_text()) == CONFIG
+    if damage != b"[1, 2]":
+        (warning,) = warnings
+        assert f"{path} is {'missing' if damage is None else 'damaged'}" in warning
 
 
 def test_a_path_below_a_file_cannot_be_a_run(tmp_path):
@@ -124,21 +178,27 @@ def test_a_directory_that_cannot_be_made_cannot_be_a_run():
         Run("/proc/run", CONFIG)
 
 
-def test_there_is_nothing_to_restore_at_first(tmp_path):
-    assert Run(tmp_path, CONFIG).restore(**model()) is False
+def test_a_second_run_is_refused_until_the_first_is_closed(saved):
+    with Run(saved, CONFIG) as run:
+        with pytest.raises(ValueError, match=rf"{saved} is in use by process {os.getpid()} on "):
+            Run(saved, CONFIG)
+        run.restore(**model())
+        run.save(4, {"note": "by the first"})
+    assert restored(saved)[1] == {"note": "by the first"}
 
 
 def test_saving_and_restoring_brings_back_every_variable(tmp_path):
-    run = Run(tmp_path, CONFIG)
     objects = model()
-    run.restore(**objects)
     variables = objects["core"].trainable_variables
-    objects["optimizer"].apply([2.0 * tf.ones_like(v) for v in variables], variables)
-    objects["step"].assign(2**40)
-    run.save(1)
+    with Run(tmp_path, CONFIG) as run:
+        run.restore(**objects)
+        objects["optimizer"].apply([2.0 * tf.ones_like(v) for v in variables], variables)
+        objects["step"].assign(2**40)
+        run.save(1)
 
     fresh = model()
-    assert Run(tmp_path, CONFIG).restore(**fresh) is True
+    with Run(tmp_path, CONFIG) as run:
+        assert run.restore(**fresh) == {}
 
     assert fresh["step"] == 2**40
     for left, right in zip(variables, fresh["core"].trainable_variables, strict=True):
@@ -156,20 +216,17 @@ def test_a_resumed_training_goes_on_as_if_never_stopped(tmp_path):
         optimizer = rmsprop(create_variables(core, task), learning_rate=1e-2, epsilon=1e-10)
         return core, TrainingStep(core, task, optimizer, 50.0, seed=0, jit=False)
 
-    def restore(core, step):
-        run = Run(tmp_path, CONFIG)
-        run.restore(core=core, optimizer=step.optimizer, step=step.step)
-        return run
-
     whole, step = training()
     step.run(6)
 
     first, step = training()
-    run = restore(first, step)
-    step.run(4)
-    run.save(4)
+    with Run(tmp_path, CONFIG) as run:
+        run.restore(core=first, optimizer=step.optimizer, step=step.step)
+        step.run(4)
+        run.save(4)
     second, step = training()
-    restore(second, step)
+    with Run(tmp_path, CONFIG) as run:
+        run.restore(core=second, optimizer=step.optimizer, step=step.step)
     step.run(2)
 
     assert step.step == 6
@@ -177,68 +234,287 @@ def test_a_resumed_training_goes_on_as_if_never_stopped(tmp_path):
         np.testing.assert_array_equal(left, right)
 
 
-def test_only_the_last_three_checkpoints_are_kept(saved):
-    objects = model()
-    run = Run(saved, CONFIG)
-    run.restore(**objects)
+@pytest.mark.parametrize("kept", [1, 3])
+def test_only_the_newest_checkpoints_are_kept(tmp_path, kept):
+    save(tmp_path, 1, 2, 3, 4, 5, checkpoints_kept=kept)
 
-    run.save(4)
-    run.save(5)
-
-    assert sorted(path.name for path in saved.glob("*.index")) == [
-        f"step-{number}.index" for number in (3, 4, 5)
-    ]
-    assert len(list(saved.glob("*.data-*"))) == 3
-
-
-def test_saving_a_step_twice_keeps_it(saved):
-    run = Run(saved, CONFIG)
-    run.restore(**model())
-
-    run.save(3)
-
-    assert len(list(saved.glob("*.index"))) == 3
-    fresh = model()
-    Run(saved, CONFIG).restore(**fresh)
-    assert fresh["step"] == 3
+    assert names(tmp_path) == sorted(
+        ["flags.json"]
+        + [
+            f"step-{step}.{suffix}"
+            for step in range(6 - kept, 6)
+            for suffix in ("data-00000-of-00001", "index", "json")
+        ]
+    )
 
 
-@pytest.mark.parametrize("suffix", ["data-00000-of-00001", "index"])
-def test_a_damaged_checkpoint_is_named_and_left_alone(saved, suffix):
-    path = saved / f"step-3.{suffix}"
+def test_the_checkpoint_with_the_smallest_loss_is_kept_also_by_resumed_runs(tmp_path):
+    for step, loss in enumerate([math.nan, 3.0, 1.0, 2.0, 1.0, math.inf, 5.0], start=1):
+        save(tmp_path, step, loss=loss, checkpoints_kept=2)
+
+    assert names(tmp_path, "*.json") == ["flags.json", "step-3.json", "step-6.json", "step-7.json"]
+    assert newest_checkpoint(tmp_path)[0].best == (3, 1.0)
+    assert newest_checkpoint(tmp_path, best=True)[0].step == 3
+
+
+def test_a_best_checkpoint_that_was_removed_is_followed_by_another(tmp_path):
+    save(tmp_path, 1, loss=1.0)
+    save(tmp_path, 2, loss=3.0)
+    for path in tmp_path.glob("step-1.*"):
+        path.unlink()
+    save(tmp_path, 3, loss=2.0)
+    assert newest_checkpoint(tmp_path)[0].best == (3, 2.0)
+
+
+def test_without_a_known_loss_the_best_checkpoint_is_the_newest(saved):
+    assert newest_checkpoint(saved, best=True)[0].step == 3
+
+
+def test_a_damaged_best_checkpoint_is_named(tmp_path):
+    save(tmp_path, 1, loss=1.0)
+    save(tmp_path, 2, loss=3.0)
+    (tmp_path / "step-1.index").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"best .* step-1\.index is damaged \(size\)"):
+        newest_checkpoint(tmp_path, best=True)
+
+
+def test_saving_a_step_twice_keeps_the_second(saved):
+    with Run(saved, CONFIG) as run:
+        objects = model()
+        run.restore(**objects)
+        objects["step"].assign(33)
+        run.save(3)
+
+    assert len(names(saved, "*.index")) == 3
+    assert restored(saved)[0] == 33
+
+
+def halve(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+SUFFIXES = ["data-00000-of-00001", "index", "json"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("damage", [halve, flip, pathlib.Path.unlink])
+def test_a_damaged_checkpoint_is_named_kept_aside_and_the_one_before_is_used(saved, suffix, damage):
+    damage(saved / f"step-3.{suffix}")
+    before = contents(saved)
+    warnings = []
+
+    assert restored(saved, warn=warnings.append) == (2, {"note": "at 2"})
+
+    (warning,) = warnings
+    what = "is missing" if damage == pathlib.Path.unlink else "is damaged"
+    assert f"step-3.{suffix} {what}" in warning
+    assert "going on from step 2" in warning
+    aside = {name: f"{name}.damaged" for name in before if name.startswith("step-3.")}
+    assert contents(saved) == {aside.get(name, name): data for name, data in before.items()}
+
+    save(saved, 3)
+    assert restored(saved, warn=pytest.fail)[0] == 3
+
+
+def test_what_is_kept_aside_is_never_overwritten(saved):
+    for _ in range(3):
+        flip(saved / "step-3.index")
+        assert restored(saved, warn=lambda text: None)[0] == 2
+        save(saved, 3)
+    assert names(saved, "step-3.json*") == [
+        "step-3.json",
+        "step-3.json.damaged",
+        "step-3.json.damaged-2",
+        "step-3.json.damaged-3",
+    ]
+
+
+def test_where_no_checkpoint_is_intact_that_is_said_and_nothing_is_changed(saved):
+    for step, suffix in zip((1, 2, 3), SUFFIXES, strict=True):
+        flip(saved / f"step-{step}.{suffix}")
     before = contents(saved)
 
-    with pytest.raises(ValueError, match=r"Cannot read checkpoint .*step-3"):
-        Run(saved, CONFIG).restore(**model())
+    with pytest.raises(ValueError, match="can be used") as error:
+        Run(saved, CONFIG)
+    for step, suffix in zip((1, 2, 3), SUFFIXES, strict=True):
+        assert f"step-{step}.{suffix} is damaged" in str(error.value)
+    with pytest.raises(ValueError, match="can be used"):
+        newest_checkpoint(saved)
 
     assert contents(saved) == before
 
 
-def test_without_its_damaged_checkpoint_a_run_goes_on_from_the_one_before(saved):
-    for path in saved.glob("step-3.*"):
-        path.unlink()
+def test_a_checkpoint_of_a_later_format_is_refused_and_left_alone(saved, monkeypatch):
+    monkeypatch.setattr(checkpoints, "FORMAT", 2)
+    save_path = saved / "later"
+    save(save_path, 1)
+    monkeypatch.undo()
+    before = contents(save_path)
 
-    objects = model()
-    assert Run(saved, CONFIG).restore(**objects) is True
+    with pytest.raises(ValueError, match="is of format 2; this program reads format 1"):
+        Run(save_path, CONFIG)
 
-    assert objects["step"] == 2
-
-
-def test_a_damaged_list_of_checkpoints_does_not_start_the_run_anew(saved):
-    (saved / "checkpoint").write_text("nonsense {")
-
-    objects = model()
-    assert Run(saved, CONFIG).restore(**objects) is True
-
-    assert objects["step"] == 3
+    assert contents(save_path) == before
 
 
-def test_a_checkpoint_of_another_size_is_refused(saved):
-    with pytest.raises(ValueError, match=r"Cannot read checkpoint .*step-3"):
-        Run(saved, CONFIG).restore(**model(size=4))
+def test_a_checkpoint_of_another_size_is_refused_and_left_alone(saved):
+    before = contents(saved)
+    with Run(saved, CONFIG) as run, pytest.raises(ValueError, match=r"step-3 is of another model"):
+        run.restore(**model(size=4))
+    assert contents(saved) == before
 
 
 def test_a_checkpoint_of_other_objects_is_refused(saved):
-    with pytest.raises(ValueError, match=r"Cannot read checkpoint .*step-3"):
-        Run(saved, CONFIG).restore(**model(), extra=tf.Variable(0.0))
+    with Run(saved, CONFIG) as run, pytest.raises(ValueError, match=r"step-3 is of another model"):
+        run.restore(**model(), extra=tf.Variable(0.0))
+
+
+def test_plain_tensorflow_reads_a_checkpoint(saved):
+    reader = tf.train.load_checkpoint(str(saved / "step-3"))
+    assert reader.get_tensor("step/.ATTRIBUTES/VARIABLE_VALUE") == 3
+
+
+def test_a_run_of_the_first_version_goes_on_with_objects_it_did_not_have(old):
+    with Run(old, CONFIG) as run:
+        objects = {**model(), "new": tf.Variable(5.0)}
+        assert run.restore(**objects) == {}
+        assert objects["step"] == 3
+        assert objects["new"] == 5.0
+        run.save(4)
+        run.save(5)
+        assert names(old, "*.index") == ["step-3.index", "step-4.index", "step-5.index"]
+        assert names(old, "step-3.*") == ["step-3.data-00000-of-00001", "step-3.index"]
+        run.save(6)
+    assert "checkpoint" not in names(old)
+
+
+def test_a_run_of_the_first_version_with_other_flags_is_refused(old):
+    with pytest.raises(ValueError, match="--hidden_size=8 there, 9 here"):
+        Run(old, {**CONFIG, "hidden_size": 9})
+
+
+def test_a_damaged_list_of_checkpoints_does_not_start_a_run_of_the_first_version_anew(old):
+    (old / "checkpoint").write_text("nonsense {")
+    assert restored(old)[0] == 3
+
+
+@pytest.mark.parametrize("suffix", ["data-00000-of-00001", "index"])
+def test_a_damaged_checkpoint_of_the_first_version_is_named_and_kept_aside(old, suffix):
+    halve(old / f"step-3.{suffix}")
+    warnings = []
+
+    assert restored(old, warn=warnings.append)[0] == 2
+
+    assert "step-3 is damaged" in warnings[0]
+    assert f"step-3.{suffix}.damaged" in names(old)
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"hidden_size": 8', b"[1, 2]", b"8", b"\xff\xfe{}"])
+def test_a_run_of_the_first_version_needs_its_configuration(old, damage):
+    path = old / "flags.json"
+    path.write_bytes(damage)
+    with pytest.raises(ValueError, match=rf"{path} is damaged"):
+        Run(old, CONFIG)
+    assert path.read_bytes() == damage
+
+    path.unlink()
+    with pytest.raises(ValueError, match=r"no readable flags\.json"):
+        Run(old, CONFIG)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A directory that is a disk of its own, and a function that mounts it anew with options."""
+    directory = tmp_path / "disk"
+    directory.mkdir()
+
+    def mount(options):
+        return subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)], capture_output=True
+        ).returncode
+
+    if not shutil.which("mount") or mount("size=64k"):
+        pytest.skip("only root can mount a small disk")
+    yield directory, lambda options: mount(f"remount,{options}")
+    subprocess.run(["umount", str(directory)], check=True)
+
+
+def test_a_full_disk_stops_saving_until_there_is_room_and_loses_nothing(disk):
+    directory, _ = disk
+    save(directory, 1)
+    with Run(directory, CONFIG) as run:
+        objects = model()
+        run.restore(**objects)
+        rest = directory / "something else"
+        for left in (0, 1, 4096, 8192, 12288):
+            with rest.open("wb") as file:
+                free = shutil.disk_usage(directory).free
+                file.write(bytes(max(0, free - left)))
+            before = contents(directory)
+            if shutil.disk_usage(directory).free < 12288:
+                with pytest.raises(OSError, match="No space left on device"):
+                    run.save(2)
+                assert contents(directory) == before
+                assert run.saved_step == 1
+            rest.unlink()
+        objects["step"].assign(2)
+        run.save(2)
+        assert run.saved_step == 2
+    assert restored(directory, warn=pytest.fail)[0] == 2
+
+
+@pytest.fixture
+def unprivileged_directory():
+    """A directory of a user who is not root, who may write everywhere; and this process as his."""
+    with tempfile.TemporaryDirectory() as directory:
+        if os.geteuid() == 0:
+            os.chown(directory, 65534, 65534)
+            os.seteuid(65534)
+        yield pathlib.Path(directory)
+        os.seteuid(os.getuid())
+
+
+def test_a_folder_that_became_read_only_stops_saving_until_it_is_writable(unprivileged_directory):
+    directory = unprivileged_directory
+    save(directory, 1)
+    with Run(directory, CONFIG) as run:
+        run.restore(**model())
+        directory.chmod(0o555)
+        before = contents(directory)
+        with pytest.raises(PermissionError):
+            run.save(2)
+        assert contents(directory) == before
+        directory.chmod(0o755)
+        run.save(2)
+        assert names(directory, "*.json") == ["flags.json", "step-1.json", "step-2.json"]
+
+
+def test_a_read_only_folder_cannot_be_a_run_but_can_be_loaded(disk):
+    directory, remount = disk
+    save(directory, 1)
+    assert remount("ro") == 0
+    with pytest.raises(OSError, match="Read-only file system"):
+        Run(directory, CONFIG)
+    assert newest_checkpoint(directory)[0].step == 1
+
+
+def test_what_could_not_be_saved_is_saved_elsewhere_and_goes_on_from_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Run(tmp_path / "run", CONFIG) as run:
+        objects = model()
+        run.restore(**objects)
+        objects["step"].assign(7)
+        shutil.rmtree(tmp_path / "run")
+        with pytest.raises(FileNotFoundError):
+            run.save(7)
+        place = run.save_elsewhere(7, {"note": "saved"})
+
+    assert place.parent == tmp_path
+    assert place.name.startswith("run-")
+    assert restored(place, warn=lambda text: None) == (7, {"note": "saved"})

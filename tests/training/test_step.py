@@ -138,16 +138,28 @@ def test_training_is_the_same_with_and_without_compilation(task):
         np.testing.assert_allclose(left, right, rtol=0, atol=2e-6)
 
 
-def test_the_averages_are_means_over_the_steps(task):
+def test_totals_are_sums_over_the_steps(task):
     whole = training(task)[0].run(3)
     single = training(task)[0]
     parts = [single.run(1) for _ in range(3)]
 
-    means = tf.nest.map_structure(lambda *numbers: np.mean(numbers), *parts)
+    sums = tf.nest.map_structure(lambda *numbers: np.sum(numbers), *parts)
     tf.nest.map_structure(
-        lambda left, right: np.testing.assert_allclose(left, right, rtol=1e-6), whole, means
+        lambda left, right: np.testing.assert_allclose(left, right, rtol=1e-6), whole, sums
     )
     assert set(whole.metrics) == set(task.metric_names)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_totals_are_the_same_to_the_last_bit_however_the_steps_are_divided(task, jit):
+    whole = training(task, jit)[0].run(20)
+    parts = training(task, jit)[0]
+    totals = parts.run(1)
+    for num_steps in (2, 9, 8):
+        floats = tf.nest.map_structure(float, totals)  # As they are in a checkpoint.
+        totals = parts.run(num_steps, floats.scalars(), floats.module_norms)
+
+    tf.nest.map_structure(np.testing.assert_array_equal, whole, totals)
 
 
 def test_a_step_trains_on_the_batch_of_its_seed_and_number(task):
@@ -155,10 +167,10 @@ def test_a_step_trains_on_the_batch_of_its_seed_and_number(task):
     trained.step.assign(41)
     expected = step.gradients(core, task, task.batch(5, 41), 50.0)
 
-    averages = trained.run(1)
+    totals = trained.run(1)
 
-    np.testing.assert_allclose(averages.loss, expected.loss, rtol=1e-6)
-    np.testing.assert_allclose(averages.gradient_norm, expected.norm, rtol=1e-6)
+    np.testing.assert_allclose(totals.loss, expected.loss, rtol=1e-6)
+    np.testing.assert_allclose(totals.gradient_norm, expected.norm, rtol=1e-6)
     assert trained.step == 42
 
 

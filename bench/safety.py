@@ -1,0 +1,138 @@
+"""Measures what a training that survives costs, beside one that does not.
+
+    python -m bench.safety
+
+The bare training is a compiled loop of gradients and updates, and nothing else. The safe one is
+what train.py runs: each step is made only if it is finite, its values are added up, and every
+--checkpoint_interval steps a checkpoint is written. Both are timed alternately in one process, with
+train.py's default model and task, a checkpoint interval at a time.
+"""
+
+import functools
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+from absl import flags
+
+from bench import _command
+from training.models import make_core, make_task
+from training.reporting import Means
+from training.runs import Run
+from training.step import TrainingStep, gradients, rmsprop
+
+_FLAGS = _command.new_flags(default_rounds=15)
+_INTERVAL = flags.DEFINE_integer(
+    "checkpoint_interval", 1000, "Steps between checkpoints.", lower_bound=1, flag_values=_FLAGS
+)
+_CONFIG = {
+    "task": "repeat_copy",
+    "hidden_size": 64,
+    "memory_size": 16,
+    "word_size": 16,
+    "num_read_heads": 4,
+    "num_write_heads": 1,
+    "clip_value": 20.0,
+}
+_BATCH_SIZE, _LEARNING_RATE, _EPSILON, _MAX_GRAD_NORM, _SEED = 16, 1e-4, 1e-10, 50.0, 0
+
+
+def bare_training(interval: int) -> Callable[[], None]:
+    """Returns a function that makes so many steps, of which nothing is known but that they end."""
+    task = make_task(_CONFIG, _BATCH_SIZE)
+    tf.random.set_seed(_SEED)
+    core = make_core(_CONFIG, task)
+    variables = core.trainable_variables
+    optimizer = rmsprop(variables, _LEARNING_RATE, _EPSILON)
+    step = tf.Variable(0, dtype=tf.int64)
+
+    @tf.function(jit_compile=True)
+    def train(num_steps: tf.Tensor) -> tf.Tensor:
+        done, loss = tf.constant(0), tf.zeros([])
+        while done < num_steps:
+            result = gradients(core, task, task.batch(_SEED, step), _MAX_GRAD_NORM)
+            optimizer.apply(result.gradients, variables)
+            step.assign_add(1)
+            loss = result.loss
+            done += 1
+        return loss
+
+    return lambda: float(train(tf.constant(interval)))
+
+
+def safe_training(interval: int, run: Run) -> Callable[[], None]:
+    """Returns a function that makes as many steps, and saves."""
+    task = make_task(_CONFIG, _BATCH_SIZE)
+    tf.random.set_seed(_SEED)
+    core = make_core(_CONFIG, task)
+    optimizer = rmsprop(core.trainable_variables, _LEARNING_RATE, _EPSILON)
+    training = TrainingStep(core, task, optimizer, _MAX_GRAD_NORM, _SEED)
+    run.restore(core=core, optimizer=optimizer, step=training.step)
+
+    def train() -> None:
+        means, module_norms = Means(), Means()
+        totals = training.run(interval)
+        means.advance(totals.scalars(), interval)
+        module_norms.advance(totals.module_norms, interval)
+        state = {"means": means.state, "module_norms": module_norms.state}
+        run.save(int(training.step), state, means.take()["loss"])
+
+    return train
+
+
+def rows(interval: int, rounds: int) -> Iterator[_command.Row]:
+    """Times both and yields a row for each; the bare one is the first."""
+    with tempfile.TemporaryDirectory() as directory, Run(directory, _CONFIG) as run:
+        trainings = {"bare": bare_training(interval), "safe": safe_training(interval, run)}
+        milliseconds: dict[str, list[float]] = {name: [] for name in trainings}
+        for round_number in range(-1, rounds):  # The first round compiles.
+            for name, train in trainings.items():
+                start = time.perf_counter()
+                train()
+                if round_number >= 0:
+                    milliseconds[name].append((time.perf_counter() - start) * 1e3 / interval)
+    medians = {name: statistics.median(values) for name, values in milliseconds.items()}
+    for name, values in milliseconds.items():
+        yield {
+            "training": name,
+            "median_ms": medians[name],
+            "min_ms": min(values),
+            "max_ms": max(values),
+            "ratio": medians[name] / medians["bare"],
+        }
+
+
+def _all_rows() -> Iterator[_command.Row]:
+    return rows(_INTERVAL.value, _FLAGS["rounds"].value)
+
+
+def _title() -> str:
+    return (
+        f"A training step of repeat copy, and a checkpoint every {_INTERVAL.value} steps.\n"
+        f"Milliseconds of a step: median of {_FLAGS['rounds'].value} (min to max)."
+    )
+
+
+def _columns() -> list[_command.Column]:
+    return [
+        _command.Column("training", 8, lambda row: row["training"]),
+        _command.Column("ms", 26, _command.milliseconds),
+        _command.Column("ratio", 6, lambda row: f"{row['ratio']:.3f}"),
+    ]
+
+
+main = functools.partial(
+    _command.run,
+    "bench.safety",
+    __doc__,
+    _FLAGS,
+    title=_title,
+    columns=_columns,
+    rows=_all_rows,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

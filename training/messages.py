@@ -1,0 +1,37 @@
+"""What the scripts tell their user. A message that cannot be delivered stops no training."""
+
+import contextlib
+import os
+import re
+import sys
+from typing import TextIO
+
+import tensorflow as tf
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Prints at once, on standard output by default."""
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:  # The disk that the output goes to is full, or nobody reads it.
+        warn(f"Cannot write the output: {reason(error)}. The training goes on in silence.")
+        # Python would otherwise try again at its end, and fail.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def warn(text: str) -> None:
+    """Tells in one line on standard error what is wrong but stops nothing."""
+    with contextlib.suppress(OSError):
+        print(f"Warning: {text}", file=sys.stderr, flush=True)
+
+
+def reason(error: OSError | tf.errors.OpError) -> str:
+    """Returns why a file could not be written or read, without TensorFlow's surroundings."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    message = error.message.splitlines()[0]
+    of_system = re.search(r"; ([^;\[]+)", message)  # "{{node ...}} <path>; No space left on device"
+    return of_system[1].strip() if of_system else message
