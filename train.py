@@ -31,6 +31,12 @@ with native_logs_hidden():
     import tensorflow as tf
 
 import tasks
+from training.distribution import (
+    KINDS,
+    Distribution,
+    SharedRun,
+    leaving_when_a_worker_is_lost,
+)
 from training.evaluation import Evaluation
 from training.messages import say, warn
 from training.models import CONTENT_WEIGHTS, make_core, make_task
@@ -127,6 +133,13 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "seed", 0, "Seed of the initial values and of the data.", lower_bound=0, upper_bound=2**31 - 1
 )
+flags.DEFINE_enum(
+    "distribution",
+    "none",
+    KINDS,
+    "Over what to split each batch; mirrored: the GPUs of this machine; multi_worker: the "
+    "machines named in TF_CONFIG; tpu: the cores of a TPU.",
+)
 flags.DEFINE_bool("jit", True, "Whether to compile with XLA.")
 flags.DEFINE_integer(
     "recompute_every",
@@ -150,6 +163,7 @@ _FREE_FLAGS = (
     "checkpoint_dir",
     "checkpoint_interval",
     "checkpoints_kept",
+    "distribution",
     "jit",
     "nan_limit",
     "nan_policy",
@@ -174,35 +188,52 @@ for _name in ("max_grad_norm", "learning_rate", "optimizer_epsilon"):
 
 def main(argv: list[str]) -> int:
     """Trains, evaluates, and says what to look at next. Returns the exit code."""
+    with leaving_when_a_worker_is_lost(FLAGS.distribution):
+        return _open_and_train(argv)
+
+
+def _open_and_train(argv: list[str]) -> int:
+    """Does what `main` does, where it does not matter which worker fails."""
     logging.set_verbosity(logging.WARNING)
     directory = FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task
     try:
         if argv[1:]:
             raise ValueError(f"Unexpected arguments {argv[1:]}: every option starts with --.")
-        if FLAGS.trace_file:
-            _check_writable(FLAGS.trace_file)
         config = _config()
         task = make_task(config, FLAGS.batch_size)
-        run = Run(
-            directory,
-            config,
-            defaults={name: FLAGS[name].default for name in config},
-            may_differ=_CHANGEABLE_FLAGS,
-            checkpoints_kept=FLAGS.checkpoints_kept,
-        )
+        distribution = Distribution(FLAGS.distribution)
+        distribution.check_batch_size(FLAGS.batch_size)
+        if not distribution.is_chief:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (One voice is enough.)
+
+        def open_run() -> Run:
+            if FLAGS.trace_file:
+                _check_writable(FLAGS.trace_file)
+            return Run(
+                directory,
+                config,
+                defaults={name: FLAGS[name].default for name in config},
+                may_differ=_CHANGEABLE_FLAGS,
+                checkpoints_kept=FLAGS.checkpoints_kept,
+            )
+
+        run = SharedRun(distribution, open_run) if distribution.num_workers > 1 else open_run()
     except ValueError as error:
         return _fail(error)
     except OSError as error:
         return _fail(_cannot_write(directory, error))
     with run:
-        return _main(run, config, task)
+        return _main(run, config, task, distribution)
 
 
-def _main(run: Run, config: dict[str, Any], task: tasks.Task) -> int:
+def _main(
+    run: Run | SharedRun, config: dict[str, Any], task: tasks.Task, distribution: Distribution
+) -> int:
     """Does what `main` does, in a run that is open."""
     try:
         tf.random.set_seed(FLAGS.seed)
-        core = make_core(config, task)
+        with distribution.scope():
+            core = make_core(config, task)
         variables = core.trainable_variables
         optimizer = rmsprop(variables, FLAGS.learning_rate, FLAGS.optimizer_epsilon)
         training = TrainingStep(
@@ -213,6 +244,7 @@ def _main(run: Run, config: dict[str, Any], task: tasks.Task) -> int:
             FLAGS.seed,
             FLAGS.jit,
             FLAGS.recompute_every or None,
+            distribution,
         )
         probe = Probe(core, task, FLAGS.seed)
         state = run.restore(
@@ -225,6 +257,9 @@ def _main(run: Run, config: dict[str, Any], task: tasks.Task) -> int:
 
     evaluation = Evaluation(core, make_task(config, _EVALUATION_BATCH_SIZE), FLAGS.seed, FLAGS.jit)
     num_variables = sum(math.prod(variable.shape) for variable in variables)
+    if distribution:
+        num_episodes = FLAGS.batch_size // distribution.num_replicas
+        say(f"Replicas: {distribution.num_replicas}, of {num_episodes} episodes of each batch.")
     say(
         f"{'Training' if state is None else 'Resuming'} in {run.directory}: {FLAGS.task}, "
         f"{num_variables:,} parameters, step {int(training.step):,}. "
@@ -237,14 +272,24 @@ def _main(run: Run, config: dict[str, Any], task: tasks.Task) -> int:
 
     def explain_step() -> str:
         step = int(training.step)
-        return explain(core, task, FLAGS.seed, step, run.directory, run.checkpoint)
+        return distribution.of_chief(
+            lambda: explain(core, task, FLAGS.seed, step, run.directory, run.checkpoint)
+        )
 
     if run.changes:
         progress.solved = None  # It was another model that was looked at.
-    events = EventFile(run.directory if FLAGS.summaries else None)
+    events = EventFile(run.directory if FLAGS.summaries and distribution.is_chief else None)
     with Interruption() as interruption:
         error, failure = _train(
-            training, evaluation, probe, run, events, progress, interruption, explain_step
+            training,
+            evaluation,
+            probe,
+            run,
+            events,
+            progress,
+            interruption,
+            explain_step,
+            distribution,
         )
     events.close()
     step = int(training.step)
@@ -252,7 +297,7 @@ def _main(run: Run, config: dict[str, Any], task: tasks.Task) -> int:
         _save_elsewhere(run, step, progress, error)
     if failure:
         return _fail(failure, code=1)
-    if FLAGS.trace_file:
+    if FLAGS.trace_file and distribution.is_chief:
         try:
             probe.record(step).save(FLAGS.trace_file)
         except OSError as trace_error:
@@ -320,19 +365,24 @@ def _train(
     training: TrainingStep,
     evaluation: Evaluation,
     probe: Probe,
-    run: Run,
+    run: Run | SharedRun,
     events: EventFile,
     progress: _Progress,
     interruption: Interruption,
     explain_step: Callable[[], str],
+    distribution: Distribution,
 ) -> tuple[OSError | None, str]:
     """Trains until done, interrupted or, if asked for, solved, or until a step is not finite.
 
     Returns what was wrong if the end of it could not be saved, and why it could not go on, or "".
     """
     step = int(training.step)
+
+    def is_solved() -> bool:
+        return distribution.of_chief(lambda: _is_solved(evaluation, step))
+
     if FLAGS.stop_when_solved and progress.solved is None:
-        progress.solved = step > 0 and _is_solved(evaluation, step)
+        progress.solved = step > 0 and is_solved()
     report = Report(step, FLAGS.num_training_iterations)
     chunk, guard, failure = 1, Guard(FLAGS.nan_policy, FLAGS.nan_limit), ""
     if step == 0:
@@ -341,10 +391,12 @@ def _train(
         if FLAGS.nan_policy == "restore":  # So that there is something to go back to.
             _save_on_the_way(run, step, progress)
     shown_step = step
+    # What workers leave the loop by must be the same in all, and so must be when they look at it.
+    stopped = distribution.any(interruption.requested)
 
     def done() -> bool:
         enough = step >= FLAGS.num_training_iterations
-        return enough or bool(progress.solved) or interruption.requested
+        return enough or bool(progress.solved) or stopped
 
     while not done():
         stops = [FLAGS.num_training_iterations, _next_multiple(step, FLAGS.report_interval)]
@@ -353,6 +405,7 @@ def _train(
         if FLAGS.summaries:
             stops.append(_next_multiple(step, FLAGS.summary_interval))
         num_steps = min(chunk, min(stops) - step)
+        num_steps = distribution.of_chief(lambda num_steps=num_steps: num_steps)
 
         start = time.monotonic()
         totals = training.run(num_steps, progress.means.totals, progress.module_norms.totals)
@@ -376,11 +429,12 @@ def _train(
                 report.write(step, scalars, evaluation.sample(_evaluation_sets(step)[0]))
             # A look costs a thousand sequences: only where success is in sight.
             if FLAGS.stop_when_solved and scalars["solved_sequences"] > 0.98:
-                progress.solved = _is_solved(evaluation, step)
+                progress.solved = is_solved()
         if FLAGS.summaries and step % FLAGS.summary_interval == 0:
             with events.open():
                 probe.write(step, progress.module_norms.take())
             shown_step = step
+        stopped = distribution.any(interruption.requested)
         is_due = FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0
         if is_due and not done():  # The end is saved below.
             _save_on_the_way(run, step, progress)
@@ -390,11 +444,13 @@ def _train(
         with events.open():
             probe.write(step, progress.module_norms.take())
     report.close()
+    if stopped:
+        interruption.requested = True  # Also where it was another worker that was told to.
     return error, failure
 
 
 def _deal_with(
-    training: TrainingStep, run: Run, progress: _Progress, guard: Guard, line: str
+    training: TrainingStep, run: Run | SharedRun, progress: _Progress, guard: Guard, line: str
 ) -> str:
     """Does as --nan_policy says about a step that is not finite.
 
@@ -426,7 +482,7 @@ def _deal_with(
     )
 
 
-def _save(run: Run, step: int, progress: _Progress) -> OSError | None:
+def _save(run: Run | SharedRun, step: int, progress: _Progress) -> OSError | None:
     """Saves, or returns what was wrong."""
     try:
         run.save(step, progress.state(), progress.loss)
@@ -435,7 +491,7 @@ def _save(run: Run, step: int, progress: _Progress) -> OSError | None:
     return None
 
 
-def _save_on_the_way(run: Run, step: int, progress: _Progress) -> None:
+def _save_on_the_way(run: Run | SharedRun, step: int, progress: _Progress) -> None:
     """Saves; if that fails, the training goes on."""
     if error := _save(run, step, progress):
         warn(
@@ -444,7 +500,7 @@ def _save_on_the_way(run: Run, step: int, progress: _Progress) -> None:
         )
 
 
-def _save_elsewhere(run: Run, step: int, progress: _Progress, error: OSError) -> None:
+def _save_elsewhere(run: Run | SharedRun, step: int, progress: _Progress, error: OSError) -> None:
     """Saves the end of a training among temporary files, so that it is not lost."""
     message = f"Cannot save step {step:,} in {run.directory}: {error.strerror}. "
     try:
@@ -458,7 +514,7 @@ def _save_elsewhere(run: Run, step: int, progress: _Progress, error: OSError) ->
     _fail(message)
 
 
-def _last_saved(run: Run) -> str:
+def _last_saved(run: Run | SharedRun) -> str:
     if run.saved_step is None:
         return "There is no checkpoint."
     return f"The last checkpoint is that of step {run.saved_step:,}."

@@ -49,7 +49,10 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def cost(self, logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Returns the loss, a scalar, for logits [T, B, Y]."""
+        """Returns the loss, a scalar, for logits [T, B, Y]: a mean over the B episodes.
+
+        So that of a batch is the mean of those of its parts, which may be on different devices.
+        """
 
     @abc.abstractmethod
     def metrics(self, logits: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:

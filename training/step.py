@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import dnc
 import tasks
+from training.distribution import Distribution, part
 
 
 class Gradients(NamedTuple):
@@ -18,6 +19,14 @@ class Gradients(NamedTuple):
     norm: tf.Tensor  # scalar, global norm before clipping
     module_norms: dict[str, tf.Tensor]  # scalars by module, likewise
     metrics: dict[str, tf.Tensor]  # scalars
+
+
+class _Found(NamedTuple):
+    """What one batch, or a part of it, says about the variables: means over its episodes."""
+
+    loss: Any  # scalar
+    gradients: list[Any]  # one for each variable
+    metrics: dict[str, Any]  # scalars
 
 
 class Totals(NamedTuple):
@@ -66,14 +75,26 @@ def gradients(
 
     With `recompute_every`, only the state of every so many time steps is kept for the gradients.
     """
+    found = _find(core, task, batch, recompute_every)
+    return _clip(core.trainable_variables, found, max_grad_norm)
+
+
+def _find(
+    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, recompute_every: int | None
+) -> _Found:
+    """Runs the core over a batch, forwards and backwards."""
     with tf.GradientTape() as tape:
         logits, _ = dnc.unroll(core, batch.observations, checkpoint_every=recompute_every)
         loss = task.cost(logits, batch.target, batch.mask)
-    variables = core.trainable_variables
-    found = tape.gradient(loss, variables)
-    clipped, norm = tf.clip_by_global_norm(found, max_grad_norm)
-    module_norms = dnc.summaries.module_norms(variables, found)
-    return Gradients(loss, clipped, norm, module_norms, task.metrics(logits, batch))
+    gradients = tape.gradient(loss, core.trainable_variables)
+    return _Found(loss, gradients, task.metrics(logits, batch))
+
+
+def _clip(variables: Sequence[tf.Variable], found: _Found, max_grad_norm: float) -> Gradients:
+    """Clips what was found for a whole batch by the global norm of its gradients."""
+    clipped, norm = tf.clip_by_global_norm(found.gradients, max_grad_norm)
+    module_norms = dnc.summaries.module_norms(variables, found.gradients)
+    return Gradients(found.loss, clipped, norm, module_norms, found.metrics)
 
 
 class TrainingStep:
@@ -96,6 +117,7 @@ class TrainingStep:
         seed: int,
         jit: bool = True,
         recompute_every: int | None = None,
+        distribution: Distribution | None = None,
     ):
         """Prepares the step.
 
@@ -107,6 +129,11 @@ class TrainingStep:
           seed: seed of the batches.
           jit: whether to compile with XLA.
           recompute_every: as for `gradients`.
+          distribution: over whose replicas each batch is split; the core's variables were made in
+            its scope. Without replicas all steps of a call are one compiled program.
+
+        Raises:
+          ValueError: if the batch cannot be split.
         """
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.optimizer = optimizer
@@ -122,7 +149,12 @@ class TrainingStep:
             module_norms=dnc.summaries.module_norms(variables, [zero] * len(variables)),
             metrics={name: zero for name in task.metric_names},
         )
-        self._jit = jit
+        self._distribution = distribution or None
+        if self._distribution:
+            self._distribution.check_batch_size(task.batch_size)
+            # What is compiled cannot talk to other replicas: it ends where they exchange gradients.
+            self._find_part = tf.function(self._part, jit_compile=jit)
+        self._jit = jit and not self._distribution
         self._run = self._compile()
 
     def run(
@@ -190,16 +222,33 @@ class TrainingStep:
 
     def _update(self) -> tuple[Totals, tf.Tensor]:
         """Makes one step, if it is finite; returns its values, and whether it is."""
-        batch = self._task.batch(self._seed, self.step)
-        result = gradients(
-            self._core, self._task, batch, self._max_grad_norm, self._recompute_every
-        )
+        result = _clip(self._core.trainable_variables, self._find_mean(), self._max_grad_norm)
         # With anything in a gradient that is not finite, the norm is not either.
         is_finite = tf.math.is_finite(result.loss) & tf.math.is_finite(result.norm)
+        # Replicas cannot differ here: what they decide by is the mean over all of them.
         if is_finite:
             self.optimizer.apply(result.gradients, self._core.trainable_variables)
             self.step.assign_add(1)
         return Totals(result.loss, result.norm, result.module_norms, result.metrics), is_finite
+
+    def _find_mean(self) -> _Found:
+        """What the whole batch says."""
+        if not self._distribution:
+            batch = self._task.batch(self._seed, self.step)
+            return _find(self._core, self._task, batch, self._recompute_every)
+        scalar = tf.TensorSpec([])
+        like = _Found(
+            loss=scalar,
+            gradients=[tf.TensorSpec(x.shape, x.dtype) for x in self._core.trainable_variables],
+            metrics={name: scalar for name in self._task.metric_names},
+        )
+        return self._distribution.mean(self._find_part, [self.step.read_value()], like)
+
+    def _part(self, replica: tf.Tensor, step: tf.Tensor) -> _Found:
+        """What a replica's part of the batch says."""
+        # Each replica draws the whole batch: cheap beside learning from it, right for any task.
+        batch = part(self._task.batch(self._seed, step), replica, self._distribution.num_replicas)
+        return _find(self._core, self._task, batch, self._recompute_every)
 
 
 def _add_if(condition: tf.Tensor, totals: Any, x: Any) -> Any:

@@ -1,0 +1,367 @@
+"""Training on several devices and machines: one training step, split over replicas.
+
+A replica is a device with a copy of the model's variables. Each computes the gradients of its part
+of the batch; their mean is what one device would have found for the whole batch, up to rounding,
+and updates all copies alike. One process (a worker) has one or more replicas; the first worker is
+the chief, which alone reads, writes and prints.
+
+All workers must do the same things in the same order, or they wait for each other for ever. What
+one of them knows better than the others (how long a step takes, that it was told to stop, what is
+on the disk) is therefore exchanged: `Distribution.of_chief` and `any`, and `SharedRun`.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+from training.messages import say
+from training.runs import Run
+
+KINDS = ("none", "mirrored", "multi_worker", "tpu")
+EXIT_CODE_OF_A_LOST_WORKER = os.EX_TEMPFAIL  # 75: "the user is invited to retry".
+# What a collective operation ends in, by how TensorFlow came to know.
+_SIGNS_OF_A_LOST_WORKER = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+)
+
+T = TypeVar("T")
+
+
+class Cluster(NamedTuple):
+    """The workers of a training, and which of them this process is."""
+
+    jobs: dict[str, list[str]]  # addresses by kind of task: "chief" (one at most) and "worker"
+    job: str
+    index: int
+
+    @property
+    def addresses(self) -> list[str]:
+        """Of all workers, the chief's first."""
+        return [*self.jobs.get("chief", []), *self.jobs.get("worker", [])]
+
+    @property
+    def address(self) -> str:
+        """Of this worker."""
+        return self.jobs[self.job][self.index]
+
+
+def parse_cluster(text: str | None) -> Cluster:
+    """Reads what the environment variable TF_CONFIG says.
+
+    Raises:
+      ValueError: if it is not set, or not as TensorFlow needs it.
+    """
+    example = (
+        '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
+        '"task": {"type": "worker", "index": 0}}'
+    )
+    if not text:
+        raise ValueError(
+            "--distribution=multi_worker needs the environment variable TF_CONFIG, the same for "
+            f"all workers but for the index: TF_CONFIG='{example}'."
+        )
+    try:
+        config = json.loads(text)
+        jobs, job, index = config["cluster"], config["task"]["type"], int(config["task"]["index"])
+        if not jobs.keys() <= {"chief", "worker"} or len(jobs.get("chief", [])) > 1:
+            raise ValueError('its cluster may have one "chief", and "worker"')
+        for address in [address for addresses in jobs.values() for address in addresses]:
+            if not address.rpartition(":")[0] or not address.rpartition(":")[2].isdecimal():
+                raise ValueError(f"{address!r} is not host:port")
+        if not 0 <= index < len(jobs.get(job, [])):
+            raise ValueError(f"its cluster has no {job} {index}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(f"TF_CONFIG is not like {example}: {reason}.") from error
+    return Cluster(jobs, job, index)
+
+
+class Distribution:
+    """Where the replicas of a training are, and what their processes agree on.
+
+    Attributes:
+      num_replicas: replicas in all, each with as many episodes of a batch.
+      num_workers: processes in all.
+      is_chief: whether this process is the one that reads, writes and prints.
+    """
+
+    def __init__(self, kind: str = "none"):
+        """Finds the devices; with several workers, waits until all are there.
+
+        Args:
+          kind: "none": this process, without replicas; "mirrored": all GPUs of this machine, or,
+            if there is none, all logical CPU devices (one, unless the program made more);
+            "multi_worker": the workers that TF_CONFIG names; then nothing of TensorFlow may have
+            run before; "tpu": the cores of the TPU that TPU_NAME names, or of this machine.
+
+        Raises:
+          ValueError: if TF_CONFIG does not say which workers there are, its address is not
+            free here, or there is no TPU.
+        """
+        self.num_workers, self.is_chief = 1, True
+        self._strategy: tf.distribute.Strategy | None = None
+        if kind == "mirrored":
+            devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+            self._strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+        elif kind == "multi_worker":
+            cluster = parse_cluster(os.environ.get("TF_CONFIG"))
+            self.num_workers = len(cluster.addresses)
+            self.is_chief = cluster.address == cluster.addresses[0]
+            self._strategy = _join(cluster)
+        elif kind == "tpu":
+            self._strategy = _tpu()
+        self.num_replicas = self._strategy.num_replicas_in_sync if self._strategy else 1
+
+    def __bool__(self) -> bool:
+        """Whether there are replicas at all: not with "none"."""
+        return self._strategy is not None
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """Context in which each variable that is made gets a copy on every replica.
+
+        All have the chief's initial value.
+        """
+        return self._strategy.scope() if self._strategy else contextlib.nullcontext()
+
+    def check_batch_size(self, batch_size: int) -> None:
+        """Raises `ValueError` if a batch cannot be split into equal parts."""
+        if batch_size % self.num_replicas:
+            raise ValueError(
+                f"--batch_size={batch_size} cannot be split evenly over {self.num_replicas} "
+                "replicas; give a multiple of that."
+            )
+
+    def mean(self, function: Callable[..., Any], arguments: Sequence[tf.Tensor], like: Any) -> Any:
+        """Returns the mean over all replicas of what a function gives, for use in a `tf.function`.
+
+        Args:
+          function: called on each replica as `function(replica, *arguments)`, with its number, an
+            int32 scalar; gives a nest of tensors of one type.
+          arguments: passed on to it.
+          like: the same nest of `tf.TensorSpec`.
+        """
+
+        def packed(*arguments: tf.Tensor) -> tf.Tensor:
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            found = function(tf.convert_to_tensor(replica, tf.int32), *arguments)
+            # One vector: one message to the other replicas, however many variables there are.
+            return tf.concat([tf.reshape(part, [-1]) for part in tf.nest.flatten(found)], axis=0)
+
+        total = self._strategy.reduce("mean", self._strategy.run(packed, tuple(arguments)), None)
+        specs = tf.nest.flatten(like)
+        parts = tf.split(total, [spec.shape.num_elements() for spec in specs])
+        parts = [tf.reshape(part, spec.shape) for part, spec in zip(parts, specs, strict=True)]
+        return tf.nest.pack_sequence_as(like, parts)
+
+    def of_chief(self, function: Callable[[], T]) -> T:
+        """Calls a function in the chief, while the others wait; returns its result in all.
+
+        Args:
+          function: returns a JSON value.
+
+        Raises:
+          ValueError, OSError: in all processes, if the function raises it.
+        """
+        if self.num_workers == 1:
+            return function()
+        said = b""
+        if self.is_chief:
+            try:
+                said = json.dumps({"result": function()}).encode()
+            except OSError as error:
+                said = json.dumps({"errno": error.errno, "message": error.strerror}).encode()
+            except ValueError as error:
+                said = json.dumps({"message": str(error)}).encode()
+        said = np.frombuffer(said, np.uint8).astype(np.int32)
+        length = int(self._sum(np.int32(len(said))))
+        said = self._sum(said if self.is_chief else np.zeros(length, np.int32))
+        answer = json.loads(said.astype(np.uint8).tobytes())
+        if "errno" in answer:
+            raise OSError(answer["errno"], answer["message"])
+        if "message" in answer:
+            raise ValueError(answer["message"])
+        return answer["result"]
+
+    def any(self, flag: bool) -> bool:
+        """Returns whether the flag is set in any process."""
+        return flag if self.num_workers == 1 else bool(self._sum(np.int32(flag)) > 0)
+
+    def broadcast(self, variables: Sequence[tf.Variable]) -> None:
+        """Gives variables the chief's values in all processes."""
+        if self.num_workers == 1:
+            return
+        for variable in variables:
+            value = variable.numpy()
+            variable.assign(self._sum(value if self.is_chief else np.zeros_like(value)))
+
+    def _sum(self, value: np.ndarray) -> np.ndarray:
+        """The sum over all processes."""
+        num_devices = len(self._strategy.extended.worker_devices)  # Of this process.
+        values = iter([tf.constant(value)] + [tf.zeros_like(value)] * (num_devices - 1))
+        each = self._strategy.experimental_distribute_values_from_function(lambda _: next(values))
+        return self._strategy.reduce("sum", each, axis=None).numpy()
+
+
+class SharedRun:
+    """A `Run` that the chief has; all workers do with it the same at the same time.
+
+    The others get the chief's variables and results, and raise what it raises.
+
+    Attributes:
+      directory, changes, saved_step: as in `Run`.
+    """
+
+    def __init__(self, distribution: Distribution, open_run: Callable[[], Run]):
+        """Opens a run.
+
+        Args:
+          distribution: says who is the chief.
+          open_run: opens it, in the chief.
+        """
+        self._distribution = distribution
+        self._run: Run | None = None
+        self._variables: list[tf.Variable] = []
+
+        def opened() -> tuple[str, dict[str, Any]]:
+            self._run = open_run()
+            return os.fspath(self._run.directory), self._run.changes
+
+        directory, self.changes = distribution.of_chief(opened)
+        self.directory = pathlib.Path(directory)
+        self.saved_step: int | None = self._of_chief(lambda run: run.saved_step)
+
+    @property
+    def checkpoint(self) -> tf.train.Checkpoint | None:
+        """What `save` saves; in the chief only."""
+        return self._run and self._run.checkpoint
+
+    def __enter__(self) -> "SharedRun":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._run:
+            self._run.close()
+
+    def restore(self, **objects: Any) -> dict[str, Any] | None:
+        """Loads what `Run.restore` does into the modules and variables of all workers.
+
+        Other objects are the chief's alone.
+        """
+        self._variables = []
+        for object in objects.values():
+            if isinstance(object, tf.Module):
+                self._variables.extend(object.variables)
+            elif isinstance(object, tf.Variable):
+                self._variables.append(object)
+        return self._loaded(lambda run: run.restore(**objects))
+
+    def go_back(self) -> dict[str, Any] | None:
+        """Loads what `Run.go_back` does, likewise."""
+        return self._loaded(lambda run: run.go_back())
+
+    def save(self, step: int, *arguments: Any) -> None:
+        """Saves as `Run.save` does."""
+        self._of_chief(lambda run: run.save(step, *arguments))
+        self.saved_step = step
+
+    def save_elsewhere(self, *arguments: Any) -> pathlib.Path:
+        """Saves as `Run.save_elsewhere` does, on the chief's machine."""
+        return pathlib.Path(self._of_chief(lambda run: os.fspath(run.save_elsewhere(*arguments))))
+
+    def _loaded(self, load: Callable[[Run], dict[str, Any] | None]) -> dict[str, Any] | None:
+        state = self._of_chief(load)
+        self._distribution.broadcast(self._variables)
+        self.saved_step = self._of_chief(lambda run: run.saved_step)
+        return state
+
+    def _of_chief(self, function: Callable[[Run], T]) -> T:
+        return self._distribution.of_chief(lambda: function(self._run))
+
+
+def part(batch: T, index: tf.Tensor, num_parts: int) -> T:
+    """Returns the part number `index`, of `num_parts` equal ones, of a batch's episodes.
+
+    Args:
+      batch: nest of tensors [T, B, ...].
+      index: int32 scalar.
+      num_parts: divides B.
+    """
+
+    def of(x: tf.Tensor) -> tf.Tensor:
+        size = x.shape.as_list()
+        size[1] //= num_parts
+        # Sizes are constants, so that shapes stay static.
+        return tf.slice(x, tf.stack([0, index * size[1]] + [0] * (len(size) - 2)), size)
+
+    return tf.nest.map_structure(of, batch)
+
+
+@contextlib.contextmanager
+def leaving_when_a_worker_is_lost(kind: str) -> Iterator[None]:
+    """Context in which a worker whose peers are gone ends its process, with exit code 75.
+
+    A worker that fails itself ends at once, too, with exit code 1: on the usual way out TensorFlow
+    would wait for peers that wait for this one.
+    """
+    if kind != "multi_worker":
+        yield
+        return
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, _SIGNS_OF_A_LOST_WORKER):
+            code = EXIT_CODE_OF_A_LOST_WORKER
+            reason = error.message.partition("aborted by: ")[2] or type(error).__name__
+            message = (
+                f"train.py: Lost another worker ({reason.splitlines()[0].rstrip('.')}). "
+                "Start all workers again: they go on from the last checkpoint."
+            )
+            print(message, file=sys.stderr)
+        else:
+            code = 1
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _join(cluster: Cluster) -> tf.distribute.Strategy:
+    """Waits for all workers of a cluster."""
+    if cluster.address == cluster.addresses[0] and len(cluster.addresses) > 1:
+        say(f"Waiting for {', '.join(cluster.addresses[1:])}.")
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.UnknownError as error:
+        if "gRPC server" not in error.message:
+            raise
+        raise ValueError(f"Cannot listen at {cluster.address}: is the port in use?") from error
+    finally:
+        # TensorFlow now catches SIGTERM, and does nothing; as before, it shall end the process.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+
+
+def _tpu() -> tf.distribute.Strategy:
+    """Connects to a TPU. Never run: written after TensorFlow's documentation."""
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(os.environ.get("TPU_NAME"))
+        if os.environ.get("TPU_NAME", "local") != "local":
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"--distribution=tpu: no TPU was found: {reason}") from error
