@@ -7,7 +7,6 @@ default flags this is the training of DeepMind's released code: the same model, 
 optimizer.
 """
 
-import dataclasses
 import errno
 import math
 import os
@@ -16,8 +15,6 @@ import shlex
 import signal
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from absl import app, flags, logging
@@ -31,18 +28,13 @@ with native_logs_hidden():
     import tensorflow as tf
 
 import tasks
-from training.distribution import (
-    KINDS,
-    Distribution,
-    SharedRun,
-    leaving_when_a_worker_is_lost,
-)
-from training.evaluation import Evaluation
-from training.messages import say, warn
+from training.distribution import KINDS, Distribution, SharedRun, leaving_when_a_worker_is_lost
+from training.evaluation import BATCH_SIZE, NUM_BATCHES, Evaluation
+from training.loop import Loop, Plan
+from training.messages import say
 from training.models import CONTENT_WEIGHTS, make_core, make_task
-from training.numerics import Guard, explain
 from training.probe import Probe
-from training.reporting import EventFile, Interruption, Means, Report
+from training.reporting import EventFile, Interruption
 from training.runs import Run
 from training.step import TrainingStep, rmsprop
 
@@ -174,9 +166,6 @@ _FREE_FLAGS = (
     "trace_file",
 )
 _CHANGEABLE_FLAGS = ("memory_size",)  # No variable depends on it.
-_EVALUATION_BATCHES, _EVALUATION_BATCH_SIZE = 10, 100  # 1,000 sequences.
-_SECONDS_BETWEEN_LOOKS = 0.5  # How long the compiled loop runs before Ctrl-C is noticed.
-
 
 for _name in ("clip_value", "max_signal"):
     flags.register_validator(_name, math.isfinite, "must be finite and >= 0.")
@@ -217,7 +206,7 @@ def _open_and_train(argv: list[str]) -> int:
                 checkpoints_kept=FLAGS.checkpoints_kept,
             )
 
-        run = SharedRun(distribution, open_run) if distribution.num_workers > 1 else open_run()
+        run = SharedRun(distribution, open_run)
     except ValueError as error:
         return _fail(error)
     except OSError as error:
@@ -227,7 +216,7 @@ def _open_and_train(argv: list[str]) -> int:
 
 
 def _main(
-    run: Run | SharedRun, config: dict[str, Any], task: tasks.Task, distribution: Distribution
+    run: SharedRun, config: dict[str, Any], task: tasks.Task, distribution: Distribution
 ) -> int:
     """Does what `main` does, in a run that is open."""
     try:
@@ -255,7 +244,7 @@ def _main(
     except OSError as error:
         return _fail(_cannot_write(run.directory, error))
 
-    evaluation = Evaluation(core, make_task(config, _EVALUATION_BATCH_SIZE), FLAGS.seed, FLAGS.jit)
+    evaluation = Evaluation(core, make_task(config, BATCH_SIZE), FLAGS.seed, FLAGS.jit)
     num_variables = sum(math.prod(variable.shape) for variable in variables)
     if distribution:
         num_episodes = FLAGS.batch_size // distribution.num_replicas
@@ -267,52 +256,33 @@ def _main(
     )
     for name, before in run.changes.items():
         say(f"It goes on with --{name}={config[name]}; before it was {before}.")
-    progress = _Progress.of(state or {})
-    training.learning_rate = progress.learning_rate
-
-    def explain_step() -> str:
-        step = int(training.step)
-        return distribution.of_chief(
-            lambda: explain(core, task, FLAGS.seed, step, run.directory, run.checkpoint)
-        )
-
-    if run.changes:
-        progress.solved = None  # It was another model that was looked at.
     events = EventFile(run.directory if FLAGS.summaries and distribution.is_chief else None)
+    loop = Loop(training, evaluation, probe, run, events, distribution, _plan(), state)
+    if run.changes:
+        loop.progress.solved = None  # It was another model that was looked at.
     with Interruption() as interruption:
-        error, failure = _train(
-            training,
-            evaluation,
-            probe,
-            run,
-            events,
-            progress,
-            interruption,
-            explain_step,
-            distribution,
-        )
+        ending = loop.run(interruption)
     events.close()
-    step = int(training.step)
-    if error:
-        _save_elsewhere(run, step, progress, error)
-    if failure:
-        return _fail(failure, code=1)
+    exit_code, step = 0, loop.step
+    if ending.error:
+        exit_code = _save_elsewhere(run, loop, ending.error)
+    if ending.failure:
+        return _fail(ending.failure, code=1)
     if FLAGS.trace_file and distribution.is_chief:
         try:
             probe.record(step).save(FLAGS.trace_file)
         except OSError as trace_error:
             return _fail(f"Cannot write --trace_file={FLAGS.trace_file}: {trace_error.strerror}.")
-    if interruption.requested:
-        if not error:
+    if ending.is_interrupted:
+        if not ending.error:
             say(f"Stopped at step {step:,}; saved. To go on:\n  {_command()}")
-        return 1 if error else 0
+        return exit_code
 
-    final = evaluation.metrics(_evaluation_sets(step)[1], _EVALUATION_BATCHES)
-    num_sequences = _EVALUATION_BATCHES * _EVALUATION_BATCH_SIZE
+    final = distribution.of_chief(lambda: evaluation.final(step))
     say(
-        f"{'Solved at' if progress.solved else 'Finished'} step {step:,}. "
-        f"{num_sequences:,} fresh sequences: {final['wrong_bits']:.4g} wrong bits per sequence, "
-        f"{final['solved_sequences']:.1%} without error."
+        f"{'Solved at' if loop.progress.solved else 'Finished'} step {step:,}. "
+        f"{BATCH_SIZE * NUM_BATCHES:,} fresh sequences: {final['wrong_bits']:.4g} wrong bits per "
+        f"sequence, {final['solved_sequences']:.1%} without error."
     )
     if FLAGS.trace_file:
         say(
@@ -324,222 +294,39 @@ def _main(
             "Next, look into its memory: start this, and open http://localhost:6006/#dnc_memory:\n"
             f"  {_executable('tensorboard')} --logdir {run.directory}"
         )
-    return 1 if error else 0
+    return exit_code
 
 
-@dataclasses.dataclass
-class _Progress:
-    """What the training remembers besides its variables, from one checkpoint to the next.
-
-    With it a resumed run reports, keeps and stops as if it had never been interrupted.
-    """
-
-    means: Means  # since the last report
-    module_norms: Means  # since the last look into the memory
-    loss: float  # the mean in the last report
-    learning_rate: float
-    solved: bool | None  # whether fresh sequences had no error; None: nobody looked
-
-    @classmethod
-    def of(cls, state: Mapping[str, Any]) -> "_Progress":
-        return cls(
-            means=Means(state.get("means")),
-            module_norms=Means(state.get("module_norms")),
-            loss=state.get("loss", math.nan),
-            learning_rate=state.get("learning_rate", FLAGS.learning_rate),
-            solved=state.get("solved") if FLAGS.stop_when_solved else None,
-        )
-
-    def state(self) -> dict[str, Any]:
-        """Returns it as JSON values."""
-        return {
-            "means": self.means.state,
-            "module_norms": self.module_norms.state,
-            "loss": self.loss,
-            "learning_rate": self.learning_rate,
-            "solved": self.solved,
-        }
-
-
-def _train(
-    training: TrainingStep,
-    evaluation: Evaluation,
-    probe: Probe,
-    run: Run | SharedRun,
-    events: EventFile,
-    progress: _Progress,
-    interruption: Interruption,
-    explain_step: Callable[[], str],
-    distribution: Distribution,
-) -> tuple[OSError | None, str]:
-    """Trains until done, interrupted or, if asked for, solved, or until a step is not finite.
-
-    Returns what was wrong if the end of it could not be saved, and why it could not go on, or "".
-    """
-    step = int(training.step)
-
-    def is_solved() -> bool:
-        return distribution.of_chief(lambda: _is_solved(evaluation, step))
-
-    if FLAGS.stop_when_solved and progress.solved is None:
-        progress.solved = step > 0 and is_solved()
-    report = Report(step, FLAGS.num_training_iterations)
-    chunk, guard, failure = 1, Guard(FLAGS.nan_policy, FLAGS.nan_limit), ""
-    if step == 0:
-        with events.open():
-            probe.write(step, {})
-        if FLAGS.nan_policy == "restore":  # So that there is something to go back to.
-            _save_on_the_way(run, step, progress)
-    shown_step = step
-    # What workers leave the loop by must be the same in all, and so must be when they look at it.
-    stopped = distribution.any(interruption.requested)
-
-    def done() -> bool:
-        enough = step >= FLAGS.num_training_iterations
-        return enough or bool(progress.solved) or stopped
-
-    while not done():
-        stops = [FLAGS.num_training_iterations, _next_multiple(step, FLAGS.report_interval)]
-        if FLAGS.checkpoint_interval > 0:
-            stops.append(_next_multiple(step, FLAGS.checkpoint_interval))
-        if FLAGS.summaries:
-            stops.append(_next_multiple(step, FLAGS.summary_interval))
-        num_steps = min(chunk, min(stops) - step)
-        num_steps = distribution.of_chief(lambda num_steps=num_steps: num_steps)
-
-        start = time.monotonic()
-        totals = training.run(num_steps, progress.means.totals, progress.module_norms.totals)
-        num_done = int(training.step) - step
-        progress.means.advance(totals.scalars(), num_done)
-        progress.module_norms.advance(totals.module_norms, num_done)
-        if num_done < num_steps:
-            failure = _deal_with(training, run, progress, guard, explain_step())
-            if failure:
-                break
-            step, num_steps = int(training.step), num_done + 1
-        else:
-            step += num_steps
-        seconds_per_step = (time.monotonic() - start) / num_steps
-        chunk = max(1, min(2 * chunk, int(_SECONDS_BETWEEN_LOOKS / seconds_per_step)))
-
-        report.advance(step)
-        if step % FLAGS.report_interval == 0 and (scalars := progress.means.take()):
-            progress.loss = scalars["loss"]
-            with events.open():
-                report.write(step, scalars, evaluation.sample(_evaluation_sets(step)[0]))
-            # A look costs a thousand sequences: only where success is in sight.
-            if FLAGS.stop_when_solved and scalars["solved_sequences"] > 0.98:
-                progress.solved = is_solved()
-        if FLAGS.summaries and step % FLAGS.summary_interval == 0:
-            with events.open():
-                probe.write(step, progress.module_norms.take())
-            shown_step = step
-        stopped = distribution.any(interruption.requested)
-        is_due = FLAGS.checkpoint_interval > 0 and step % FLAGS.checkpoint_interval == 0
-        if is_due and not done():  # The end is saved below.
-            _save_on_the_way(run, step, progress)
-    step = int(training.step)
-    error = _save(run, step, progress) if step != run.saved_step else None
-    if step != shown_step:  # After it was saved: a resumed run looks when it would have anyway.
-        with events.open():
-            probe.write(step, progress.module_norms.take())
-    report.close()
-    if stopped:
-        interruption.requested = True  # Also where it was another worker that was told to.
-    return error, failure
-
-
-def _deal_with(
-    training: TrainingStep, run: Run | SharedRun, progress: _Progress, guard: Guard, line: str
-) -> str:
-    """Does as --nan_policy says about a step that is not finite.
-
-    Returns why the training must end, or "".
-    """
-    decision = guard.decide(int(training.step))
-    if decision == "skip":
-        training.skip()
-        warn(f"{line} It is left out.")
-        return ""
-    if decision == "restore" and (state := run.go_back()) is not None:
-        learning_rate = training.learning_rate / 2.0
-        before = _Progress.of(state)
-        progress.means, progress.module_norms = before.means, before.module_norms
-        progress.loss, progress.learning_rate = before.loss, learning_rate
-        training.learning_rate = learning_rate
-        warn(
-            f"{line} Back to step {int(training.step):,} with a learning rate of "
-            f"{learning_rate:.3g}."
-        )
-        return ""
-    why = {
-        "restore": "There is no checkpoint to go back to",
-        "stop": "It stops here" + ("" if FLAGS.nan_policy == "stop" else ", after too many"),
-    }
-    return (
-        f"{line} {why[decision]}. Look at the report; try a lower --learning_rate or "
-        "--max_grad_norm, --max_signal=10, or another --nan_policy."
+def _plan() -> Plan:
+    return Plan(
+        num_steps=FLAGS.num_training_iterations,
+        report_interval=FLAGS.report_interval,
+        checkpoint_interval=FLAGS.checkpoint_interval if FLAGS.checkpoint_interval > 0 else None,
+        summary_interval=FLAGS.summary_interval if FLAGS.summaries else None,
+        stop_when_solved=FLAGS.stop_when_solved,
+        nan_policy=FLAGS.nan_policy,
+        nan_limit=FLAGS.nan_limit,
     )
 
 
-def _save(run: Run | SharedRun, step: int, progress: _Progress) -> OSError | None:
-    """Saves, or returns what was wrong."""
-    try:
-        run.save(step, progress.state(), progress.loss)
-    except OSError as error:
-        return error
-    return None
-
-
-def _save_on_the_way(run: Run | SharedRun, step: int, progress: _Progress) -> None:
-    """Saves; if that fails, the training goes on."""
-    if error := _save(run, step, progress):
-        warn(
-            f"Cannot save step {step:,} in {run.directory}: {error.strerror}. "
-            f"The training goes on. {_last_saved(run)}"
-        )
-
-
-def _save_elsewhere(run: Run | SharedRun, step: int, progress: _Progress, error: OSError) -> None:
+def _save_elsewhere(run: SharedRun, loop: Loop, error: OSError) -> int:
     """Saves the end of a training among temporary files, so that it is not lost."""
-    message = f"Cannot save step {step:,} in {run.directory}: {error.strerror}. "
+    message = f"Cannot save step {loop.step:,} in {run.directory}: {error.strerror}. "
     try:
-        directory = run.save_elsewhere(step, progress.state())
+        directory = run.save_elsewhere(loop.step, loop.progress.state())
         message += (
             f"It is in {directory} instead: move it to where it is safe. To go on from there:\n"
             f"  {_command(f'--checkpoint_dir={directory}')}"
         )
     except OSError as second_error:
-        message += f"Nor in {tempfile.gettempdir()}: {second_error.strerror}. {_last_saved(run)}"
-    _fail(message)
-
-
-def _last_saved(run: Run | SharedRun) -> str:
-    if run.saved_step is None:
-        return "There is no checkpoint."
-    return f"The last checkpoint is that of step {run.saved_step:,}."
-
-
-def _is_solved(evaluation: Evaluation, step: int) -> bool:
-    """Whether two sets of fresh sequences have no error: one picks the moment, one confirms it."""
-    return all(
-        evaluation.metrics(first_batch, _EVALUATION_BATCHES)["solved_sequences"] == 1.0
-        for first_batch in _evaluation_sets(step)
-    )
+        message += f"Nor in {tempfile.gettempdir()}: {second_error.strerror}. {run.last_saved}"
+    return _fail(message, code=1)
 
 
 def _config() -> dict[str, object]:
     """The flags of this script that the result depends on."""
     own_flags = FLAGS.get_key_flags_for_module(sys.modules[__name__])
     return {flag.name: flag.value for flag in own_flags if flag.name not in _FREE_FLAGS}
-
-
-def _evaluation_sets(step: int) -> tuple[int, int]:
-    """Numbers of the first batches of two sets of fresh sequences.
-
-    Each training step has its own two.
-    """
-    return 2 * _EVALUATION_BATCHES * step, 2 * _EVALUATION_BATCHES * step + _EVALUATION_BATCHES
 
 
 def _check_writable(path: str) -> None:
@@ -551,10 +338,6 @@ def _check_writable(path: str) -> None:
             pass
     except OSError as error:
         raise ValueError(f"Cannot write --trace_file={path}: {error.strerror}.") from error
-
-
-def _next_multiple(step: int, interval: int) -> int:
-    return (step // interval + 1) * interval
 
 
 def _executable(name: str) -> str:

@@ -249,6 +249,13 @@ class SharedRun:
         """What `save` saves; in the chief only."""
         return self._run and self._run.checkpoint
 
+    @property
+    def last_saved(self) -> str:
+        """A sentence that says what there is to go on from."""
+        if self.saved_step is None:
+            return "There is no checkpoint."
+        return f"The last checkpoint is that of step {self.saved_step:,}."
+
     def __enter__(self) -> "SharedRun":
         return self
 

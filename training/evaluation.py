@@ -8,6 +8,8 @@ import tensorflow as tf
 import dnc
 import tasks
 
+BATCH_SIZE, NUM_BATCHES = 100, 10  # 1,000 sequences.
+
 
 class Evaluation:
     """Runs a core over fresh batches of a task.
@@ -45,6 +47,24 @@ class Evaluation:
         batch, logits = self._answer(tf.constant(number, tf.int64))
         return self._task.to_human_readable(batch, logits)
 
+    def final(self, step: int) -> dict[str, float]:
+        """Returns the metrics of `NUM_BATCHES` fresh batches, others for each training step."""
+        return self.metrics(_sets(step)[1], NUM_BATCHES)
+
+    def is_solved(self, step: int) -> bool:
+        """Whether two sets of fresh batches have no error: one picks the step, one confirms it.
+
+        The second is that of `final`.
+        """
+        return all(
+            self.metrics(first_batch, NUM_BATCHES)["solved_sequences"] == 1.0
+            for first_batch in _sets(step)
+        )
+
+    def sample_at(self, step: int) -> str:
+        """Returns a fresh episode, another one for each training step, as `sample` does."""
+        return self.sample(_sets(step)[0])
+
     def _metrics(self, first_batch: tf.Tensor, num_batches: tf.Tensor) -> dict[str, tf.Tensor]:
         totals = {name: tf.zeros([]) for name in self._task.metric_names}
         done = tf.constant(0)
@@ -58,3 +78,8 @@ class Evaluation:
         batch = self._task.batch(self._seed, number)
         logits, _ = dnc.unroll(self._core, batch.observations)
         return batch, logits
+
+
+def _sets(step: int) -> tuple[int, int]:
+    """Numbers of the first batches of two sets; each training step has its own two."""
+    return 2 * NUM_BATCHES * step, 2 * NUM_BATCHES * step + NUM_BATCHES

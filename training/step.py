@@ -1,5 +1,6 @@
 """The training step: data, forward and backward pass and update, compiled as one program."""
 
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 import dnc
 import tasks
 from training.distribution import Distribution, part
+from training.numerics import explain
 
 
 class Gradients(NamedTuple):
@@ -187,6 +189,11 @@ class TrainingStep:
         )
         start = tf.nest.map_structure(lambda total: tf.convert_to_tensor(total, tf.float32), start)
         return self._run(tf.constant(num_steps, tf.int32), start)
+
+    def explain(self, directory: pathlib.Path, checkpoint: tf.train.Checkpoint) -> str:
+        """Says why the next step is not finite, see `numerics.explain`."""
+        step = int(self.step)
+        return explain(self._core, self._task, self._seed, step, directory, checkpoint)
 
     def skip(self) -> None:
         """Leaves out the next step."""

@@ -123,3 +123,32 @@ def test_a_sample_shows_question_target_and_answer():
     titles = [line for line in text.splitlines() if line.endswith(":")]
     assert titles == ["Observations:", "Targets:", "Model Output:"]
     assert text.endswith("Model Output:\n+- - - - -+\n+- - - - -+")
+
+
+def test_every_step_is_judged_by_two_sets_of_batches_that_no_other_step_is_judged_by(monkeypatch):
+    asked = []
+
+    def metrics(self, first_batch, num_batches):
+        asked.append(range(first_batch, first_batch + num_batches))
+        return {"solved_sequences": 1.0}
+
+    monkeypatch.setattr(Evaluation, "metrics", metrics)
+    evaluation = Evaluation.__new__(Evaluation)
+
+    for step in range(3):
+        assert evaluation.is_solved(step)
+    sets = [number for each in asked for number in each]
+    assert len(sets) == len(set(sets)) == 3 * 2 * 10
+    evaluation.final(2)
+    assert asked[-1] == asked[-2]  # What confirmed the success is what is shown.
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_one_error_in_either_set_is_not_solved(monkeypatch, which):
+    answers = [1.0, 1.0]
+    answers[which] = 0.999
+    monkeypatch.setattr(
+        Evaluation, "metrics", lambda self, first, num: {"solved_sequences": answers.pop(0)}
+    )
+
+    assert not Evaluation.__new__(Evaluation).is_solved(7)

@@ -1,0 +1,266 @@
+"""The loop around the training step: reports, looks into the memory, checkpoints, and its end."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from training.distribution import Distribution, SharedRun
+from training.evaluation import Evaluation
+from training.messages import warn
+from training.numerics import Guard
+from training.probe import Probe
+from training.reporting import EventFile, Interruption, Means, Report
+from training.step import TrainingStep
+
+_SECONDS_BETWEEN_LOOKS = 0.5  # How long the compiled loop runs before Ctrl-C is noticed.
+
+
+class Plan(NamedTuple):
+    """When to do what.
+
+    Attributes:
+      num_steps: training steps in all, >= 1.
+      report_interval: steps between reports, >= 1.
+      checkpoint_interval: steps between checkpoints, >= 1; `None`: only at the end.
+      summary_interval: steps between looks into the memory, >= 1; `None`: none.
+      stop_when_solved: whether to stop as soon as fresh sequences have no error.
+      nan_policy: what to do about steps that are not finite, see `Guard`.
+      nan_limit: how often in a row, >= 1.
+    """
+
+    num_steps: int
+    report_interval: int = 100
+    checkpoint_interval: int | None = 1000
+    summary_interval: int | None = 1000
+    stop_when_solved: bool = False
+    nan_policy: str = "stop"
+    nan_limit: int = 10
+
+    def steps_until_something(self, step: int) -> int:
+        """Returns how many steps there are from `step` to where this has anything to do."""
+        intervals = (self.report_interval, self.checkpoint_interval, self.summary_interval)
+        to_multiples = [interval - step % interval for interval in intervals if interval]
+        return min(self.num_steps - step, *to_multiples)
+
+
+@dataclasses.dataclass
+class Progress:
+    """What a training remembers besides its variables, from one checkpoint to the next.
+
+    With it a resumed run reports, keeps and stops as if it had never been interrupted.
+
+    Attributes:
+      learning_rate: of the optimizer; may be lower than at the beginning.
+      means: of loss and metrics since the last report.
+      module_norms: since the last look into the memory.
+      loss: the mean in the last report; NaN before the first.
+      solved: whether fresh sequences had no error; `None`: nobody looked.
+    """
+
+    learning_rate: float
+    means: Means = dataclasses.field(default_factory=Means)
+    module_norms: Means = dataclasses.field(default_factory=Means)
+    loss: float = math.nan
+    solved: bool | None = None
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any] | None, learning_rate: float) -> "Progress":
+        """Returns what `state` returned, and what was not part of it as at the beginning."""
+        state = state or {}
+        return cls(
+            learning_rate=state.get("learning_rate", learning_rate),
+            means=Means(state.get("means")),
+            module_norms=Means(state.get("module_norms")),
+            loss=state.get("loss", math.nan),
+            solved=state.get("solved"),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        return {
+            "learning_rate": self.learning_rate,
+            "means": self.means.state,
+            "module_norms": self.module_norms.state,
+            "loss": self.loss,
+            "solved": self.solved,
+        }
+
+
+class Ending(NamedTuple):
+    """How a training ended.
+
+    Attributes:
+      is_interrupted: whether it was told to stop.
+      failure: why it could not go on, a message; "" if it could.
+      error: what was wrong if its end could not be saved.
+    """
+
+    is_interrupted: bool
+    failure: str
+    error: OSError | None
+
+
+class Loop:
+    """Trains step after step, and does at each whatever is due.
+
+    Attributes:
+      progress: where the training is.
+    """
+
+    def __init__(
+        self,
+        training: TrainingStep,
+        evaluation: Evaluation,
+        probe: Probe,
+        run: SharedRun,
+        events: EventFile,
+        distribution: Distribution,
+        plan: Plan,
+        state: Mapping[str, Any] | None,
+    ):
+        """Takes all that a training consists of.
+
+        Args:
+          training: makes the steps.
+          evaluation: says whether it is solved, and makes samples for reports.
+          probe: looks into the memory.
+          run: where checkpoints go.
+          events: where summaries go.
+          distribution: that of the training step.
+          plan: when to do what.
+          state: what `run.restore` returned.
+        """
+        self.progress = Progress.of(state, training.learning_rate)
+        self._training = training
+        self._evaluation = evaluation
+        self._probe = probe
+        self._run = run
+        self._events = events
+        self._distribution = distribution
+        self._plan = plan
+        self._guard = Guard(plan.nan_policy, plan.nan_limit)
+        self._chunk = 1  # How many steps to make at once, at most.
+        self._report = Report(self.step, plan.num_steps)
+        self._shown_step: int | None = None  # Step of the last look into the memory.
+        training.learning_rate = self.progress.learning_rate
+
+    @property
+    def step(self) -> int:
+        """The number of steps done."""
+        return int(self._training.step)
+
+    def run(self, interruption: Interruption) -> Ending:
+        """Trains until all is done, solved or interrupted, or cannot go on; saves the end of it."""
+        progress, plan = self.progress, self._plan
+        if not plan.stop_when_solved:
+            progress.solved = None
+        elif progress.solved is None:
+            progress.solved = self.step > 0 and self._is_solved()
+        if self.step == 0:
+            self._look()
+            if plan.nan_policy == "restore":  # So that there is something to go back to.
+                self._save_on_the_way()
+        self._shown_step = self.step
+
+        failure = ""
+        # By what workers leave the loop must be the same in all, so when they look at it must, too.
+        stopped = self._distribution.any(interruption.requested)
+        while not (failure or stopped or self._is_done()):
+            failure = self._advance()
+            stopped = self._distribution.any(interruption.requested)
+            is_due = plan.checkpoint_interval and self.step % plan.checkpoint_interval == 0
+            if is_due and not (failure or stopped or self._is_done()):  # The end is saved below.
+                self._save_on_the_way()
+        error = self._save() if self.step != self._run.saved_step else None
+        if self.step != self._shown_step:  # Now it is saved: resumed, it looks when it would have.
+            self._look()
+        self._report.close()
+        return Ending(stopped, failure, error)
+
+    def _is_done(self) -> bool:
+        return self.step >= self._plan.num_steps or bool(self.progress.solved)
+
+    def _is_solved(self) -> bool:
+        return self._distribution.of_chief(lambda: self._evaluation.is_solved(self.step))
+
+    def _advance(self) -> str:
+        """Makes some steps and reports, if that is due. Returns why it cannot go on, or ""."""
+        progress, plan = self.progress, self._plan
+        first_step = self.step
+        num_steps = min(self._chunk, plan.steps_until_something(first_step))
+        num_steps = self._distribution.of_chief(lambda: num_steps)
+
+        start = time.monotonic()
+        totals = self._training.run(num_steps, progress.means.totals, progress.module_norms.totals)
+        num_done = self.step - first_step
+        progress.means.advance(totals.scalars(), num_done)
+        progress.module_norms.advance(totals.module_norms, num_done)
+        if num_done < num_steps and (failure := self._deal_with_a_step_not_finite()):
+            return failure
+        seconds_per_step = (time.monotonic() - start) / (num_done + (num_done < num_steps))
+        self._chunk = max(1, min(2 * self._chunk, int(_SECONDS_BETWEEN_LOOKS / seconds_per_step)))
+
+        step = self.step
+        self._report.advance(step)
+        if step % plan.report_interval == 0 and (scalars := progress.means.take()):
+            progress.loss = scalars["loss"]
+            with self._events.open():
+                self._report.write(step, scalars, self._evaluation.sample_at(step))
+            # A look costs a thousand sequences: only where success is in sight.
+            if plan.stop_when_solved and scalars["solved_sequences"] > 0.98:
+                progress.solved = self._is_solved()
+        if plan.summary_interval and step % plan.summary_interval == 0:
+            self._look()
+        return ""
+
+    def _look(self) -> None:
+        """Shows what the memory does now."""
+        with self._events.open():
+            self._probe.write(self.step, self.progress.module_norms.take())
+        self._shown_step = self.step
+
+    def _deal_with_a_step_not_finite(self) -> str:
+        """Does as the plan says. Returns why the training cannot go on, or ""."""
+        run, training = self._run, self._training
+        line = self._distribution.of_chief(lambda: training.explain(run.directory, run.checkpoint))
+        decision = self._guard.decide(self.step)
+        if decision == "skip":
+            training.skip()
+            warn(f"{line} It is left out.")
+            return ""
+        if decision == "restore" and (state := run.go_back()) is not None:
+            learning_rate = training.learning_rate / 2.0
+            before = Progress.of(state, learning_rate)
+            self.progress.means = before.means
+            self.progress.module_norms = before.module_norms
+            self.progress.loss = before.loss
+            self.progress.learning_rate = training.learning_rate = learning_rate
+            warn(f"{line} Back to step {self.step:,} with a learning rate of {learning_rate:.3g}.")
+            return ""
+        why = {
+            "restore": "There is no checkpoint to go back to",
+            "stop": "It stops here"
+            + ("" if self._plan.nan_policy == "stop" else ", after too many"),
+        }
+        return (
+            f"{line} {why[decision]}. Look at the report; try a lower --learning_rate or "
+            "--max_grad_norm, --max_signal=10, or another --nan_policy."
+        )
+
+    def _save(self) -> OSError | None:
+        """Saves, or returns what was wrong."""
+        try:
+            self._run.save(self.step, self.progress.state(), self.progress.loss)
+        except OSError as error:
+            return error
+        return None
+
+    def _save_on_the_way(self) -> None:
+        """Saves; if that fails, the training goes on."""
+        if error := self._save():
+            warn(
+                f"Cannot save step {self.step:,} in {self._run.directory}: {error.strerror}. "
+                f"The training goes on. {self._run.last_saved}"
+            )
