@@ -143,6 +143,7 @@ def run(
     columns: Callable[[], Sequence[Column]],
     rows: Callable[[], Iterable[Row]],
     check: Callable[[], None] = lambda: None,
+    has_failed: Callable[[Row], bool] = lambda row: False,
 ) -> int:
     """Runs a command.
 
@@ -155,9 +156,11 @@ def run(
       columns: returns the columns.
       rows: measures and yields the rows.
       check: raises `CommandError` if flags do not go together.
+      has_failed: whether a row is not as it must be.
 
     Returns:
-      The exit code: 2 if a flag is wrong, which one line on standard error says.
+      The exit code: 2 if a flag is wrong, which one line on standard error says; 1 if a row has
+      failed.
     """
     values.unparse_flags()  # A second run in one process starts from the defaults.
     try:
@@ -172,6 +175,13 @@ def run(
 
     tf.get_logger().setLevel("ERROR")  # It advises against making many functions.
     machine = _timing.machine()
+    done: list[Row] = []
+
+    def rows_done() -> Iterable[Row]:
+        for row in rows():
+            done.append(row)
+            yield row
+
     try:
         check()
         if values["json"].value:
@@ -180,14 +190,19 @@ def run(
                 for flag, value in values.flag_values_dict().items()
                 if flag not in ("json", "help", "h")
             }
-            result = {"benchmark": name, "machine": machine, "flags": given, "rows": list(rows())}
+            result = {
+                "benchmark": name,
+                "machine": machine,
+                "flags": given,
+                "rows": list(rows_done()),
+            }
             print(json.dumps(result))
         else:
             print(f"{title()}\n{_timing.describe(machine)}.\n")
-            print_table(columns(), rows())
+            print_table(columns(), rows_done())
     except CommandError as error:
         return _fail(name, str(error))
-    return 0
+    return int(any(map(has_failed, done)))
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Row]) -> None:

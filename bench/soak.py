@@ -3,13 +3,13 @@
     python -m bench.soak --minutes=10
 
 A small training is started again and again. Each time one thing goes wrong: it is killed or told
-to stop at a random moment, files of its newest checkpoint are flipped, cut or removed, or the disk
-is full when it saves. Whenever it gets to its end, its last checkpoint is compared, byte by byte,
-with that of a training which nobody disturbed.
+to stop at a random moment, a file of its newest checkpoint is flipped, cut or removed, or the disk
+is full whenever it saves. Whenever it gets to its end, its last checkpoint is compared, byte by
+byte, with that of a training which nobody disturbed.
 
-Survived means that the next start went on from a checkpoint (or, where there was none yet, from
-the beginning). Lost are steps that had been reported and had to be made again: never more than
-those since the last intact checkpoint.
+A fault is survived if the next start goes on from the newest checkpoint that was left intact, and
+no step is lost but those since that checkpoint. "steps lost" are the most steps that had been
+reported and had to be made again. The exit code is 1 if anything else happened.
 """
 
 import functools
@@ -26,33 +26,65 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import tqdm
 from absl import flags
 
 from bench import _command
 
 _FLAGS = _command.new_flags(default_rounds=None)
 _MINUTES = flags.DEFINE_float(
-    "minutes", 10.0, "How long to go on.", lower_bound=0.0, flag_values=_FLAGS
+    "minutes",
+    10.0,
+    "How long to disturb; the last training is then brought to its end.",
+    lower_bound=0.0,
+    flag_values=_FLAGS,
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of what goes wrong when.", flag_values=_FLAGS)
+_JIT = flags.DEFINE_bool(
+    "jit",
+    False,
+    "Whether the training is compiled with XLA; then it has more steps.",
+    flag_values=_FLAGS,
+)
 
 _SCRIPT = pathlib.Path(__file__).parents[1] / "train.py"
-_STEPS, _INTERVAL = 400, 10
-_TRAINING = [
-    *("--hidden_size=8", "--memory_size=4", "--word_size=4", "--num_read_heads=1", "--nojit"),
-    *(f"--num_training_iterations={_STEPS}", f"--checkpoint_interval={_INTERVAL}"),
-    *(f"--report_interval={_INTERVAL}", f"--summary_interval={5 * _INTERVAL}"),
-]
-_LATEST = 6.0  # Seconds after the beginning that a fault may come.
 _LONGEST = 600.0  # Seconds that one start may take.
+_SAME_END = "same end"
 
 
-class Outcome(NamedTuple):
-    """What came of one start of train.py."""
+class Training(NamedTuple):
+    """What is disturbed."""
+
+    jit: bool
+    num_steps: int
+    interval: int  # between checkpoints and between reports
+    latest: float  # seconds after its beginning that a fault may come
+
+    def command(self, directory: pathlib.Path) -> list[str]:
+        """Returns the command that starts it, and that goes on with it."""
+        return [
+            *(sys.executable, "-u", str(_SCRIPT), f"--checkpoint_dir={directory}"),
+            *("--hidden_size=8", "--memory_size=4", "--word_size=4", "--num_read_heads=1"),
+            "--jit" if self.jit else "--nojit",
+            *(f"--num_training_iterations={self.num_steps}", f"--report_interval={self.interval}"),
+            f"--checkpoint_interval={self.interval}",
+            f"--summary_interval={5 * self.interval}",
+        ]
+
+    def result(self, directory: pathlib.Path) -> bytes:
+        """Returns all variables of the last checkpoint."""
+        (path,) = directory.glob(f"step-{self.num_steps}.data-*")
+        return path.read_bytes()
+
+
+class Life(NamedTuple):
+    """What came of one start."""
 
     code: int
-    resumed_at: int | None  # the step it went on from; None if it did not get so far
-    reported: int  # the last step it reported
+    began_at: int | None  # the step it went on from; None if it did not get so far
+    reached: int  # the last step it told of
+    has_ended: bool  # whether it made all steps
+    errors: str
 
 
 class Fault(NamedTuple):
@@ -60,143 +92,185 @@ class Fault(NamedTuple):
 
     name: str
     number: int  # of the signal that ends the training, at a random moment
-    damage: Callable[[pathlib.Path, random.Random], None]  # what is done to the directory then
+    damage: Callable[[pathlib.Path, random.Random], None] | None = None  # to a file, after that
     full_disk: bool = False
-    checkpoints_lost: int = 0  # how many it may cost
 
 
-def _nothing(directory: pathlib.Path, rng: random.Random) -> None:
-    del directory, rng
+def _flip(path: pathlib.Path, rng: random.Random) -> None:
+    data = bytearray(path.read_bytes())
+    data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
 
 
-def _newest_files(directory: pathlib.Path) -> list[pathlib.Path]:
-    steps = [int(path.stem.removeprefix("step-")) for path in directory.glob("step-*.json")]
-    # The only one there is stays as it is: nothing could go on from a damaged one.
-    return sorted(directory.glob(f"step-{max(steps)}.*")) if len(steps) > 1 else []
+def _cut(path: pathlib.Path, rng: random.Random) -> None:
+    path.write_bytes(path.read_bytes()[: rng.randrange(path.stat().st_size)])
 
 
-def _flip(directory: pathlib.Path, rng: random.Random) -> None:
-    if files := _newest_files(directory):
-        path = rng.choice(files)
-        data = bytearray(path.read_bytes())
-        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        path.write_bytes(data)
-
-
-def _cut(directory: pathlib.Path, rng: random.Random) -> None:
-    if files := _newest_files(directory):
-        path = rng.choice(files)
-        path.write_bytes(path.read_bytes()[: rng.randrange(path.stat().st_size)])
-
-
-def _remove(directory: pathlib.Path, rng: random.Random) -> None:
-    if files := _newest_files(directory):
-        rng.choice(files).unlink()
+def _remove(path: pathlib.Path, rng: random.Random) -> None:
+    del rng
+    path.unlink()
 
 
 FAULTS = (
-    Fault("kill -9", signal.SIGKILL, _nothing),
-    Fault("SIGTERM", signal.SIGTERM, _nothing),
-    Fault("a bit flipped", signal.SIGKILL, _flip, checkpoints_lost=1),
-    Fault("a file cut", signal.SIGKILL, _cut, checkpoints_lost=1),
-    Fault("a file removed", signal.SIGKILL, _remove, checkpoints_lost=1),
-    Fault("full disk", signal.SIGKILL, _nothing, full_disk=True, checkpoints_lost=_STEPS),
+    Fault("kill -9", signal.SIGKILL),
+    Fault("SIGTERM", signal.SIGTERM),
+    Fault("a bit flipped", signal.SIGKILL, damage=_flip),
+    Fault("a file cut", signal.SIGKILL, damage=_cut),
+    Fault("a file removed", signal.SIGKILL, damage=_remove),
+    Fault("full disk", signal.SIGKILL, full_disk=True),
 )
 
 
 def _limit_files() -> None:
-    """Lets no file grow beyond what an event file needs: as if the disk were full."""
+    """Lets files grow no further than 4 KiB, too few for a checkpoint: as if the disk were full."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
 
-def start(directory: pathlib.Path, fault: Fault | None, rng: random.Random) -> Outcome:
-    """Runs train.py in a directory until it ends, with a fault or without."""
-    command = [sys.executable, "-u", str(_SCRIPT), *_TRAINING, f"--checkpoint_dir={directory}"]
+def start(
+    training: Training, directory: pathlib.Path, fault: Fault | None, rng: random.Random
+) -> Life:
+    """Runs the training until it ends, with a fault or without."""
     lines: list[str] = []
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=_limit_files if fault and fault.full_disk else None,
-    ) as process:
-        timers = [threading.Timer(_LONGEST, process.kill)]
-        timers[0].start()
+    timers: list[threading.Timer] = []
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            training.command(directory),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            preexec_fn=_limit_files if fault and fault.full_disk else None,
+        ) as process,
+    ):
+
+        def later(seconds: float, number: int) -> None:
+            timers.append(threading.Timer(seconds, process.send_signal, [number]))
+            timers[-1].start()
+
+        later(_LONGEST, signal.SIGKILL)
         for line in process.stdout:
             lines.append(line)
             if fault and line.startswith(("Training", "Resuming")):
-                delay = rng.uniform(0.0, _LATEST)
-                timers.append(threading.Timer(delay, process.send_signal, [fault.number]))
-                timers[-1].start()
-    for timer in timers:
-        timer.cancel()
+                later(rng.uniform(0.0, training.latest), fault.number)
+        process.wait()
+        for timer in timers:
+            timer.cancel()
+        errors.seek(0)
+        said = errors.read()
     text = "".join(lines)
-    began = re.search(r"^(?:Training|Resuming) in .*, step ([\d,]+)\.", text, re.MULTILINE)
-    reports = re.findall(r"^step ([\d,]+) of", text, re.MULTILINE)
 
-    def number(digits: str) -> int:
-        return int(digits.replace(",", ""))
+    def steps(pattern: str) -> list[int]:
+        return [int(s.replace(",", "")) for s in re.findall(pattern, text, re.MULTILINE)]
 
-    resumed_at = number(began[1]) if began else None
-    return Outcome(process.returncode, resumed_at, number(reports[-1]) if reports else 0)
+    began = steps(r"^(?:Training|Resuming) in .*, step ([\d,]+)\.")
+    told = steps(r"^(?:step|Stopped at step) ([\d,]+)(?: of|;)")
+    return Life(
+        code=process.returncode,
+        began_at=began[0] if began else None,
+        reached=max([*began, *told], default=0),
+        has_ended="\nFinished step" in text,
+        errors=said,
+    )
 
 
-def result(directory: pathlib.Path) -> bytes:
-    """All variables of the last checkpoint."""
-    (path,) = directory.glob(f"step-{_STEPS}.data-*")
-    return path.read_bytes()
+def disturb(
+    training: Training, directory: pathlib.Path, rng: random.Random, deadline: float
+) -> Iterator[tuple[str, int, str]]:
+    """Starts a training until it has come to its end; after the deadline, without faults.
+
+    Yields:
+      For each fault that a start followed: its name, how many steps were lost, and what was wrong,
+      or "".
+    """
+    fault: Fault | None = None
+    reached, intact, allowed, has_ended = 0, 0, 0, False
+    while True:
+        previous = fault
+        disturbed = time.monotonic() < deadline and not has_ended
+        fault = rng.choice(FAULTS) if disturbed else None
+        life = start(training, directory, fault, rng)
+        if life.began_at is None:
+            wrong = f"it did not start again: {life.errors}"
+        elif life.began_at < intact:
+            wrong = f"it went on from {life.began_at:,}, though {intact:,} was intact"
+        elif reached - life.began_at > allowed:
+            wrong = f"it lost {reached - life.began_at:,} steps, and should have lost {allowed:,}"
+        else:
+            wrong = ""
+        if previous:
+            yield previous.name, max(0, reached - (life.began_at or 0)), wrong
+        if fault is None or life.began_at is None:
+            return
+        reached, has_ended = life.reached, life.has_ended
+        intact, allowed = _harm(training, directory, fault, life, rng)
 
 
-def rows(minutes: float, seed: int) -> Iterator[_command.Row]:
+def _harm(
+    training: Training, directory: pathlib.Path, fault: Fault, life: Life, rng: random.Random
+) -> tuple[int, int]:
+    """Damages what the fault damages, once the training was ended.
+
+    Returns:
+      The step of the newest checkpoint that is intact, at least the one the training began with;
+      and how many steps may be lost.
+    """
+    steps = sorted(int(path.stem.removeprefix("step-")) for path in directory.glob("step-*.json"))
+    # All since its last checkpoint; none if it had time to save.
+    allowed = 0 if fault.number == signal.SIGTERM and life.code == 0 else training.interval
+    if fault.full_disk:
+        allowed = training.num_steps
+    elif fault.damage and len(steps) > 1:  # The only one is left alone: it could not go on.
+        path = rng.choice(sorted(directory.glob(f"step-{steps.pop()}.*")))
+        fault.damage(path, rng)
+        return steps[-1], 2 * training.interval
+    return max([life.began_at, *steps]), allowed
+
+
+def rows(minutes: float, seed: int, jit: bool) -> Iterator[_command.Row]:
     """Goes through faults for so many minutes; yields a row for each kind, and one for the ends."""
+    training = Training(jit, 20_000, 200, 16.0) if jit else Training(jit, 400, 10, 12.0)
     rng = random.Random(seed)
-    counts = {fault.name: {"tried": 0, "survived": 0, "lost": 0, "broken": 0} for fault in FAULTS}
-    ends = {"tried": 0, "survived": 0, "lost": 0, "broken": 0}
-    with tempfile.TemporaryDirectory() as folder:
+    counts = {
+        name: {"tried": 0, "survived": 0, "lost": 0}
+        for name in (*(fault.name for fault in FAULTS), _SAME_END)
+    }
+
+    def count(name: str, lost: int, wrong: str) -> None:
+        counts[name]["tried"] += 1
+        counts[name]["survived"] += not wrong
+        counts[name]["lost"] = max(counts[name]["lost"], lost)
+        bar.update()
+        if wrong:
+            bar.write(f"{name}: {wrong}")
+
+    with tempfile.TemporaryDirectory() as folder, tqdm.tqdm(unit="fault", leave=False) as bar:
         undisturbed = pathlib.Path(folder) / "undisturbed"
-        start(undisturbed, None, rng)
-        expected = result(undisturbed)
-        deadline, number, reached = time.monotonic() + 60 * minutes, 0, 0
-        fault: Fault | None = None
-        directory = pathlib.Path(folder) / "0"
+        if errors := start(training, undisturbed, None, rng).errors:
+            raise _command.CommandError(f"train.py does not run undisturbed: {errors}")
+        deadline = time.monotonic() + 60.0 * minutes
+        number = 0
         while time.monotonic() < deadline:
-            previous, fault = fault, rng.choice(FAULTS)
-            outcome = start(directory, fault, rng)
-            if previous and outcome.resumed_at is not None:
-                count = counts[previous.name]
-                lost = max(0, reached - outcome.resumed_at)
-                allowed = _INTERVAL * (1 + previous.checkpoints_lost)
-                count["survived"] += lost <= allowed
-                count["broken"] += lost > allowed
-                count["lost"] = max(count["lost"], lost)
-            elif previous and outcome.code not in (0, -signal.SIGKILL, -signal.SIGTERM):
-                counts[previous.name]["broken"] += 1
-            counts[fault.name]["tried"] += 1
-            reached = max(outcome.reported, outcome.resumed_at or 0)
-            fault.damage(directory, rng)
-            if reached >= _STEPS:  # Once more, undisturbed: whatever was damaged is made again.
-                final = start(directory, None, rng)
-                ends["tried"] += 1
-                is_same = final.code == 0 and result(directory) == expected
-                ends["survived" if is_same else "broken"] += 1
-                counts[fault.name]["survived" if is_same else "broken"] += 1
-                number, fault, reached = number + 1, None, 0
-                directory = pathlib.Path(folder) / str(number)
-    for name, count in counts.items():
-        yield {"what": name, **count}
-    yield {"what": "same end", **ends}
+            directory = pathlib.Path(folder) / str(number)
+            for name, lost, wrong in disturb(training, directory, rng, deadline):
+                count(name, lost, wrong)
+            try:
+                is_same = training.result(directory) == training.result(undisturbed)
+            except (OSError, ValueError) as error:
+                count(_SAME_END, 0, f"there is no end: {error}")
+            else:
+                count(_SAME_END, 0, "" if is_same else "it is another end")
+            number += 1
+    for name, found in counts.items():
+        yield {"what": name, **found}
 
 
 def _all_rows() -> Iterator[_command.Row]:
-    return rows(_MINUTES.value, _SEED.value)
+    return rows(_MINUTES.value, _SEED.value, _JIT.value)
 
 
 def _title() -> str:
-    return (
-        f"Trainings of {_STEPS} steps, a checkpoint every {_INTERVAL}, for {_MINUTES.value:g} "
-        "minutes. The last fault is not followed by a start, and counts as tried only."
-    )
+    return f"What went wrong with a training in {_MINUTES.value:g} minutes"
 
 
 def _columns() -> list[_command.Column]:
@@ -204,8 +278,7 @@ def _columns() -> list[_command.Column]:
         _command.Column("what", 14, lambda row: row["what"]),
         _command.Column("tried", 5, lambda row: str(row["tried"])),
         _command.Column("survived", 8, lambda row: str(row["survived"])),
-        _command.Column("steps lost at most", 18, lambda row: str(row["lost"])),
-        _command.Column("broken", 6, lambda row: str(row["broken"])),
+        _command.Column("steps lost", 10, lambda row: str(row["lost"])),
     ]
 
 
@@ -217,6 +290,7 @@ main = functools.partial(
     title=_title,
     columns=_columns,
     rows=_all_rows,
+    has_failed=lambda row: row["survived"] < row["tried"],
 )
 
 if __name__ == "__main__":
