@@ -31,19 +31,35 @@ import tasks
 from training.distribution import KINDS, Distribution, SharedRun, leaving_when_a_worker_is_lost
 from training.evaluation import BATCH_SIZE, NUM_BATCHES, Evaluation
 from training.loop import Loop, Plan
-from training.messages import say
+from training.messages import NO_MEMORY, OUT_OF_MEMORY, say
 from training.models import CONTENT_WEIGHTS, make_core, make_task
 from training.probe import Probe
 from training.reporting import EventFile, Interruption
 from training.runs import Run
 from training.step import TrainingStep, rmsprop
 
+_MAX_STEPS = 2**63 - 1
+
+
+def _define_size(name: str, default: int, help_text: str) -> None:
+    flags.DEFINE_integer(name, default, help_text, lower_bound=1, upper_bound=2**31 - 1)
+
+
+def _define_heads(name: str, default: int, help_text: str) -> None:
+    # Each makes the program longer: with many more, compiling it would not come to an end.
+    flags.DEFINE_integer(name, default, help_text, lower_bound=1, upper_bound=100)
+
+
+def _define_steps(name: str, default: int, help_text: str) -> None:
+    flags.DEFINE_integer(name, default, help_text, lower_bound=1, upper_bound=_MAX_STEPS)
+
+
 # Model.
-flags.DEFINE_integer("hidden_size", 64, "Size of the LSTM controller.", lower_bound=1)
-flags.DEFINE_integer("memory_size", 16, "Number of memory slots.", lower_bound=1)
-flags.DEFINE_integer("word_size", 16, "Width of a memory slot.", lower_bound=1)
-flags.DEFINE_integer("num_write_heads", 1, "Number of write heads.", lower_bound=1)
-flags.DEFINE_integer("num_read_heads", 4, "Number of read heads.", lower_bound=1)
+_define_size("hidden_size", 64, "Size of the LSTM controller.")
+_define_size("memory_size", 16, "Number of memory slots.")
+_define_size("word_size", 16, "Width of a memory slot.")
+_define_heads("num_write_heads", 1, "Number of write heads.")
+_define_heads("num_read_heads", 4, "Number of read heads.")
 flags.DEFINE_enum(
     "content_weights",
     "cosine",
@@ -53,7 +69,7 @@ flags.DEFINE_enum(
 flags.DEFINE_enum(
     "linkage", "dense", ["dense", "sparse"], "Links between slots; sparse: the strongest of each."
 )
-flags.DEFINE_integer("num_links", 8, "Links of each slot, for --linkage=sparse.", lower_bound=1)
+_define_size("num_links", 8, "Links of each slot, for --linkage=sparse.")
 flags.DEFINE_enum(
     "compute_dtype",
     "float32",
@@ -65,7 +81,7 @@ flags.DEFINE_float(
 )
 
 # Optimizer.
-flags.DEFINE_float("max_grad_norm", 50.0, "Bound on the global norm of the gradients, > 0.")
+flags.DEFINE_float("max_grad_norm", 50.0, "Bound on the global norm of the gradients.")
 flags.DEFINE_float(
     "max_signal",
     0.0,
@@ -73,25 +89,25 @@ flags.DEFINE_float(
     "10); 0: none.",
     lower_bound=0.0,
 )
-flags.DEFINE_float("learning_rate", 1e-4, "Learning rate of RMSProp, > 0.")
-flags.DEFINE_float("optimizer_epsilon", 1e-10, "Epsilon of RMSProp, > 0.")
+flags.DEFINE_float("learning_rate", 1e-4, "Learning rate of RMSProp.")
+flags.DEFINE_float("optimizer_epsilon", 1e-10, "Epsilon of RMSProp.")
 
 # Task.
 flags.DEFINE_string("task", "repeat_copy", f"What to learn: {', '.join(tasks.names())}.")
-flags.DEFINE_integer("batch_size", 16, "Sequences in a batch.", lower_bound=1)
-flags.DEFINE_integer("num_bits", 4, "Width of the pattern to copy.", lower_bound=1)
-flags.DEFINE_integer("min_length", 1, "Least length of the pattern.", lower_bound=1)
-flags.DEFINE_integer("max_length", 2, "Greatest length of the pattern.", lower_bound=1)
-flags.DEFINE_integer("min_repeats", 1, "Least number of repeats.", lower_bound=1)
-flags.DEFINE_integer("max_repeats", 2, "Greatest number of repeats.", lower_bound=1)
+_define_size("batch_size", 16, "Sequences in a batch.")
+_define_size("num_bits", 4, "Width of the pattern to copy.")
+_define_size("min_length", 1, "Least length of the pattern.")
+_define_size("max_length", 2, "Greatest length of the pattern.")
+_define_size("min_repeats", 1, "Least number of repeats.")
+_define_size("max_repeats", 2, "Greatest number of repeats.")
 flags.DEFINE_bool("log_prob_in_bits", False, "Whether the loss is in bits; else in nats.")
 flags.DEFINE_bool(
     "time_average_cost", False, "Whether the loss is averaged over time; else summed."
 )
 
 # Training.
-flags.DEFINE_integer("num_training_iterations", 100_000, "Number of training steps.", lower_bound=1)
-flags.DEFINE_integer("report_interval", 100, "Steps between reports.", lower_bound=1)
+_define_steps("num_training_iterations", 100_000, "Number of training steps.")
+_define_steps("report_interval", 100, "Steps between reports.")
 flags.DEFINE_enum(
     "nan_policy",
     "stop",
@@ -99,29 +115,25 @@ flags.DEFINE_enum(
     "What to do when a loss or gradient is not finite: stop; skip that update; restore the last "
     "checkpoint and go on with half of the learning rate.",
 )
-flags.DEFINE_integer(
-    "nan_limit",
-    10,
-    "How often in a row to skip or restore before it stops.",
-    lower_bound=1,
-)
+_define_steps("nan_limit", 10, "How often in a row to skip or restore before it stops.")
 flags.DEFINE_bool("summaries", True, "Whether to write anything for TensorBoard.")
-flags.DEFINE_integer(
+_define_steps(
     "summary_interval",
     1000,
     "Steps between looks into the memory for TensorBoard, always at the same episodes.",
-    lower_bound=1,
 )
 flags.DEFINE_string(
     "trace_file", None, "Where to save these episodes at the end, for python -m dnc_inspector."
 )
 flags.DEFINE_string("checkpoint_dir", None, "Where to save the run; checkpoints/<task> by default.")
 flags.DEFINE_integer(
-    "checkpoint_interval", 1000, "Steps between checkpoints; -1: only at the end.", lower_bound=-1
+    "checkpoint_interval",
+    1000,
+    "Steps between checkpoints; -1: only at the end.",
+    lower_bound=-1,
+    upper_bound=_MAX_STEPS,
 )
-flags.DEFINE_integer(
-    "checkpoints_kept", 3, "Newest checkpoints to keep, besides the best.", lower_bound=1
-)
+_define_steps("checkpoints_kept", 3, "Newest checkpoints to keep, besides the best.")
 flags.DEFINE_integer(
     "seed", 0, "Seed of the initial values and of the data.", lower_bound=0, upper_bound=2**31 - 1
 )
@@ -139,6 +151,7 @@ flags.DEFINE_integer(
     "Keep the state of every so many time steps only, and compute the others anew for the "
     "gradients: less memory for long sequences; 0: keep all.",
     lower_bound=0,
+    upper_bound=_MAX_STEPS,
 )
 flags.DEFINE_bool(
     "stop_when_solved",
@@ -167,18 +180,35 @@ _FREE_FLAGS = (
 )
 _CHANGEABLE_FLAGS = ("memory_size",)  # No variable depends on it.
 
+
+def _is_number(value: float) -> bool:
+    return 1e-30 <= value <= 1e30  # Others are 0 or infinite somewhere, in 32 bits.
+
+
+def _is_path(value: str | None) -> bool:
+    try:
+        return value is None or b"\0" not in value.encode()
+    except UnicodeEncodeError:  # Bytes that are not UTF-8: TensorFlow takes no such paths.
+        return False
+
+
 for _name in ("clip_value", "max_signal"):
-    flags.register_validator(_name, math.isfinite, "must be finite and >= 0.")
-for _name in ("max_grad_norm", "learning_rate", "optimizer_epsilon"):
     flags.register_validator(
-        _name, lambda value: math.isfinite(value) and value > 0, "must be finite and > 0."
+        _name, lambda value: value == 0 or _is_number(value), "must be 0 or from 1e-30 to 1e30."
     )
+for _name in ("max_grad_norm", "learning_rate", "optimizer_epsilon"):
+    flags.register_validator(_name, _is_number, "must be from 1e-30 to 1e30.")
+for _name in ("checkpoint_dir", "trace_file"):
+    flags.register_validator(_name, _is_path, "must be UTF-8 text without null characters.")
 
 
 def main(argv: list[str]) -> int:
     """Trains, evaluates, and says what to look at next. Returns the exit code."""
-    with leaving_when_a_worker_is_lost(FLAGS.distribution):
-        return _open_and_train(argv)
+    try:
+        with leaving_when_a_worker_is_lost(FLAGS.distribution):
+            return _open_and_train(argv)
+    except OUT_OF_MEMORY:
+        return _fail(NO_MEMORY)
 
 
 def _open_and_train(argv: list[str]) -> int:
@@ -364,7 +394,11 @@ def _parse(argv: list[str]) -> list[str]:
         return FLAGS(argv)
     except flags.Error as error:
         message = str(error).rstrip(".")
-        sys.exit(_fail(f"{message}. See train.py --help."))
+        sys.exit(_fail(f"{_in_one_line(message)}. See train.py --help."))
+
+
+def _in_one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 if __name__ == "__main__":

@@ -190,6 +190,16 @@ def check_positive(**values: Any) -> None:
             raise ValueError(f"{name} must be an integer >= 1, got {value!r}.")
 
 
+def check_num_steps(num_steps: int) -> int:
+    """Returns the length of an episode, or raises `ValueError` if it is more than can be counted.
+
+    TensorFlow counts time steps in 32 bits.
+    """
+    if num_steps >= 2**31:
+        raise ValueError(f"Episodes may have at most {2**31 - 1:,} time steps, got {num_steps:,}.")
+    return num_steps
+
+
 def bit_grid(rows: Sequence[Sequence[float]]) -> str:
     """Draws one line a row, one column a time step: `-` for 0, else the rounded number."""
     return "\n".join(

@@ -70,7 +70,7 @@ class RepeatCopy(base.Task):
         self.log_prob_in_bits = log_prob_in_bits
         self.time_average_cost = time_average_cost
 
-        self.num_steps = max_length * (max_repeats + 1) + 3
+        self.num_steps = base.check_num_steps(max_length * (max_repeats + 1) + 3)
         self.input_size = num_bits + 2
         self.target_size = num_bits + 1
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from training.messages import say
+from training.messages import NO_MEMORY, OUT_OF_MEMORY, say
 from training.runs import Run
 
 KINDS = ("none", "mirrored", "multi_worker", "tpu")
@@ -338,6 +338,9 @@ def leaving_when_a_worker_is_lost(kind: str) -> Iterator[None]:
                 "Start all workers again: they go on from the last checkpoint."
             )
             print(message, file=sys.stderr)
+        elif isinstance(error, OUT_OF_MEMORY):
+            code = 1
+            print(f"train.py: {NO_MEMORY}", file=sys.stderr)
         else:
             code = 1
             traceback.print_exc()

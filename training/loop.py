@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from training.distribution import Distribution, SharedRun
 from training.evaluation import Evaluation
-from training.messages import warn
+from training.messages import NO_MEMORY, OUT_OF_MEMORY, warn
 from training.numerics import Guard
 from training.probe import Probe
 from training.reporting import EventFile, Interruption, Means, Report
@@ -143,7 +143,8 @@ class Loop:
         self._guard = Guard(plan.nan_policy, plan.nan_limit)
         self._chunk = 1  # How many steps to make at once, at most.
         self._report = Report(self.step, plan.num_steps)
-        self._shown_step: int | None = None  # Step of the last look into the memory.
+        self._shown_step = 0  # Step of the last look into the memory.
+        self._is_stopped = False
         training.learning_rate = self.progress.learning_rate
 
     @property
@@ -153,6 +154,23 @@ class Loop:
 
     def run(self, interruption: Interruption) -> Ending:
         """Trains until all is done, solved or interrupted, or cannot go on; saves the end of it."""
+        try:
+            failure = self._train(interruption)
+        except OUT_OF_MEMORY:
+            if self._distribution.num_workers > 1:
+                raise  # The others do not know.
+            failure = NO_MEMORY
+        error = None
+        if self.step != self._run.saved_step and not (failure and self.step == 0):
+            error = self._save()
+        # Now that it is saved: a resumed run looks when it would have anyway.
+        if self.step != self._shown_step and failure != NO_MEMORY:
+            self._look()
+        self._report.close()
+        return Ending(self._is_stopped, failure, error)
+
+    def _train(self, interruption: Interruption) -> str:
+        """Trains until it is to end. Returns why it cannot go on, or ""."""
         progress, plan = self.progress, self._plan
         if not plan.stop_when_solved:
             progress.solved = None
@@ -164,23 +182,20 @@ class Loop:
                 self._save_on_the_way()
         self._shown_step = self.step
 
-        failure = ""
         # By what workers leave the loop must be the same in all, so when they look at it must, too.
-        stopped = self._distribution.any(interruption.requested)
-        while not (failure or stopped or self._is_done()):
-            failure = self._advance()
-            stopped = self._distribution.any(interruption.requested)
+        self._is_stopped = self._distribution.any(interruption.requested)
+        while not self._is_done():
+            if failure := self._advance():
+                return failure
+            self._is_stopped = self._distribution.any(interruption.requested)
             is_due = plan.checkpoint_interval and self.step % plan.checkpoint_interval == 0
-            if is_due and not (failure or stopped or self._is_done()):  # The end is saved below.
+            if is_due and not self._is_done():  # The end is saved by `run`.
                 self._save_on_the_way()
-        error = self._save() if self.step != self._run.saved_step else None
-        if self.step != self._shown_step:  # Now it is saved: resumed, it looks when it would have.
-            self._look()
-        self._report.close()
-        return Ending(stopped, failure, error)
+        return ""
 
     def _is_done(self) -> bool:
-        return self.step >= self._plan.num_steps or bool(self.progress.solved)
+        is_enough = self.step >= self._plan.num_steps
+        return is_enough or bool(self.progress.solved) or self._is_stopped
 
     def _is_solved(self) -> bool:
         return self._distribution.of_chief(lambda: self._evaluation.is_solved(self.step))

@@ -8,10 +8,19 @@ from typing import TextIO
 
 import tensorflow as tf
 
+OUT_OF_MEMORY = (MemoryError, tf.errors.ResourceExhaustedError)
+LESS_MEMORY = (
+    "Lower --batch_size, the length of the task, --memory_size or --hidden_size; or try "
+    "--recompute_every=10, or --linkage=sparse."
+)
+NO_MEMORY = f"There is not enough memory for this. {LESS_MEMORY}"
+
 
 def say(text: str, stream: TextIO | None = None) -> None:
     """Prints at once, on standard output by default."""
     stream = stream or sys.stdout
+    if stream.encoding:  # What it has no letters for becomes \\x..
+        text = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
     try:
         print(text, file=stream, flush=True)
     except OSError as error:  # The disk that the output goes to is full, or nobody reads it.

@@ -1,5 +1,6 @@
 """From a run's configuration, the flags by name, to its task and its core."""
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 import dnc
 import tasks
+from training.messages import LESS_MEMORY
 from training.runs import newest_checkpoint
 from training.step import create_variables
 
@@ -27,7 +29,11 @@ def make_task(config: Mapping[str, Any], batch_size: int) -> tasks.Task:
 
 
 def make_core(config: Mapping[str, Any], task: tasks.Task) -> dnc.DNC:
-    """Returns a core of a configuration's sizes for a task, with its variables created."""
+    """Returns a core of a configuration's sizes for a task, with its variables created.
+
+    Raises:
+      ValueError: if a part's size is out of range, or a batch has no room in this machine's memory.
+    """
     linkage = None
     if config.get("linkage") == "sparse":
         linkage = dnc.SparseTemporalLinkage(
@@ -52,6 +58,7 @@ def make_core(config: Mapping[str, Any], task: tasks.Task) -> dnc.DNC:
         config["clip_value"] or None,
         compute_dtype=None if compute_dtype == "float32" else compute_dtype,
     )
+    _check_memory(core, task)
     create_variables(core, task)
     return core
 
@@ -82,3 +89,22 @@ def load(
     status = tf.train.Checkpoint(core=core).read(checkpoint.prefix)
     status.assert_existing_objects_matched().expect_partial()
     return core, task
+
+
+def _check_memory(core: dnc.DNC, task: tasks.Task) -> None:
+    """Raises `ValueError` if not even one batch and one state fit into this machine's memory.
+
+    An operating system may well grant more memory than there is, and end the process when it is
+    used.
+    """
+    if not hasattr(os, "sysconf"):
+        return  # On Windows it cannot be asked like this.
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    state = sum(math.prod(size) for size in tf.nest.flatten(core.state_size))
+    sequence = task.num_steps * (task.input_size + task.target_size)
+    needed = 4 * task.batch_size * (state + sequence)
+    if needed > there:
+        raise ValueError(
+            f"A batch of {task.batch_size:,} and its states need {needed / 2**30:,.0f} GiB of "
+            f"memory, of {there / 2**30:,.0f} GiB there are. {LESS_MEMORY}"
+        )

@@ -1,0 +1,124 @@
+"""train.py with any flags: it works, or says in one line what is wrong."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import dnc
+import train
+from training.loop import Ending, Loop
+from training.models import load
+
+SMALL = ["--hidden_size=4", "--memory_size=8", "--word_size=3", "--num_read_heads=1"]
+FLAGS = {
+    flag.name: flag
+    for flag in flags.FLAGS.get_key_flags_for_module(train)
+    if flag.name != "distribution"  # It would try other machines.
+}
+HUGE = [2**31 - 1, 2**31, 2**63 - 1, 2**63, 10**40]
+ODD = st.one_of(
+    st.sampled_from([*HUGE, "1e-400", "1e400", "0x10", "1_000", " 3 ", "٣", "", "None"]),
+    st.integers(-3, 0),
+    st.floats(),
+    st.text(st.characters(blacklist_characters="/"), max_size=20),
+)
+
+
+def sensible(flag):
+    """Values that this flag has use for, small ones."""
+    if flag.name in ("checkpoint_dir", "trace_file"):
+        return st.sampled_from(["here", "a/b", "naïve", "with space", "."])
+    if flag.name == "task":
+        return st.just("repeat_copy")
+    if isinstance(flag.parser, flags.EnumParser):
+        return st.sampled_from(flag.parser.enum_values)
+    if flag.boolean:
+        return st.booleans()
+    if isinstance(flag.parser, flags.IntegerParser):
+        return st.integers(1, 6)
+    return st.floats(1e-3, 10.0)
+
+
+SENSIBLE = st.fixed_dictionaries({}, optional={n: sensible(flag) for n, flag in FLAGS.items()})
+NAMES = st.sampled_from(sorted(FLAGS))
+
+
+def as_arguments(values):
+    return [f"--{name}={value}" for name, value in values.items()]
+
+
+def run(directory, *arguments):
+    """Runs train.py in this process; returns the exit code."""
+    argv, cwd = sys.argv, os.getcwd()
+    # The script knows its own flags by sys.argv[0]; imported, they belong to module `train`.
+    sys.argv = ["train", *SMALL, *arguments]
+    os.chdir(directory)
+    try:
+        with flagsaver.flagsaver():
+            return train.main(train._parse(sys.argv))
+    except SystemExit as error:
+        return error.code
+    finally:
+        sys.argv = argv
+        os.chdir(cwd)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    values=st.builds(
+        lambda sensible, odd: {**sensible, **odd},
+        SENSIBLE,
+        st.just({}) | st.dictionaries(NAMES, ODD, max_size=1),
+    ),
+    more=st.just([]) | st.lists(st.text(max_size=5), max_size=1),
+)
+def test_any_flags_are_accepted_or_refused_in_one_line(
+    values, more, monkeypatch, tmp_path_factory, capsys
+):
+    monkeypatch.setattr(Loop, "run", lambda *_: Ending(True, "", None))
+    directory = tmp_path_factory.mktemp("any")
+    capsys.readouterr()
+
+    code = run(directory, *as_arguments(values), *more)
+
+    said = capsys.readouterr().err
+    if code == 0:
+        assert said == ""
+    else:
+        assert code == 2
+        assert said.startswith("train.py: ") and said.count("\n") == 1, said
+        assert len(said) < 1000
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(values=SENSIBLE)
+def test_sensible_flags_train_a_model_that_can_be_loaded_or_are_refused(
+    values, tmp_path_factory, capsys
+):
+    directory = tmp_path_factory.mktemp("sensible")
+    values = {**values, "checkpoint_dir": "run", "num_training_iterations": 3, "jit": False}
+    capsys.readouterr()
+
+    code = run(directory, *as_arguments(values))
+
+    said = capsys.readouterr()
+    if code == 2:
+        assert said.err.count("\n") == 1
+        return
+    assert code == 0
+    core, task = load(directory / "run")
+    batch = task.batch(0, 0)
+    outputs, _ = dnc.unroll(core, batch.observations)
+    assert outputs.shape == batch.target.shape
+    assert np.isfinite(outputs).all()
