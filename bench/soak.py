@@ -7,9 +7,11 @@ to stop at a random moment, a file of its newest checkpoint is flipped, cut or r
 is full whenever it saves. Whenever it gets to its end, its last checkpoint is compared, byte by
 byte, with that of a training which nobody disturbed.
 
-A fault is survived if the next start goes on from the newest checkpoint that was left intact, and
-no step is lost but those since that checkpoint. "steps lost" are the most steps that had been
-reported and had to be made again. The exit code is 1 if anything else happened.
+A fault is survived if all steps but those since the last checkpoint were saved (where the disk was
+not full), and the next start goes on from the newest checkpoint that was left intact. "steps lost"
+are the most steps that had been reported and had to be made again: where the disk was full, all of
+that start; where several checkpoints in a row were damaged, all since the one before. The exit code
+is 1 if anything was not survived.
 """
 
 import functools
@@ -184,7 +186,7 @@ def disturb(
       or "".
     """
     fault: Fault | None = None
-    reached, intact, allowed, has_ended = 0, 0, 0, False
+    reached, intact, wrong, has_ended = 0, 0, "", False
     while True:
         previous = fault
         disturbed = time.monotonic() < deadline and not has_ended
@@ -194,37 +196,34 @@ def disturb(
             wrong = f"it did not start again: {life.errors}"
         elif life.began_at < intact:
             wrong = f"it went on from {life.began_at:,}, though {intact:,} was intact"
-        elif reached - life.began_at > allowed:
-            wrong = f"it lost {reached - life.began_at:,} steps, and should have lost {allowed:,}"
-        else:
-            wrong = ""
         if previous:
             yield previous.name, max(0, reached - (life.began_at or 0)), wrong
         if fault is None or life.began_at is None:
             return
         reached, has_ended = life.reached, life.has_ended
-        intact, allowed = _harm(training, directory, fault, life, rng)
+        wrong = "" if fault.full_disk else _not_saved(training, directory, life)
+        intact = max(_harm(directory, fault, rng), 0 if fault.damage else life.began_at)
 
 
-def _harm(
-    training: Training, directory: pathlib.Path, fault: Fault, life: Life, rng: random.Random
-) -> tuple[int, int]:
-    """Damages what the fault damages, once the training was ended.
+def _saved_steps(directory: pathlib.Path) -> list[int]:
+    return sorted(int(path.stem.removeprefix("step-")) for path in directory.glob("step-*.json"))
 
-    Returns:
-      The step of the newest checkpoint that is intact, at least the one the training began with;
-      and how many steps may be lost.
-    """
-    steps = sorted(int(path.stem.removeprefix("step-")) for path in directory.glob("step-*.json"))
-    # All since its last checkpoint; none if it had time to save.
-    allowed = 0 if fault.number == signal.SIGTERM and life.code == 0 else training.interval
-    if fault.full_disk:
-        allowed = training.num_steps
-    elif fault.damage and len(steps) > 1:  # The only one is left alone: it could not go on.
+
+def _not_saved(training: Training, directory: pathlib.Path, life: Life) -> str:
+    """Says what should have been saved when a life ended, and was not; or ""."""
+    missing = life.reached - max(_saved_steps(directory), default=0)
+    # Whoever is asked to end has time to save.
+    allowed = 0 if life.code == 0 else training.interval
+    return f"the last {missing:,} steps were not saved" if missing > allowed else ""
+
+
+def _harm(directory: pathlib.Path, fault: Fault, rng: random.Random) -> int:
+    """Damages what the fault damages; returns the step of the newest checkpoint left intact."""
+    steps = _saved_steps(directory)
+    if fault.damage and len(steps) > 1:  # The only one is left alone: it could not go on.
         path = rng.choice(sorted(directory.glob(f"step-{steps.pop()}.*")))
         fault.damage(path, rng)
-        return steps[-1], 2 * training.interval
-    return max([life.began_at, *steps]), allowed
+    return max(steps, default=0)
 
 
 def rows(minutes: float, seed: int, jit: bool) -> Iterator[_command.Row]:

@@ -4,6 +4,7 @@ Each function raises one `ValueError` saying what was expected and what came.
 """
 
 import numbers
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -14,6 +15,30 @@ def check_size(name: str, value: Any, minimum: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
         raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}.")
     return int(value)
+
+
+def check_bound(name: str, value: Any) -> Any:
+    """Returns `value`, or raises `ValueError` unless it is a number > 0."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value > 0:
+        raise ValueError(f"{name} must be a number > 0, got {value!r}.")
+    return value
+
+
+def check_callable(name: str, value: Any) -> Any:
+    """Returns `value`, or raises `ValueError` unless it can be called."""
+    if not callable(value):
+        raise ValueError(f"{name} must be callable, got {value!r}.")
+    return value
+
+
+def call_with(kind: Any, arguments: Mapping[str, Any]) -> Any:
+    """Returns `kind(**arguments)`, or raises `ValueError` if these are not its arguments."""
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"{kind.__name__} cannot be made of {dict(arguments)}: {error}."
+        ) from error
 
 
 def check_batch_size(batch_size: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import sonnet as snt
 import tensorflow as tf
 
+from dnc import _checks
 from dnc.access import MemoryAccess
 from dnc.addressing import (
     CosineWeights,
@@ -69,10 +70,7 @@ def make(description: Mapping[str, Any], default: str) -> Any:
             arguments[key] = None if value is None else tf.as_dtype(value)
         elif key in _PARTS and isinstance(value, Mapping):
             arguments[key] = make(value, default=_PARTS[key])
-    try:
-        return kinds[name](**arguments)
-    except TypeError as error:
-        raise ValueError(f"{name} cannot be made of {dict(description)}: {error}.") from error
+    return _checks.call_with(kinds[name], arguments)
 
 
 def _cannot_describe(what: str, allowed: str) -> ValueError:

@@ -184,6 +184,7 @@ class MemoryAccess(snt.RNNCore):
         self.interface = Interface(word_size, num_reads, num_writes, with_bias=with_bias)
         self.freeness = Freeness(memory_size) if freeness is None else freeness
         self.linkage = TemporalLinkage(memory_size, num_writes) if linkage is None else linkage
+        _checks.check_callable("content_weights", content_weights)
         self.write_content = content_weights(
             num_writes, word_size, strength_op, name="write_content"
         )

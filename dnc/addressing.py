@@ -134,7 +134,7 @@ class CosineWeights(snt.Module):
         super().__init__(name=name)
         self._num_heads = _checks.check_size("num_heads", num_heads)
         self._word_size = _checks.check_size("word_size", word_size)
-        self._strength_op = strength_op
+        self._strength_op = _checks.check_callable("strength_op", strength_op)
 
     def __call__(
         self,

@@ -101,10 +101,8 @@ class ClippedSignal(snt.RNNCore):
         super().__init__(name=name)
         if not isinstance(core, snt.RNNCore):
             raise ValueError(f"ClippedSignal wraps an snt.RNNCore, got {core!r}.")
-        if not bound > 0:
-            raise ValueError(f"bound must be > 0, got {bound!r}.")
         self.core = core
-        self._bound = bound
+        self._bound = _checks.check_bound("bound", bound)
 
     def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[tf.Tensor, Any]:
         """Performs one step of the wrapped core."""

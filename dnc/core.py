@@ -101,10 +101,8 @@ class DNC(snt.RNNCore):
           ValueError: if an argument is out of range or of no usable kind.
         """
         super().__init__(name=name)
-        if clip_value is not None and not clip_value > 0:
-            raise ValueError(
-                f"clip_value must be > 0, or None for no clipping, got {clip_value!r}."
-            )
+        if clip_value is not None:
+            clip_value = _checks.check_bound("clip_value, if not None,", clip_value)
         self._output_size = _checks.check_size("output_size", output_size)
         self._clip_value = clip_value
         self._compute_dtype = None if compute_dtype is None else _checks.check_dtype(compute_dtype)
@@ -112,7 +110,7 @@ class DNC(snt.RNNCore):
         self._controller_size: Any = None  # Known once it was asked for.
 
         if isinstance(access, Mapping):
-            access = MemoryAccess(**access)
+            access = _checks.call_with(MemoryAccess, access)
         if not isinstance(access, MemoryAccess):
             raise ValueError(
                 f"access must be a dnc.MemoryAccess or a dict of its arguments, got {access!r}."
@@ -120,7 +118,7 @@ class DNC(snt.RNNCore):
         self.access = access
 
         if isinstance(controller, Mapping):
-            controller = snt.LSTM(**controller)
+            controller = _checks.call_with(snt.LSTM, controller)
         elif callable(controller) and not isinstance(controller, snt.RNNCore):
             controller = FeedForward(controller)
         if not isinstance(controller, snt.RNNCore):
