@@ -17,10 +17,13 @@ def check_size(name: str, value: Any, minimum: int = 1) -> int:
     return int(value)
 
 
-def check_bound(name: str, value: Any) -> Any:
-    """Returns `value`, or raises `ValueError` unless it is a number > 0."""
+def check_bound(name: str, value: Any, otherwise: str = "") -> Any:
+    """Returns `value`, or raises `ValueError` unless it is a number > 0.
+
+    `otherwise` says what else is allowed.
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value > 0:
-        raise ValueError(f"{name} must be a number > 0, got {value!r}.")
+        raise ValueError(f"{name} must be a number > 0{otherwise}, got {value!r}.")
     return value
 
 
@@ -86,6 +89,11 @@ def check_tensor(
       shape: expected shape; `None` entries accept any size.
       dtype: expected dtype; `None` accepts any floating point type.
     """
+    if isinstance(value, (tf.RaggedTensor, tf.SparseTensor, tf.IndexedSlices)):
+        raise ValueError(
+            f"{name} must be a dense tensor of shape {_shape_text(shape)}, "
+            f"got a {type(value).__name__}."
+        )
     if not tf.is_tensor(value):
         try:
             value = tf.convert_to_tensor(value)
@@ -119,7 +127,7 @@ def check_state(
       strict: whether tensors that are not of floating point are wrong, too.
     """
     if isinstance(sizes, tf.TensorShape):
-        if not strict and tf.is_tensor(state) and not state.dtype.is_floating:
+        if not strict and tf.is_tensor(state) and (state.dtype.is_integer or state.dtype.is_bool):
             dtype = state.dtype
         check_tensor(name, state, [batch_size, *sizes], dtype)
         return

@@ -130,6 +130,9 @@ class CosineWeights(snt.Module):
           strength_op: maps raw strengths to beta >= 0: `tf.nn.softplus` as in the released code,
             `dnc.oneplus` as in the paper.
           name: name of the module.
+
+        Raises:
+          ValueError: if a size is not a positive integer, or `strength_op` cannot be called.
         """
         super().__init__(name=name)
         self._num_heads = _checks.check_size("num_heads", num_heads)
@@ -387,7 +390,7 @@ class Freeness(snt.RNNCore):
         """
         usage = _checks.check_tensor("usage", prev_state, [None, self._memory_size])
         inputs = _check_fields(
-            FreenessInputs(*inputs),
+            inputs,
             FreenessInputs(
                 write_weights=[None, self._memory_size],
                 read_weights=[None, self._memory_size],
@@ -505,7 +508,17 @@ class TemporalLinkageState(NamedTuple):
     precedence_weights: Any  # [B, Wn, N]
 
     def resize(self, memory_size: int) -> "TemporalLinkageState":
-        """Returns the state with empty slots added, or the last slots dropped."""
+        """Returns the state with empty slots added, or the last slots dropped.
+
+        Raises:
+          ValueError: if the shapes do not fit each other.
+        """
+        precedence = _checks.check_tensor("precedence_weights", self.precedence_weights, [None] * 3)
+        batch_size, num_writes, slots = precedence.shape
+        sizes = TemporalLinkageState(
+            tf.TensorShape([num_writes, slots, slots]), tf.TensorShape([num_writes, slots])
+        )
+        _checks.check_state("linkage state", self, sizes, precedence.dtype, batch_size)
         return TemporalLinkageState(
             link=resize_slots(self.link, memory_size, axes=(2, 3)),
             precedence_weights=resize_slots(self.precedence_weights, memory_size, axes=(2,)),
@@ -623,6 +636,7 @@ def product(factors: Iterable[tf.Tensor]) -> tf.Tensor:
 
 def resize_slots(x: tf.Tensor, memory_size: int, axes: Sequence[int]) -> tf.Tensor:
     """Adds zeros at the end of the given axes, or cuts them off there, up to `memory_size`."""
+    x = tf.convert_to_tensor(x)
     begin, size, padding = [0] * x.shape.rank, [-1] * x.shape.rank, [[0, 0]] * x.shape.rank
     for axis in axes:
         size[axis] = min(x.shape[axis], memory_size)
@@ -638,9 +652,7 @@ def check_linkage_call(
     Without `strict` the state may also hold whole numbers.
     """
     slots = linkage.memory_size
-    inputs = _check_fields(
-        LinkageInputs(*inputs), LinkageInputs([linkage.num_writes, slots], [None, slots])
-    )
+    inputs = _check_fields(inputs, LinkageInputs([linkage.num_writes, slots], [None, slots]))
     dtype, batch_size = inputs.write_weights.dtype, inputs.write_weights.shape[0]
     sizes = linkage.state_size
     _checks.check_state("linkage state", prev_state, sizes, dtype, batch_size, strict)
@@ -648,13 +660,18 @@ def check_linkage_call(
 
 
 def _check_fields(values: Any, sizes: Any, like: tf.Tensor | None = None) -> Any:
-    """Checks each tensor of a `NamedTuple` against per-example sizes.
+    """Checks each tensor of a tuple against per-example sizes, a `NamedTuple` of its fields.
 
-    All are also checked against one batch size and dtype.
+    All are also checked against one batch size and dtype. Returns them as such a `NamedTuple`.
     """
+    if not isinstance(values, (tuple, list)) or len(values) != len(sizes):
+        raise ValueError(
+            f"inputs must be {type(sizes).__name__}({', '.join(sizes._fields)}), "
+            f"got {_checks.structure_text(values)}."
+        )
     checked = []
-    for name, value, size in zip(values._fields, values, sizes, strict=True):
+    for name, value, size in zip(sizes._fields, values, sizes, strict=True):
         batch_size, dtype = (None, None) if like is None else (like.shape[0], like.dtype)
         like = _checks.check_tensor(name, value, [batch_size, *size], dtype)
         checked.append(like)
-    return type(values)(*checked)
+    return type(sizes)(*checked)

@@ -36,6 +36,8 @@ class FeedForward(snt.RNNCore):
           ValueError: if a layer size is not a positive integer.
         """
         super().__init__(name=name)
+        self._input_size: int | None = None  # Known from the first call on, as is the next.
+        self._dtype: tf.DType | None = None
         self._output_size: int | None = None
         self._sizes: Sequence[int] | None = None
         if callable(network):
@@ -49,8 +51,15 @@ class FeedForward(snt.RNNCore):
             self._output_size = self._sizes[-1]
 
     def __call__(self, inputs: tf.Tensor, prev_state: tuple[()]) -> tuple[tf.Tensor, tuple[()]]:
-        """Returns the network's output for `inputs` and the empty state."""
+        """Returns the network's output for `inputs` and the empty state.
+
+        Raises:
+          ValueError: if the inputs do not fit layers of given sizes.
+        """
         del prev_state
+        if self._sizes is not None:
+            inputs = _check_inputs(inputs, self._input_size, self._dtype)
+            self._input_size, self._dtype = inputs.shape[1], self._dtype or inputs.dtype
         return self._network(inputs), ()
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> tuple[()]:
@@ -105,7 +114,7 @@ class ClippedSignal(snt.RNNCore):
         self._bound = _checks.check_bound("bound", bound)
 
     def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[tf.Tensor, Any]:
-        """Performs one step of the wrapped core."""
+        """Performs one step of the wrapped core, and raises what that does."""
         return tf.nest.map_structure(self._clip_gradient, self.core(inputs, prev_state))
 
     def initial_state(self, batch_size: Any, **kwargs: Any) -> Any:
@@ -166,6 +175,7 @@ class DeepLSTM(snt.RNNCore):
             )
         self._hidden_sizes = [_checks.check_size("hidden size", size) for size in hidden_sizes]
         self._dtype = _checks.check_state_dtype(dtype)
+        self._input_size: int | None = None  # Known from the first call on.
         self._layers = snt.deep_rnn_with_skip_connections(
             [snt.LSTM(size, dtype=self._dtype) for size in self._hidden_sizes]
         )
@@ -179,7 +189,14 @@ class DeepLSTM(snt.RNNCore):
 
         Returns:
           The hidden states of all layers, [B, sum of hidden sizes], and the next state.
+
+        Raises:
+          ValueError: if a rank, a width, a dtype or the structure of the state does not fit.
         """
+        inputs = _check_inputs(inputs, self._input_size, self._dtype)
+        sizes, batch_size = self.state_size, inputs.shape[0]
+        _checks.check_state("prev_state", prev_state, sizes, inputs.dtype, batch_size)
+        self._input_size = inputs.shape[1]
         return self._layers(inputs, prev_state)
 
     def initial_state(self, batch_size: Any) -> tuple[snt.LSTMState, ...]:
@@ -206,3 +223,14 @@ class DeepLSTM(snt.RNNCore):
     def output_size(self) -> tf.TensorShape:
         """Shape of one example's output."""
         return tf.TensorShape([sum(self._hidden_sizes)])
+
+
+def _check_inputs(inputs: Any, size: int | None, dtype: tf.DType | None) -> tf.Tensor:
+    """Returns `inputs` as a tensor [B, size] of the variables' dtype or a shorter one.
+
+    A `DNC` with a `compute_dtype` casts to that, for a while, the variables, too.
+    """
+    inputs = _checks.check_tensor("inputs", inputs, [None, size])
+    if inputs.dtype.size >= tf.float32.size:
+        inputs = _checks.check_tensor("inputs", inputs, [None, size], dtype)
+    return inputs

@@ -102,7 +102,7 @@ class DNC(snt.RNNCore):
         """
         super().__init__(name=name)
         if clip_value is not None:
-            clip_value = _checks.check_bound("clip_value, if not None,", clip_value)
+            clip_value = _checks.check_bound("clip_value", clip_value, ", or None for no clipping")
         self._output_size = _checks.check_size("output_size", output_size)
         self._clip_value = clip_value
         self._compute_dtype = None if compute_dtype is None else _checks.check_dtype(compute_dtype)

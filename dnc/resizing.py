@@ -1,5 +1,6 @@
 """Moves a running state to a memory of another size."""
 
+import numbers
 from typing import Any
 
 import tensorflow as tf
@@ -35,12 +36,13 @@ def resize_memory(state: Any, memory_size: int, *, tolerance: float = 0.0) -> An
 
     Raises:
       ValueError: if a slot that is in use would be dropped; if `memory_size` or `tolerance` is out
-        of range; if there is no memory in `state`, or one with a linkage that cannot be resized.
+        of range; if there is no memory in `state`, one with a linkage that cannot be resized, or
+        one whose parts do not fit each other.
         (In a graph, where usage is not known yet, dropping a used slot raises
         `tf.errors.InvalidArgumentError` when it runs; XLA does not check.)
     """
     memory_size = _checks.check_size("memory_size", memory_size)
-    if not 0.0 <= tolerance <= 1.0:
+    if not isinstance(tolerance, numbers.Real) or not 0.0 <= tolerance <= 1.0:
         raise ValueError(f"tolerance must be in [0, 1], got {tolerance!r}.")
     found = []
 
@@ -72,7 +74,13 @@ def _resize_access(state: AccessState, memory_size: int, tolerance: float) -> Ac
             "The linkage's state must have a method `resize(memory_size)`, as "
             f"TemporalLinkageState has, got {_checks.structure_text(state.linkage)}."
         )
-    if memory_size < state.memory.shape[1]:
+    memory = _checks.check_tensor("memory", state.memory, [None, None, None])
+    batch_size, slots, _ = memory.shape
+    dtype = memory.dtype
+    _checks.check_tensor("read_weights", state.read_weights, [batch_size, None, slots], dtype)
+    _checks.check_tensor("write_weights", state.write_weights, [batch_size, None, slots], dtype)
+    _checks.check_tensor("usage", state.usage, [batch_size, slots], dtype)
+    if memory_size < slots:
         state = _check_unused(state, memory_size, tolerance)
     return AccessState(
         memory=resize_slots(state.memory, memory_size, axes=(1,)),
@@ -91,7 +99,7 @@ def _check_unused(state: AccessState, memory_size: int, tolerance: float) -> Acc
     )[:, memory_size:]
     largest = tf.reduce_max(used, axis=0)  # Over the batch.
     message = (
-        f"Cannot shrink the memory from {state.memory.shape[1]} to {memory_size} slots: some that "
+        f"Cannot shrink the memory from {state.usage.shape[1]} to {memory_size} slots: some that "
         f"would be dropped are in use, more than tolerance={tolerance}"
     )
     known = tf.get_static_value(largest)

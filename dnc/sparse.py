@@ -41,7 +41,21 @@ class SparseTemporalLinkageState(NamedTuple):
     precedence_weights: Any  # [B, Wn, N]
 
     def resize(self, memory_size: int) -> "SparseTemporalLinkageState":
-        """Returns the state with empty slots added, or the last slots dropped."""
+        """Returns the state with empty slots added, or the last slots dropped.
+
+        Raises:
+          ValueError: if the shapes do not fit each other.
+        """
+        precedence = _checks.check_tensor("precedence_weights", self.precedence_weights, [None] * 3)
+        batch_size, num_writes, slots = precedence.shape
+        links = tf.TensorShape([num_writes, slots, None])
+        sizes = SparseTemporalLinkageState(
+            SparseLinks(links, links), tf.TensorShape([num_writes, slots])
+        )
+        _checks.check_state(
+            "linkage state", self, sizes, precedence.dtype, batch_size, strict=False
+        )
+        _checks.check_tensor("columns", self.link.columns, self.link.values.shape, tf.int32)
         columns = resize_slots(self.link.columns + 1, memory_size, axes=(2,)) - 1  # 0 means none.
         dropped = columns >= memory_size
         return SparseTemporalLinkageState(

@@ -244,6 +244,8 @@ def record(
         initial_state = _cores.initial_state(core, batch_size, dtype)
     initial_state = tf.nest.map_structure(tf.convert_to_tensor, initial_state)
     num_links = num_steps * batch_size * recorded.access.num_writes * recorded.access.memory_size**2
+    if not (record_link is None or isinstance(record_link, (bool, np.bool_))):
+        raise ValueError(f"record_link must be True, False or None, got {record_link!r}.")
     if record_link is None:
         record_link = num_links <= LARGEST_LINK
 

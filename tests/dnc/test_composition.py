@@ -209,8 +209,8 @@ def test_a_signal_is_clipped_at_each_step_before_it_goes_on():
     "arguments, message",
     [
         ((tf.nn.relu,), "wraps an snt.RNNCore"),
-        ((snt.LSTM(3), 0.0), "bound must be > 0, got 0.0"),
-        ((snt.LSTM(3), float("nan")), "bound must be > 0, got nan"),
+        ((snt.LSTM(3), 0.0), "bound must be a number > 0, got 0.0"),
+        ((snt.LSTM(3), float("nan")), "bound must be a number > 0, got nan"),
     ],
 )
 def test_a_clipped_signal_says_what_it_needs(arguments, message):

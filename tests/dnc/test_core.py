@@ -1,5 +1,7 @@
 """The DNC as a Sonnet core: states, shapes, dtypes, unrolls, and what it says about wrong input."""
 
+import re
+
 import numpy as np
 import pytest
 import sonnet as snt
@@ -300,8 +302,14 @@ def test_bad_constructor_arguments_are_named():
             dnc.MemoryAccess(**{name: 0})
     with pytest.raises(ValueError, match="output_size must be an integer >= 1, got -2"):
         dnc.DNC(access, snt.LSTM(5), -2)
-    with pytest.raises(ValueError, match=r"clip_value must be > 0, or None for no clipping, got 0"):
-        dnc.DNC(access, snt.LSTM(5), 2, clip_value=0)
+    for bad in (0, "x", [1.0], True):
+        message = f"clip_value must be a number > 0, or None for no clipping, got {bad!r}"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            dnc.DNC(access, snt.LSTM(5), 2, clip_value=bad)
+    with pytest.raises(ValueError, match=r"LSTM cannot be made of {'size': 3}"):
+        dnc.DNC(access, {"size": 3}, 2)
+    with pytest.raises(ValueError, match="strength_op must be callable, got 'softplus'"):
+        dnc.MemoryAccess(4, 3, strength_op="softplus")
     with pytest.raises(ValueError, match=r"access must be a dnc.MemoryAccess or a dict .*got 3"):
         dnc.DNC(3, snt.LSTM(5), 2)
     with pytest.raises(ValueError, match=r"controller must be an snt.RNNCore, a callable, or"):
