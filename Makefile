@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: train test lint browser tensorboard bench bench-solved clean
+.PHONY: train test lint browser tensorboard bench bench-solved soak clean
 
 train: $(READY)  ## Train the default task until it makes no errors.
 	$(BIN)/python train.py --stop_when_solved --report_interval=1000
@@ -43,6 +43,9 @@ bench: $(READY)  ## Time training steps, inference and growing sizes; measure me
 	$(BIN)/python -m bench.summaries
 	@echo
 	$(BIN)/python -m bench.safety
+
+soak: $(READY)  ## Disturb trainings for ten minutes: kill them, damage their files, fill their disk.
+	$(BIN)/python -m bench.soak --minutes=10
 
 bench-solved: $(READY)  ## Time until repeat copy is solved, for three seeds and both linkages (a quarter of an hour).
 	$(BIN)/python -m bench.solved

@@ -15,6 +15,7 @@ is 1 if anything was not survived.
 """
 
 import functools
+import math
 import pathlib
 import random
 import re
@@ -41,6 +42,7 @@ _MINUTES = flags.DEFINE_float(
     lower_bound=0.0,
     flag_values=_FLAGS,
 )
+flags.register_validator("minutes", math.isfinite, "must be finite.", _FLAGS)
 _SEED = flags.DEFINE_integer("seed", 0, "Of what goes wrong when.", flag_values=_FLAGS)
 _JIT = flags.DEFINE_bool(
     "jit",

@@ -399,6 +399,9 @@ class Freeness(snt.RNNCore):
             ),
             like=usage,
         )
+        for gates, weights in (("free_gate", "read_weights"), ("write_gates", "write_weights")):
+            num_heads = getattr(inputs, weights).shape[1]
+            _checks.check_tensor(gates, getattr(inputs, gates), [None, num_heads])
         write_weights = inputs.write_weights
         if self._stop_write_gradient:
             write_weights = tf.stop_gradient(write_weights)

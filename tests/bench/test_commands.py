@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bench import _command, inference, memory, safety, scaling, solved, step, summaries
+from bench import _command, inference, memory, safety, scaling, soak, solved, step, summaries
 
 ROOT = pathlib.Path(step.__file__).parents[1]
 COMMANDS = {
@@ -18,6 +18,7 @@ COMMANDS = {
     "solved": solved,
     "summaries": summaries,
     "safety": safety,
+    "soak": soak,
 }
 
 
@@ -35,6 +36,8 @@ COMMANDS = {
         ("step", "--nonsense", ["nonsense"]),
         ("inference", "--config=huge", ["config", "huge", "small, medium, large"]),
         ("inference", "--num_links=17", ["--num_links", "17", "16 slots"]),
+        ("soak", "--minutes=-1", ["minutes", "-1", "non-negative"]),
+        ("soak", "--minutes=nan", ["minutes", "nan"]),
         ("scaling", "--axis=heads", ["axis", "heads", "slots|steps|batch"]),
         ("scaling", "--sizes=4,many", ["sizes", "many", ">= 1"]),
         ("scaling", "--sizes=4", ["--num_links", "8", "4 slots"]),
