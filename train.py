@@ -27,6 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is impor
 with native_logs_hidden():
     import tensorflow as tf
 
+import dnc
 import tasks
 from training.distribution import KINDS, Distribution, SharedRun, leaving_when_a_worker_is_lost
 from training.evaluation import BATCH_SIZE, NUM_BATCHES, Evaluation
@@ -222,6 +223,9 @@ def _open_and_train(argv: list[str]) -> int:
         task = make_task(config, FLAGS.batch_size)
         distribution = Distribution(FLAGS.distribution)
         distribution.check_batch_size(FLAGS.batch_size)
+        tf.random.set_seed(FLAGS.seed)
+        with distribution.scope():
+            core = make_core(config, task)  # Before the folder: what cannot be leaves nothing.
         if not distribution.is_chief:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (One voice is enough.)
 
@@ -242,17 +246,18 @@ def _open_and_train(argv: list[str]) -> int:
     except OSError as error:
         return _fail(_cannot_write(directory, error))
     with run:
-        return _main(run, config, task, distribution)
+        return _main(run, config, core, task, distribution)
 
 
 def _main(
-    run: SharedRun, config: dict[str, Any], task: tasks.Task, distribution: Distribution
+    run: SharedRun,
+    config: dict[str, Any],
+    core: dnc.DNC,
+    task: tasks.Task,
+    distribution: Distribution,
 ) -> int:
     """Does what `main` does, in a run that is open."""
     try:
-        tf.random.set_seed(FLAGS.seed)
-        with distribution.scope():
-            core = make_core(config, task)
         variables = core.trainable_variables
         optimizer = rmsprop(variables, FLAGS.learning_rate, FLAGS.optimizer_epsilon)
         training = TrainingStep(

@@ -96,6 +96,7 @@ def test_any_flags_are_accepted_or_refused_in_one_line(
         assert code == 2
         assert said.startswith("train.py: ") and said.count("\n") == 1, said
         assert len(said) < 1000
+        assert not list(directory.iterdir())
 
 
 @pytest.mark.slow
