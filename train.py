@@ -231,7 +231,7 @@ def _open_and_train(argv: list[str]) -> int:
 
         def open_run() -> Run:
             if FLAGS.trace_file:
-                _check_writable(FLAGS.trace_file)
+                _check_trace_file(FLAGS.trace_file, directory)
             return Run(
                 directory,
                 config,
@@ -364,12 +364,15 @@ def _config() -> dict[str, object]:
     return {flag.name: flag.value for flag in own_flags if flag.name not in _FREE_FLAGS}
 
 
-def _check_writable(path: str) -> None:
+def _check_trace_file(path: str, run_directory: str | os.PathLike) -> None:
     """Raises `ValueError` if no file can be written there: now rather than after the training."""
+    file, folder = pathlib.Path(path).resolve(), pathlib.Path(run_directory).resolve()
+    if file.parent == folder and not file.is_dir():
+        return  # The run will make the folder, or has.
     try:
-        if os.path.isdir(path):
+        if file.is_dir() or file == folder or file in folder.parents:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=os.path.dirname(path) or "."):
+        with tempfile.TemporaryFile(dir=file.parent):
             pass
     except OSError as error:
         raise ValueError(f"Cannot write --trace_file={path}: {error.strerror}.") from error

@@ -100,7 +100,7 @@ def test_a_run_leaves_its_flags_a_checkpoint_and_event_files(finished):
 
 
 def test_looks_into_the_memory_are_at_the_same_episodes_from_the_first_step_to_the_last(tmp_path):
-    arguments = "--num_training_iterations=25 --summary_interval=10 --trace_file=last.npz"
+    arguments = "--num_training_iterations=25 --summary_interval=10 --trace_file=run/last.npz"
     process = command_line(tmp_path, *TINY, *shlex.split(arguments))
 
     assert process.returncode == 0
@@ -110,7 +110,7 @@ def test_looks_into_the_memory_are_at_the_same_episodes_from_the_first_step_to_t
     for tag in ("gradient_norm/lstm", "update_norm/lstm"):
         assert [event.step for event in events.Tensors(tag)] == [10, 20, 25]
 
-    trace = dnc.Trace.load(tmp_path / "last.npz")
+    trace = dnc.Trace.load(tmp_path / "run" / "last.npz")
     core, task = load(tmp_path / "run")
     again = dnc.record(core, trace.inputs, sequence_length=trace.sequence_length)
     np.testing.assert_allclose(again.outputs, trace.outputs, atol=1e-5)
@@ -418,6 +418,8 @@ def in_process(tmp_path, monkeypatch, capsys):
         ("--max_signal=nan", ["max_signal", "nan", "0 or from"]),
         ("--trace_file=missing/trace.npz", ["--trace_file=missing/trace.npz", "No such file"]),
         ("--trace_file=.", ["--trace_file=.", "Is a directory"]),
+        ("--trace_file=run --checkpoint_dir=run", ["--trace_file=run", "Is a directory"]),
+        ("--trace_file=a --checkpoint_dir=a/run", ["--trace_file=a", "Is a directory"]),
         ("--trace_file='a\0b'", ["trace_file", "UTF-8 text without null"]),
         ("--checkpoint_dir=\udcff", ["checkpoint_dir", "UTF-8 text"]),
         ("--num_read_heads=101", ["num_read_heads", "101", "[1, 100]"]),
