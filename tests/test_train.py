@@ -117,7 +117,7 @@ def test_looks_into_the_memory_are_at_the_same_episodes_from_the_first_step_to_t
     assert (trace.task, trace.step) == (task.name, 25)
     said = process.stdout.splitlines()
     line = said[said.index("To make a page of the trace:") + 1]
-    assert line.endswith(" -m dnc_inspector last.npz")
+    assert line.endswith(" -m dnc_inspector run/last.npz")
 
 
 def test_without_summaries_there_are_no_event_files_and_the_same_result(finished, tmp_path):
