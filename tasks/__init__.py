@@ -3,7 +3,17 @@
 Knows TensorFlow and NumPy, knows nothing of `dnc`.
 """
 
-from tasks import repeat_copy as _repeat_copy  # noqa: F401  Registers the task.
+from tasks import (  # noqa: F401  Each registers what it has.
+    addition,
+    argmax,
+    associative_recall,
+    copy,
+    copy_series,
+    key_value,
+    ngrams,
+    priority_sort,
+    repeat_copy,
+)
 from tasks.base import Batch, Task, defaults, get, names
 
 __all__ = ["Batch", "Task", "defaults", "get", "names"]

@@ -2,7 +2,7 @@
 
 import abc
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +29,9 @@ class Task(abc.ABC):
       num_steps: time steps T of a batch, the same for all batches.
       input_size: width X of an observation.
       target_size: width Y of a target.
-      metric_names: the keys of what `metrics` returns.
+      sizes: what makes an episode harder, such as "length": the least and the greatest it can be,
+        from the options min_length and max_length. The first is what a curriculum goes through.
+      metric_names: the keys of what `metrics` returns: first the error, of which 0 is best.
       name: what `get` knows it by.
     """
 
@@ -39,12 +41,17 @@ class Task(abc.ABC):
     num_steps: int
     input_size: int
     target_size: int
+    sizes: Mapping[str, tuple[int, int]]
 
     @abc.abstractmethod
-    def batch(self, seed: Any, step: Any) -> Batch:
-        """Returns a batch that depends on `seed` and `step` alone.
+    def batch(self, seed: Any, step: Any, sizes: Mapping[str, Any] | None = None) -> Batch:
+        """Returns a batch that depends on its arguments alone.
 
-        Both are integers or integer scalar tensors.
+        Args:
+          seed: an integer or integer scalar tensor, as is `step`.
+          step: number of the batch.
+          sizes: int32 [B] by name, of `Task.sizes`, in their ranges: how large each episode is.
+            What is not given is drawn uniformly.
         """
 
     @abc.abstractmethod
@@ -61,9 +68,36 @@ class Task(abc.ABC):
         `solved_sequences` is the fraction without error.
         """
 
-    @abc.abstractmethod
+    def draw_size(self, name: str, key: tf.Tensor, given: Mapping[str, Any] | None) -> tf.Tensor:
+        """Returns the sizes of this name that are given, or draws them: int32 [B]."""
+        if given and name in given:
+            return tf.ensure_shape(tf.cast(given[name], tf.int32), [self.batch_size])
+        return uniform_integers(key, [self.batch_size], *self.sizes[name])
+
+    def answer(self, logits: Any) -> Any:
+        """Returns what logits [T, B, Y] say, as it is compared with the target."""
+        return np.asarray(logits, np.float32)
+
     def to_human_readable(self, batch: Batch, logits: Any = None, whole_batch: bool = False) -> str:
-        """Returns the first episode (or all), and the answer that `logits` give, as text."""
+        """Returns the first episode (or all) as text.
+
+        Time runs from left to right, `-` stands for 0.
+
+        Args:
+          batch: a batch of this task, as tensors or arrays.
+          logits: the model's answer [T, B, Y], shown where the mask is 1; or `None`.
+          whole_batch: whether to show all episodes.
+        """
+        observations, target, mask = (np.asarray(part) for part in batch)
+        parts = [("Observations", observations), ("Targets", target)]
+        if logits is not None:
+            parts.append(("Model Output", self.answer(logits) * mask[:, :, np.newaxis]))
+        episodes = []
+        for b in range(mask.shape[1] if whole_batch else 1):
+            length = np.flatnonzero(mask[:, b])[-1] + 1
+            grids = (f"{title}:\n{bit_grid(part[:length, b].T)}" for title, part in parts)
+            episodes.append("\n\n".join(grids))
+        return "\n\n\n".join(episodes)
 
     def step_labels(self, batch: Batch) -> list[list[str]] | None:
         """Returns what to call each step of each episode, B lists of T strings, to label a picture.
@@ -71,6 +105,52 @@ class Task(abc.ABC):
         `None` if there is nothing to say.
         """
         return None
+
+
+class BitTask(Task):
+    """A task whose answers are bits: logits above 0 stand for 1."""
+
+    def cost(self, logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Returns the sigmoid cross-entropy in nats per episode, over the steps that count."""
+        return masked_sigmoid_cross_entropy(logits, target, mask)
+
+    def metrics(self, logits: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
+        """Returns `wrong_bits` per sequence and `solved_sequences`, the fraction with none."""
+        return bit_metrics(logits, batch.target, batch.mask)
+
+    def draw_size(self, name: str, key: tf.Tensor, given: Mapping[str, Any] | None) -> tf.Tensor:
+        """Returns the sizes of this name that are given, or draws them: int32 [B]."""
+        if given and name in given:
+            return tf.ensure_shape(tf.cast(given[name], tf.int32), [self.batch_size])
+        return uniform_integers(key, [self.batch_size], *self.sizes[name])
+
+    def answer(self, logits: Any) -> Any:
+        """Returns the bits."""
+        return (np.asarray(logits) > 0).astype(np.float32)
+
+
+class NumberTask(Task):
+    """A task whose answer is a whole number, the target of the last step that counts."""
+
+    metric_names = ("absolute_error", "solved_sequences")
+
+    def cost(self, logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Returns the squared error: its mean over the steps that count, then over the batch."""
+        error = tf.reduce_sum(tf.math.squared_difference(logits, target), axis=2) * mask
+        return tf.reduce_mean(tf.reduce_sum(error, axis=0) / tf.reduce_sum(mask, axis=0))
+
+    def metrics(self, logits: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
+        """Returns `absolute_error` of the answer, and `solved_sequences`.
+
+        Solved are those where the answer, rounded, is right.
+        """
+        mask = tf.convert_to_tensor(batch.mask)
+        last = tf.cast(tf.equal(tf.cumsum(mask, reverse=True), 1.0), logits.dtype) * mask
+        error = tf.reduce_sum(tf.abs(logits - batch.target) * last[:, :, tf.newaxis], axis=[0, 2])
+        return {
+            "absolute_error": tf.reduce_mean(error),
+            "solved_sequences": tf.reduce_mean(tf.cast(error < 0.5, logits.dtype)),
+        }
 
 
 _TASKS: dict[str, type[Task]] = {}
@@ -173,12 +253,72 @@ def bit_metrics(logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> dict[s
     }
 
 
-def check_range(name: str, minimum: Any, maximum: Any) -> None:
-    """Raises `ValueError` unless 1 <= `minimum` <= `maximum`.
+def split(seed: Any, step: Any, number: int) -> list[tf.Tensor]:
+    """Returns so many keys of random numbers, which depend on `seed` and `step` alone."""
+    key = tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)])
+    return tf.unstack(tf.random.split(key, number, alg=RANDOM_ALGORITHM))
+
+
+def uniform_integers(key: tf.Tensor, shape: Sequence[int], minimum: Any, maximum: Any) -> tf.Tensor:
+    """Returns int32 numbers from `minimum` to `maximum`, both included."""
+    return tf.random.stateless_uniform(
+        shape, key, minimum, maximum + 1, tf.int32, alg=RANDOM_ALGORITHM
+    )
+
+
+def uniform_numbers(
+    key: tf.Tensor, shape: Sequence[int], minimum: float = 0.0, maximum: float = 1.0
+) -> tf.Tensor:
+    """Returns float32 numbers from `minimum` to below `maximum`."""
+    return tf.random.stateless_uniform(shape, key, minimum, maximum, alg=RANDOM_ALGORITHM)
+
+
+def permutations(key: tf.Tensor, lengths: tf.Tensor, max_length: int) -> tf.Tensor:
+    """Returns for each length l a random order of 0 .. l - 1, then l .. max_length - 1.
+
+    Args:
+      key: of the random numbers.
+      lengths: [B].
+      max_length: L.
+
+    Returns:
+      int32 [B, L].
+    """
+    place = tf.range(max_length)
+    drawn = uniform_numbers(key, [lengths.shape[0], max_length])
+    drawn = tf.where(place < lengths[:, tf.newaxis], drawn, 1.0 + tf.cast(place, tf.float32))
+    return tf.argsort(drawn, axis=1)
+
+
+def place(rows: tf.Tensor, index: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+    """Returns rows[b, index[t, b]] where present, else 0.
+
+    Args:
+      rows: [B, L, C].
+      index: int32 [T, B] or what broadcasts to it; anything where not present.
+      present: bool [T, B].
+
+    Returns:
+      [T, B, C].
+    """
+    index = tf.transpose(tf.where(present, index, 0))
+    gathered = tf.transpose(tf.gather(rows, index, batch_dims=1), [1, 0, 2])
+    return tf.where(present[:, :, tf.newaxis], gathered, 0.0)
+
+
+def channel(present: tf.Tensor, value: tf.Tensor | float = 1.0) -> tf.Tensor:
+    """Returns a channel [T, B, 1]: the value where present [T, B], else 0."""
+    return tf.where(present, value, 0.0)[:, :, tf.newaxis]
+
+
+def check_range(name: str, minimum: Any, maximum: Any, at_least: int = 1) -> None:
+    """Raises `ValueError` unless `at_least` <= `minimum` <= `maximum`.
 
     `name` is the option without min_ or max_.
     """
     check_positive(**{f"min_{name}": minimum, f"max_{name}": maximum})
+    if minimum < at_least:
+        raise ValueError(f"min_{name} must be at least {at_least}, got {minimum}.")
     if minimum > maximum:
         raise ValueError(f"min_{name} must be at most max_{name}, got {minimum} > {maximum}.")
 
@@ -188,6 +328,12 @@ def check_positive(**values: Any) -> None:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{name} must be an integer >= 1, got {value!r}.")
+
+
+def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
+    """Raises `ValueError` unless the value is one of those allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}.")
 
 
 def check_num_steps(num_steps: int) -> int:
@@ -200,8 +346,26 @@ def check_num_steps(num_steps: int) -> int:
     return num_steps
 
 
+def answer_steps(batch: Batch) -> list[int]:
+    """Returns the number of steps that count, of each episode."""
+    return [int(number) for number in np.sum(np.asarray(batch.mask) > 0, axis=0)]
+
+
+def padded(labels: Sequence[str], num_steps: int) -> list[str]:
+    """Returns labels with empty ones added, up to so many."""
+    return [*labels, *[""] * (num_steps - len(labels))]
+
+
 def bit_grid(rows: Sequence[Sequence[float]]) -> str:
-    """Draws one line a row, one column a time step: `-` for 0, else the rounded number."""
+    """Draws one line a row, one column a time step.
+
+    `-` stands for 0, whole numbers are whole, others have one digit after the point.
+    """
+    cells = [
+        ["-" if x == 0 else f"{x:.{int(abs(x - round(x)) > 1e-4)}f}" for x in row] for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
-        "+" + " ".join("-" if value == 0 else f"{value:.0f}" for value in row) + "+" for row in rows
+        "+" + " ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) + "+"
+        for row in cells
     )

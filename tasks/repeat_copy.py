@@ -15,8 +15,13 @@ l + 2 + lr          0                            end marker in channel b
 Answers count (mask 1) from step l + 2 to the end marker. After it, up to the length of the longest
 possible episode, all is zero. This is the task of DeepMind's released DNC, which pads only to the
 longest episode of a batch; the padding changes no loss.
+
+With `layout="numpy"` (DNC-NumPy) the channels are in another order, and all steps count up to the
+end marker: r itself in channel 0 of the observation, the start marker in 1, the pattern from 2 on;
+the end marker in channel 0 of the target, the pattern from 1 on.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,9 +29,11 @@ import tensorflow as tf
 
 from tasks import base
 
+LAYOUTS = ("deepmind", "numpy")
+
 
 @base.register("repeat_copy")
-class RepeatCopy(base.Task):
+class RepeatCopy(base.BitTask):
     """The repeat copy task."""
 
     def __init__(
@@ -40,6 +47,7 @@ class RepeatCopy(base.Task):
         norm_max: int = 10,
         log_prob_in_bits: bool = False,
         time_average_cost: bool = False,
+        layout: str = "deepmind",
     ):
         """Creates the task.
 
@@ -52,7 +60,8 @@ class RepeatCopy(base.Task):
           max_repeats: greatest number, >= `min_repeats`.
           norm_max: what the number of repeats is divided by in the observation, > 0.
           log_prob_in_bits: whether `cost` is in bits; else in nats.
-          time_average_cost: whether `cost` is averaged over the steps of an answer; else summed.
+          time_average_cost: whether `cost` is averaged over the steps that count; else summed.
+          layout: "deepmind" or "numpy", where `norm_max` means nothing.
 
         Raises:
           ValueError: if an option is out of range.
@@ -62,32 +71,30 @@ class RepeatCopy(base.Task):
         base.check_range("repeats", min_repeats, max_repeats)
         if not norm_max > 0:
             raise ValueError(f"norm_max must be > 0, got {norm_max!r}.")
+        base.check_choice("layout", layout, LAYOUTS)
+        self.layout = layout
         self.num_bits = num_bits
         self.batch_size = batch_size
         self.min_length, self.max_length = min_length, max_length
         self.min_repeats, self.max_repeats = min_repeats, max_repeats
-        self.norm_max = norm_max
+        self.norm_max = norm_max if layout == "deepmind" else 1
         self.log_prob_in_bits = log_prob_in_bits
         self.time_average_cost = time_average_cost
 
+        self.sizes = {"length": (min_length, max_length), "repeats": (min_repeats, max_repeats)}
         self.num_steps = base.check_num_steps(max_length * (max_repeats + 1) + 3)
         self.input_size = num_bits + 2
         self.target_size = num_bits + 1
+        self._number_channel = 0 if layout == "numpy" else num_bits + 1
 
-    def batch(self, seed: Any, step: Any) -> base.Batch:
-        """Returns a batch that depends on `seed` and `step` alone."""
-        key = tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)])
-        keys = tf.unstack(tf.random.split(key, 3, alg=base.RANDOM_ALGORITHM))
-
-        def uniform(key: tf.Tensor, shape: list[int], minimum: int, maximum: int) -> tf.Tensor:
-            return tf.random.stateless_uniform(
-                shape, key, minimum, maximum + 1, tf.int32, alg=base.RANDOM_ALGORITHM
-            )
-
+    def batch(self, seed: Any, step: Any, sizes: Mapping[str, Any] | None = None) -> base.Batch:
+        """Returns a batch that depends on its arguments alone."""
+        keys = base.split(seed, step, 3)
+        shape = [self.batch_size, self.max_length, self.num_bits]
         return self.encode(
-            patterns=uniform(keys[0], [self.batch_size, self.max_length, self.num_bits], 0, 1),
-            lengths=uniform(keys[1], [self.batch_size], self.min_length, self.max_length),
-            repeats=uniform(keys[2], [self.batch_size], self.min_repeats, self.max_repeats),
+            patterns=base.uniform_integers(keys[0], shape, 0, 1),
+            lengths=self.draw_size("length", keys[1], sizes),
+            repeats=self.draw_size("repeats", keys[2], sizes),
         )
 
     def encode(self, patterns: Any, lengths: Any, repeats: Any) -> base.Batch:
@@ -105,33 +112,21 @@ class RepeatCopy(base.Task):
         answer_start = lengths + 2
         answer_end = answer_start + lengths * repeats
 
-        def rows(index: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-            """patterns[b, index[t, b]] where present, else 0."""
-            index = tf.transpose(tf.where(present, index, 0))
-            gathered = tf.transpose(tf.gather(patterns, index, batch_dims=1), [1, 0, 2])
-            return tf.where(present[:, :, tf.newaxis], gathered, 0.0)
-
-        def channel(present: tf.Tensor, value: tf.Tensor | float = 1.0) -> tf.Tensor:
-            return tf.where(present, value, 0.0)[:, :, tf.newaxis]
-
-        everywhere = tf.ones_like(t + lengths, tf.bool)
-        observations = tf.concat(
-            [
-                rows(t - 1 + 0 * lengths, (t >= 1) & (t <= lengths)),
-                channel((t == 0) & everywhere),
-                channel(t == lengths + 1, tf.cast(repeats, tf.float32) / self.norm_max),
-            ],
-            axis=2,
+        is_answer = (t >= answer_start) & (t < answer_end)
+        shown = base.place(patterns, t - 1, (t >= 1) & (t <= lengths))
+        start = base.channel((t == 0) & tf.ones_like(t + lengths, tf.bool))
+        number = base.channel(t == lengths + 1, tf.cast(repeats, tf.float32) / self.norm_max)
+        said = base.place(patterns, (t - answer_start) % lengths, is_answer)
+        end = base.channel(t == answer_end)
+        if self.layout == "deepmind":
+            observations, target = [shown, start, number], [said, end]
+            mask = is_answer | (t == answer_end)
+        else:
+            observations, target = [number, start, shown], [end, said]
+            mask = t <= answer_end
+        return base.Batch(
+            tf.concat(observations, axis=2), tf.concat(target, axis=2), tf.cast(mask, tf.float32)
         )
-        target = tf.concat(
-            [
-                rows((t - answer_start) % lengths, (t >= answer_start) & (t < answer_end)),
-                channel(t == answer_end),
-            ],
-            axis=2,
-        )
-        mask = tf.cast((t >= answer_start) & (t <= answer_end), tf.float32)
-        return base.Batch(observations, target, mask)
 
     def cost(self, logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """Returns the masked sigmoid cross-entropy, averaged over the batch."""
@@ -139,51 +134,27 @@ class RepeatCopy(base.Task):
             logits, target, mask, self.time_average_cost, self.log_prob_in_bits
         )
 
-    def metrics(self, logits: tf.Tensor, batch: base.Batch) -> dict[str, tf.Tensor]:
-        """Returns `wrong_bits` per sequence and `solved_sequences`, the fraction with none."""
-        return base.bit_metrics(logits, batch.target, batch.mask)
-
     def step_labels(self, batch: base.Batch) -> list[list[str]]:
         """Returns for each episode "start", "row 1", ..., "x 3", "1.1", "1.2", ..., "end".
 
         "x 3" is the number of repeats, "2.1" the first row the second time.
         """
-        mask = np.asarray(batch.mask)
+        observations, mask = np.asarray(batch.observations), np.asarray(batch.mask)
         labels = []
         for b in range(mask.shape[1]):
-            answers = np.flatnonzero(mask[:, b])
-            length = answers[0] - 2
-            repeats = (len(answers) - 1) // length
+            length = np.flatnonzero(observations[:, b, self._number_channel])[0] - 1
+            repeats = (np.flatnonzero(mask[:, b])[-1] - length - 2) // length
             episode = ["start", *(f"row {row + 1}" for row in range(length)), f"x {repeats}"]
             episode += [f"{r + 1}.{row + 1}" for r in range(repeats) for row in range(length)]
             episode.append("end")
-            labels.append(episode + [""] * (len(mask) - len(episode)))
+            labels.append(base.padded(episode, self.num_steps))
         return labels
 
     def to_human_readable(
         self, batch: base.Batch, logits: Any = None, whole_batch: bool = False
     ) -> str:
-        """Returns the first episode (or all) as text.
-
-        Time runs from left to right, `-` stands for 0, repeats are a number.
-
-        Args:
-          batch: a batch of this task, as tensors or arrays.
-          logits: the model's answer [T, B, num_bits + 1], shown where the mask is 1; or `None`.
-          whole_batch: whether to show all episodes.
-        """
-        observations, target, mask = (np.asarray(part) for part in batch)
-        answer = None if logits is None else (np.asarray(logits) > 0) * mask[:, :, np.newaxis]
-        observations = observations * np.append(np.ones(self.num_bits + 1), self.norm_max)
-        episodes = []
-        for b in range(mask.shape[1] if whole_batch else 1):
-            length = np.flatnonzero(mask[:, b])[-1] + 1
-            parts = [("Observations", observations), ("Targets", target)]
-            if answer is not None:
-                parts.append(("Model Output", answer))
-            episodes.append(
-                "\n\n".join(
-                    f"{title}:\n{base.bit_grid(part[:length, b].T)}" for title, part in parts
-                )
-            )
-        return "\n\n\n".join(episodes)
+        """Returns the first episode (or all) as text, with the number of repeats as it is."""
+        units = np.ones(self.input_size)
+        units[self._number_channel] = self.norm_max
+        batch = batch._replace(observations=np.asarray(batch.observations) * units)
+        return super().to_human_readable(batch, logits, whole_batch)

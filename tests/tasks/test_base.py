@@ -32,6 +32,7 @@ def test_defaults_are_those_of_the_released_task():
         "norm_max": 10,
         "log_prob_in_bits": False,
         "time_average_cost": False,
+        "layout": "deepmind",
     }
 
 

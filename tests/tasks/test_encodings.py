@@ -1,0 +1,331 @@
+"""Each task's episodes, against an obvious way to make them: one episode and one step at a time."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tasks
+
+BATCH_SIZE = 3
+
+
+class Episode:
+    """An episode that is written down step by step."""
+
+    def __init__(self, task):
+        self.observations = np.zeros([task.num_steps, task.input_size], np.float32)
+        self.target = np.zeros([task.num_steps, task.target_size], np.float32)
+        self.mask = np.zeros([task.num_steps], np.float32)
+        self.t = 0
+
+    def step(self, shown=(), channels=(), said=None, mask=0, at=0):
+        """One time step: bits shown from channel `at` on, ones in channels, and what to say."""
+        self.observations[self.t, at : at + len(shown)] = shown
+        self.observations[self.t, list(channels)] = 1
+        if said is not None:
+            self.target[self.t, : len(said)] = said
+        self.mask[self.t] = mask
+        self.t += 1
+
+
+def copy(task, rows, lengths, b):
+    episode, n = Episode(task), lengths[b]
+    for row in rows[b][:n]:
+        episode.step(shown=row)
+    episode.step(channels=[task.num_bits])
+    for row in rows[b][:n]:
+        episode.step(said=row, mask=1)
+    return episode
+
+
+def copy_series(task, rows, lengths, copies, b):
+    episode = Episode(task)
+    for k in range(copies[b]):
+        here = rows[b][k][: lengths[b][k]]
+        for row in here:
+            episode.step(shown=row, mask=task.mask_all)
+        episode.step(channels=[task.num_bits], mask=task.mask_all)
+        for row in here:
+            episode.step(said=row, mask=1)
+        if task.blank:
+            episode.step(mask=task.mask_all)
+    return episode
+
+
+def repeat_copy(task, patterns, lengths, repeats, b):
+    episode, bits = Episode(task), task.num_bits
+    numpy = task.layout == "numpy"
+    rows = patterns[b][: lengths[b]]
+    episode.step(channels=[1 if numpy else bits], mask=numpy)
+    for row in rows:
+        episode.step(shown=row, at=2 if numpy else 0, mask=numpy)
+    number = repeats[b] if numpy else repeats[b] / np.float32(task.norm_max)
+    episode.step(shown=[number], at=0 if numpy else bits + 1, mask=numpy)
+    for _ in range(repeats[b]):
+        for row in rows:
+            episode.step(said=[0, *row] if numpy else row, mask=1)
+    episode.step(said=[1] if numpy else [0] * bits + [1], mask=1)
+    return episode
+
+
+def associative_recall(task, items, number, asked, b):
+    episode, bits = Episode(task), task.num_bits
+    for item in items[b][: number[b]]:
+        episode.step(channels=[bits])
+        for row in item:
+            episode.step(shown=row)
+    episode.step(channels=[bits + 1])
+    for row in items[b][asked[b]]:
+        episode.step(shown=row)
+    episode.step(channels=[bits + 1])
+    for row in items[b][asked[b] + 1]:
+        episode.step(said=row, mask=1)
+    return episode
+
+
+def key_value(task, keys, values, lengths, order, second_order, b):
+    episode, n, bits = Episode(task), lengths[b], task.num_bits
+    for key, value in zip(keys[b][:n], values[b][:n], strict=True):
+        episode.step(shown=[*key, *value], mask=1)
+    episode.step(channels=[bits], mask=1)
+    for k in order[b][:n]:
+        episode.step(shown=keys[b][k], said=values[b][k], mask=1)
+    if not task.two_way:
+        episode.step(channels=[bits], mask=1)
+        return episode
+    episode.step(channels=[bits + 1], mask=1)
+    for k in second_order[b][:n]:
+        episode.step(shown=values[b][k], said=keys[b][k], mask=1)
+    episode.step(channels=[bits, bits + 1], mask=1)
+    return episode
+
+
+def ngrams(task, probabilities, draws, lengths, b):
+    episode, bits = Episode(task), []
+    for t in range(lengths[b]):
+        context = int("".join(map(str, bits[-task.context :])) or "0", 2)
+        known = probabilities[b][context] if t >= task.context else 0.5
+        bits.append(int(draws[t][b] < known))
+        episode.step(shown=[bits[-2]] if t else [0], said=[bits[-1]], mask=1)
+    return episode
+
+
+def priority_sort(task, rows, priorities, lengths, b):
+    episode, n = Episode(task), lengths[b]
+    chainer = task.layout == "chainer"
+    number = n - 1 if chainer else n
+    for row, priority in zip(rows[b][:number], priorities[b][:number], strict=True):
+        episode.step(shown=[priority, *row] if chainer else [*row, priority], mask=chainer)
+    episode.step(channels=[task.num_bits + 1], mask=chainer)
+    pairs = sorted(zip(priorities[b][:number], range(number), strict=True), reverse=not chainer)
+    if chainer:
+        episode.step(mask=1)
+    else:
+        pairs = pairs[: max(1, int(0.8 * n + 1e-9))]
+    for _, k in pairs:
+        episode.step(said=rows[b][k], mask=1)
+    return episode
+
+
+def digits(task, digits, lengths, b):
+    episode, here = Episode(task), list(digits[b][: lengths[b]])
+    for digit in here:
+        episode.step(channels=[digit], mask=task.mask_all)
+    answer = sum(here) if task.name == "addition" else here.index(max(here))
+    episode.step(channels=[task.num_digits], said=[answer], mask=1)
+    return episode
+
+
+def ranges(name, least=1, greatest=4):
+    pairs = st.tuples(st.integers(least, greatest), st.integers(least, greatest)).map(sorted)
+    return pairs.map(lambda pair: {f"min_{name}": pair[0], f"max_{name}": pair[1]})
+
+
+def options(*parts, **more):
+    return st.tuples(*parts, st.fixed_dictionaries(more)).map(
+        lambda parts: {name: value for part in parts for name, value in part.items()}
+    )
+
+
+BITS = st.integers(1, 4)
+OPTIONS = {
+    "copy": options(ranges("length"), num_bits=BITS),
+    "copy_series": options(
+        ranges("length", 1, 3),
+        ranges("copies", 1, 3),
+        num_bits=BITS,
+        blank=st.booleans(),
+        mask_all=st.booleans(),
+    ),
+    "repeat_copy": options(
+        ranges("length", 1, 3),
+        ranges("repeats", 1, 3),
+        num_bits=BITS,
+        layout=st.sampled_from(["deepmind", "numpy"]),
+    ),
+    "associative_recall": options(
+        ranges("items", 2, 4), num_bits=BITS, rows_per_item=st.integers(1, 3)
+    ),
+    "key_value": options(ranges("length"), num_bits=st.sampled_from([4, 6]), two_way=st.booleans()),
+    "ngrams": options(ranges("length", 1, 12), context=st.integers(1, 4)),
+    "priority_sort": options(
+        ranges("length", 2, 8), num_bits=BITS, layout=st.sampled_from(["ntm", "chainer"])
+    ),
+    "addition": options(ranges("length"), num_digits=BITS, mask_all=st.booleans()),
+    "argmax": options(ranges("length"), num_digits=BITS, mask_all=st.booleans()),
+}
+SLOW = {
+    "copy": copy,
+    "copy_series": copy_series,
+    "repeat_copy": repeat_copy,
+    "associative_recall": associative_recall,
+    "key_value": key_value,
+    "ngrams": ngrams,
+    "priority_sort": priority_sort,
+    "addition": digits,
+    "argmax": digits,
+}
+
+
+def drawn(task, seed):
+    """What the task draws for a batch: the arguments of its `encode`."""
+    found = {}
+
+    def encode(*arguments, **more):
+        names = type(task).encode.__code__.co_varnames[1:]
+        found.update(zip(names, arguments, strict=False))
+        found.update(more)
+        return type(task).encode(task, *arguments, **more)
+
+    task.encode = encode
+    batch = task.batch(seed, 1)
+    del task.encode
+    return {name: np.asarray(value) for name, value in found.items()}, batch
+
+
+def test_all_tasks_are_here():
+    assert sorted(SLOW) == tasks.names()
+
+
+@pytest.mark.parametrize("name", SLOW)
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_episodes_are_laid_out_as_the_docstring_says(name, data):
+    task = tasks.get(name, batch_size=BATCH_SIZE, **data.draw(OPTIONS[name]))
+    arguments, batch = drawn(task, data.draw(st.integers(0, 2**31 - 1)))
+
+    assert batch.observations.shape == [task.num_steps, BATCH_SIZE, task.input_size]
+    assert batch.target.shape == [task.num_steps, BATCH_SIZE, task.target_size]
+    assert batch.mask.shape == [task.num_steps, BATCH_SIZE]
+    for b in range(BATCH_SIZE):
+        episode = SLOW[name](task, **arguments, b=b)
+        np.testing.assert_array_equal(batch.observations[:, b], episode.observations)
+        np.testing.assert_array_equal(batch.target[:, b], episode.target)
+        np.testing.assert_array_equal(batch.mask[:, b], episode.mask)
+
+
+@pytest.mark.parametrize("name", SLOW)
+@settings(deadline=None, max_examples=10)
+@given(data=st.data())
+def test_the_same_seed_and_step_are_the_same_batch_and_others_are_not(name, data):
+    # Large enough that no two are the same by chance.
+    large = {
+        "ngrams": {"min_length": 100},
+        "priority_sort": {},
+        "repeat_copy": {"num_bits": 20, "min_length": 10, "max_length": 10},
+        "copy": {"num_bits": 20},
+        "addition": {"min_length": 50, "max_length": 50},
+        "argmax": {"min_length": 50, "max_length": 50},
+    }
+    task = tasks.get(name, batch_size=4, **large.get(name, {}))
+    seed, step = data.draw(st.integers(-(2**31), 2**31 - 1)), data.draw(st.integers(0, 2**40))
+
+    first, again = task.batch(seed, step), task.batch(tf.constant(seed), tf.constant(step))
+
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    episodes = [first, task.batch(seed + 1, step), task.batch(seed, step + 1)]
+    seen = {x.observations[:, b].numpy().tobytes() for x in episodes for b in range(4)}
+    assert len(seen) == 12
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_compiled_batch_is_the_same(name):
+    task = tasks.get(name, batch_size=2)
+    compiled = tf.function(task.batch, jit_compile=True)
+
+    for one, other in zip(task.batch(3, 4), compiled(3, 4), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", SLOW)
+@settings(deadline=None, max_examples=10)
+@given(data=st.data())
+def test_sizes_are_as_given_and_else_within_their_range(name, data):
+    task = tasks.get(name, batch_size=BATCH_SIZE, **data.draw(OPTIONS[name]))
+    drawn_sizes = []
+    task.draw_size = lambda size, key, given: (
+        drawn_sizes.append((size, type(task).draw_size(task, size, key, given)))
+        or drawn_sizes[-1][1]
+    )
+    task.batch(0, 0)
+    for size, values in drawn_sizes:
+        least, greatest = task.sizes[size]
+        assert least <= np.min(values) <= np.max(values) <= greatest
+    assert {size for size, _ in drawn_sizes} <= task.sizes.keys()
+
+    size, (least, greatest) = next(iter(task.sizes.items()))
+    given_sizes = [data.draw(st.integers(least, greatest)) for _ in range(BATCH_SIZE)]
+    batch = task.batch(0, 0, {size: tf.constant(given_sizes)})
+    # Of two episodes the one of the larger first size is not shorter.
+    lengths = [np.flatnonzero(batch.mask[:, b])[-1] for b in range(BATCH_SIZE)]
+    if len(task.sizes) == 1:
+        assert [x for _, x in sorted(zip(given_sizes, lengths, strict=True))] == sorted(lengths)
+    drawn_sizes.clear()
+    task.batch(0, 0, {size: tf.constant(given_sizes)})
+    for name_, values in drawn_sizes:
+        if name_ == size:
+            np.testing.assert_array_equal(values, given_sizes)
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_the_right_answer_has_no_error_and_another_has_some(name):
+    task = tasks.get(name, batch_size=4)
+    batch = task.batch(0, 0)
+    error, solved = task.metric_names
+    if name == "ngrams":  # Here even knowing the bits is no certainty, and better than possible.
+        right = task.metrics(100.0 * (2 * batch.target - 1), batch)
+        assert right[error] < 0 and right[solved] == 1.0
+        return
+    is_number = isinstance(task, tasks.base.NumberTask)
+    right = batch.target + 0.4 if is_number else 2 * batch.target - 1
+
+    metrics = {k: float(v) for k, v in task.metrics(right, batch).items()}
+    assert metrics[error] == pytest.approx(0.4 if is_number else 0.0, abs=1e-5)
+    assert metrics[solved] == 1.0
+
+    last = np.flatnonzero(batch.mask[:, 2])[-1]
+    wrong = right.numpy()
+    wrong[last, 2, 0] = batch.target[last, 2, 0] + 0.6 if is_number else -right[last, 2, 0]
+    metrics = {k: float(v) for k, v in task.metrics(tf.constant(wrong), batch).items()}
+    assert metrics[solved] == 0.75
+    assert metrics[error] == pytest.approx((3 * 0.4 + 0.6) / 4 if is_number else 0.25, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_episodes_can_be_read(name):
+    task = tasks.get(name, batch_size=2)
+    batch = task.batch(0, 0)
+
+    text = task.to_human_readable(batch, 10.0 * batch.target - 5.0)
+
+    assert [line for line in text.splitlines() if line.endswith(":")] == [
+        "Observations:",
+        "Targets:",
+        "Model Output:",
+    ]
+    labels = task.step_labels(batch)
+    if labels is not None:
+        assert [len(episode) for episode in labels] == [task.num_steps] * 2
