@@ -21,6 +21,7 @@ from dnc.addressing import (
 )
 from dnc.controllers import ClippedSignal, DeepLSTM, FeedForward
 from dnc.core import DNC, DNCState
+from dnc.no_linkage import NoLinkage
 from dnc.resizing import resize_memory
 from dnc.rnn_cell import rnn_cell
 from dnc.saved_model import export
@@ -38,6 +39,7 @@ __all__ = [
     "FeedForward",
     "Freeness",
     "MemoryAccess",
+    "NoLinkage",
     "SparseTemporalLinkage",
     "TemporalLinkage",
     "TemporalLinkageState",

@@ -21,6 +21,7 @@ from dnc.addressing import (
 )
 from dnc.controllers import ClippedSignal, DeepLSTM, FeedForward
 from dnc.core import DNC
+from dnc.no_linkage import NoLinkage
 from dnc.sparse import SparseTemporalLinkage
 
 # What stands as a name where an argument is a function or a class.
@@ -144,6 +145,7 @@ _KINDS: dict[type, Callable[[Any], dict[str, Any]]] = {
         "num_links": part.num_links,
         "num_candidates": part.num_candidates,
     },
+    NoLinkage: lambda part: {"memory_size": part.memory_size, "num_writes": part.num_writes},
     Freeness: lambda part: {
         "memory_size": part.memory_size,
         "stop_write_gradient": part.stop_write_gradient,

@@ -13,6 +13,7 @@ import tensorflow as tf
 from dnc import _cores, reference
 from dnc.addressing import TemporalLinkage
 from dnc.core import DNC, DNCState, DNCStep, observed
+from dnc.no_linkage import NoLinkage
 from dnc.sparse import NO_LINK, SparseLinks, SparseTemporalLinkage
 from dnc.unroll import check_sequence_length, unroll
 from dnc_inspector import schema
@@ -75,7 +76,7 @@ class Trace:
     tokens: list[list[str]] | None = None  # B lists of T: what to call each step's input
     task: str = ""  # what to call the whole
     step: int = 0  # how many steps the model had been trained
-    linkage: str = ""  # "dense" or "sparse": how links are kept; "" for other linkages
+    linkage: str = ""  # "dense", "sparse" or "none": how links are kept; "" for other linkages
 
     def __post_init__(self):
         for name in (*schema.FIELDS, *schema.OPTIONAL_FIELDS):
@@ -252,7 +253,7 @@ def record(
     run = _compiled(core, record_link, jit_compile)
     steps = tf.nest.map_structure(np.asarray, run(inputs, initial_state, sequence_length))
     (state,) = _find_states(initial_state)
-    kinds = {TemporalLinkage: "dense", SparseTemporalLinkage: "sparse"}
+    kinds = {TemporalLinkage: "dense", SparseTemporalLinkage: "sparse", NoLinkage: "none"}
     return Trace(
         inputs=_as_vectors(inputs.numpy()),
         outputs=_as_vectors(steps.pop("outputs")),

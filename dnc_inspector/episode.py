@@ -11,7 +11,7 @@ Header:
 `version`     1
 `sizes`       the size of each axis of `schema.AXES`
 `task`        name of the task, or ""
-`linkage`     "dense", "sparse" or "" (unknown): how the model keeps its links
+`linkage`     "dense", "sparse", "none" or "" (unknown): how the model keeps its links
 `memory`      "recorded", or "derived": the viewer computes it from what was written
 `links`       "recorded" (those of at least `link_threshold`), or "derived" likewise, or "missing"
               for a linkage of which only the model knows how it works

@@ -9,6 +9,7 @@ from dnc._derivatives import gradients
 from dnc._fast import look_up, usage
 from dnc._fast.links import DenseLinks
 from dnc._fast.look_up import LookUp
+from dnc._fast.no_links import NoLinks
 from dnc._fast.products import inner, outer, products_of_others, times, times_transposed
 from dnc._fast.sparse_links import SparseLinkage
 from dnc.access import AccessState, MemoryAccess
@@ -21,6 +22,8 @@ from dnc.addressing import (
     usage_after_write,
 )
 from dnc.interface import SIGMOID_FIELDS, InterfaceFields, ReadMode
+from dnc.no_linkage import NoLinkage
+from dnc.sparse import SparseTemporalLinkage
 
 
 class State(NamedTuple):
@@ -55,13 +58,19 @@ class Stored(NamedTuple):
     others: Any
 
 
+_LINKS = {
+    TemporalLinkage: DenseLinks,
+    SparseTemporalLinkage: SparseLinkage,
+    NoLinkage: NoLinks,
+}
+
+
 class Access:
     """`MemoryAccess` without its interface layer."""
 
     def __init__(self, access: MemoryAccess):
         self._access = access
-        is_dense = type(access.linkage) is TemporalLinkage
-        self._links = (DenseLinks if is_dense else SparseLinkage)(access.linkage)
+        self._links = _LINKS[type(access.linkage)](access.linkage)
 
     def pack(self, state: AccessState) -> State:
         """From an `AccessState` to the state used here."""

@@ -18,6 +18,7 @@ from dnc.addressing import (
     oneplus,
 )
 from dnc.core import DNC, DNCState, flatten_words
+from dnc.no_linkage import NoLinkage
 from dnc.sparse import SparseTemporalLinkage
 
 # Activations of the look-up strengths that depend on nothing else, element by element.
@@ -37,7 +38,7 @@ def reason_against(core: DNC) -> str | None:
         (core, (DNC,)),
         (access, (MemoryAccess,)),
         (access.freeness, (Freeness,)),
-        (access.linkage, (TemporalLinkage, SparseTemporalLinkage)),
+        (access.linkage, (TemporalLinkage, SparseTemporalLinkage, NoLinkage)),
         (access.write_content, (CosineWeights, UsedCosineWeights)),
         (access.read_content, (CosineWeights, UsedCosineWeights)),
     ):

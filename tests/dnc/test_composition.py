@@ -6,6 +6,7 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
+from tests.dnc import models
 from tests.dnc.models import random_inputs
 
 NUM_STEPS, BATCH_SIZE, WIDTH = 6, 8, 4
@@ -223,3 +224,22 @@ def test_a_nested_dnc_runs_in_float64():
     core = dnc.DNC(access(), inner, 3)
     outputs, state = dnc.unroll(core, random_inputs(3, 2))
     assert {x.dtype for x in tf.nest.flatten([outputs, state])} == {tf.float64}
+
+
+def test_without_links_reads_go_by_content_alone():
+    core = models.make_core(linkage=dnc.NoLinkage(6))
+    trace = dnc.record(core, models.random_inputs(5, 2, dtype=tf.float32))
+
+    np.testing.assert_array_equal(trace.forward_weights, 0.0)
+    np.testing.assert_array_equal(trace.backward_weights, 0.0)
+    content = trace.content_mode[..., np.newaxis] * trace.read_content_weights
+    np.testing.assert_allclose(trace.read_weights, content, atol=1e-6)
+    assert trace.linkage == "none"
+
+
+def test_variables_of_a_core_with_links_are_those_of_one_without():
+    with_links, without = models.make_core(), models.make_core(linkage=dnc.NoLinkage(6))
+
+    assert [v.name for v in with_links.variables] == [v.name for v in without.variables]
+    resized = dnc.resize_memory(without.initial_state(1), 9)
+    assert resized.access_state.memory.shape[1] == 9

@@ -43,6 +43,8 @@ ACCESS = {
     "one read head": functools.partial(dense, num_reads=1),
     "sparse links": sparse,
     "sparse links, two write heads": functools.partial(sparse, num_writes=2),
+    "no links": lambda: dense(linkage=dnc.NoLinkage(6)),
+    "no links, two write heads": lambda: dense(num_writes=2, linkage=dnc.NoLinkage(6, 2)),
     "many columns": functools.partial(dense, memory_size=130, word_size=130),
     "sorted slots": functools.partial(dense, memory_size=260),
     "sorted slots, two write heads": functools.partial(sparse, memory_size=260, num_writes=2),

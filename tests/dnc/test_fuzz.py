@@ -139,10 +139,10 @@ def test_a_dnc_of_any_arguments(arguments):
 @settings(deadline=None)
 @given(
     arguments=one_odd(memory_size=SIZES, num_writes=SIZES, num_links=SIZES, num_candidates=SIZES),
-    kind=st.sampled_from([dnc.SparseTemporalLinkage, dnc.TemporalLinkage]),
+    kind=st.sampled_from([dnc.SparseTemporalLinkage, dnc.TemporalLinkage, dnc.NoLinkage]),
 )
 def test_links_of_any_arguments(arguments, kind):
-    if kind is dnc.TemporalLinkage:
+    if kind is not dnc.SparseTemporalLinkage:
         arguments = {name: arguments[name] for name in ("memory_size", "num_writes")}
     if linkage := or_refused(kind, **arguments):
         slots, writes = linkage.memory_size, linkage.num_writes
