@@ -30,14 +30,18 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.18,<3"],  # CUDA libraries from PyPI, on Linux.
-        "train": ["tqdm>=4.66"],  # The progress bar of train.py.
+        "train": [
+            "tqdm>=4.66",  # The progress bar of train.py.
+            "matplotlib>=3.8",  # The plots of evaluate.py.
+        ],
         "test": [
             "hypothesis>=6.100",  # Property tests.
             "pytest>=8.0",
             "pytest-xdist>=3.5",  # Tests on all cores: most of their time is XLA compilation.
             "selenium>=4.20",  # Tries the viewer in a browser.
             "ruff>=0.6",  # Formatter and linter.
-            "tqdm>=4.66",  # train.py is tested too.
+            "tqdm>=4.66",  # train.py is tested too,
+            "matplotlib>=3.8",  # and so is evaluate.py.
         ],
     },
     classifiers=[

@@ -8,13 +8,13 @@ optimizer.
 """
 
 import errno
-import math
 import os
 import pathlib
 import shlex
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 from absl import app, flags, logging
@@ -27,17 +27,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is impor
 with native_logs_hidden():
     import tensorflow as tf
 
-import dnc
+import sonnet as snt
+
 import tasks
+from training import curriculum, options, presets
 from training.distribution import KINDS, Distribution, SharedRun, leaving_when_a_worker_is_lost
 from training.evaluation import BATCH_SIZE, NUM_BATCHES, Evaluation
 from training.loop import Loop, Plan
 from training.messages import NO_MEMORY, OUT_OF_MEMORY, say
-from training.models import CONTENT_WEIGHTS, make_core, make_task
+from training.models import CONTENT_WEIGHTS, make_core, make_task, num_parameters
 from training.probe import Probe
 from training.reporting import EventFile, Interruption
 from training.runs import Run
-from training.step import TrainingStep, rmsprop
+from training.step import TrainingStep, adam, rmsprop
 
 _MAX_STEPS = 2**63 - 1
 
@@ -56,7 +58,31 @@ def _define_steps(name: str, default: int, help_text: str) -> None:
 
 
 # Model.
-_define_size("hidden_size", 64, "Size of the LSTM controller.")
+flags.DEFINE_enum(
+    "core",
+    "dnc",
+    ["dnc", "lstm", "ntm"],
+    "What to train; to compare with: lstm, the controller alone; ntm, a Neural Turing Machine.",
+)
+flags.DEFINE_enum(
+    "controller",
+    "lstm",
+    ["lstm", "deep_lstm", "feedforward"],
+    "Controller; deep_lstm: the paper's stack of layers.",
+)
+_define_size("hidden_size", 64, "Size of each layer of the controller.")
+flags.DEFINE_integer(
+    "num_layers",
+    1,
+    "Layers of the controllers deep_lstm and feedforward.",
+    lower_bound=1,
+    upper_bound=100,
+)
+flags.DEFINE_bool(
+    "match_parameters",
+    False,
+    "Whether --core=lstm has as many parameters as the DNC would, in place of its hidden size.",
+)
 _define_size("memory_size", 16, "Number of memory slots.")
 _define_size("word_size", 16, "Width of a memory slot.")
 _define_heads("num_write_heads", 1, "Number of write heads.")
@@ -68,7 +94,10 @@ flags.DEFINE_enum(
     "Content look-up; used_cosine: among the slots in use only.",
 )
 flags.DEFINE_enum(
-    "linkage", "dense", ["dense", "sparse"], "Links between slots; sparse: the strongest of each."
+    "linkage",
+    "dense",
+    ["dense", "sparse", "none"],
+    "Links between slots; sparse: the strongest of each; none: reads go by content alone.",
 )
 _define_size("num_links", 8, "Links of each slot, for --linkage=sparse.")
 flags.DEFINE_enum(
@@ -82,6 +111,12 @@ flags.DEFINE_float(
 )
 
 # Optimizer.
+flags.DEFINE_enum(
+    "optimizer", "rmsprop", ["rmsprop", "adam"], "Optimizer; rmsprop: as in TensorFlow 1."
+)
+flags.DEFINE_float(
+    "momentum", 0.0, "Momentum of RMSProp, from 0 to below 1.", lower_bound=0.0, upper_bound=0.9999
+)
 flags.DEFINE_float("max_grad_norm", 50.0, "Bound on the global norm of the gradients.")
 flags.DEFINE_float(
     "max_signal",
@@ -90,20 +125,43 @@ flags.DEFINE_float(
     "10); 0: none.",
     lower_bound=0.0,
 )
-flags.DEFINE_float("learning_rate", 1e-4, "Learning rate of RMSProp.")
-flags.DEFINE_float("optimizer_epsilon", 1e-10, "Epsilon of RMSProp.")
+flags.DEFINE_float("learning_rate", 1e-4, "Learning rate.")
+flags.DEFINE_integer(
+    "decay_steps",
+    0,
+    "Steps over which the learning rate goes to 0 in a straight line; 0: it stays as it is.",
+    lower_bound=0,
+    upper_bound=_MAX_STEPS,
+)
+flags.DEFINE_float(
+    "weight_decay",
+    0.0,
+    "What part of each weight matrix is taken away in a step, times the learning rate.",
+    lower_bound=0.0,
+)
+flags.DEFINE_float("optimizer_epsilon", 1e-10, "Epsilon of the optimizer.")
 
 # Task.
+flags.DEFINE_string(
+    "preset",
+    None,
+    "Settings, which other flags override; by default those of the task's name; "
+    f"none, or one of {', '.join(sorted(presets.PRESETS))}.",
+)
 flags.DEFINE_string("task", "repeat_copy", f"What to learn: {', '.join(tasks.names())}.")
 _define_size("batch_size", 16, "Sequences in a batch.")
-_define_size("num_bits", 4, "Width of the pattern to copy.")
-_define_size("min_length", 1, "Least length of the pattern.")
-_define_size("max_length", 2, "Greatest length of the pattern.")
-_define_size("min_repeats", 1, "Least number of repeats.")
-_define_size("max_repeats", 2, "Greatest number of repeats.")
-flags.DEFINE_bool("log_prob_in_bits", False, "Whether the loss is in bits; else in nats.")
-flags.DEFINE_bool(
-    "time_average_cost", False, "Whether the loss is averaged over time; else summed."
+options.define(flags.FLAGS)
+flags.DEFINE_enum(
+    "curriculum",
+    "none",
+    curriculum.KINDS,
+    "How episodes get harder: see training/curriculum.py.",
+)
+flags.DEFINE_float(
+    "lesson_threshold",
+    1.0,
+    "The next lesson comes when the task's error, in a report, is less than this.",
+    lower_bound=0.0,
 )
 
 # Training.
@@ -173,6 +231,7 @@ _FREE_FLAGS = (
     "jit",
     "nan_limit",
     "nan_policy",
+    "preset",
     "recompute_every",
     "stop_when_solved",
     "summaries",
@@ -193,7 +252,7 @@ def _is_path(value: str | None) -> bool:
         return False
 
 
-for _name in ("clip_value", "max_signal"):
+for _name in ("clip_value", "max_signal", "weight_decay"):
     flags.register_validator(
         _name, lambda value: value == 0 or _is_number(value), "must be 0 or from 1e-30 to 1e30."
     )
@@ -215,11 +274,15 @@ def main(argv: list[str]) -> int:
 def _open_and_train(argv: list[str]) -> int:
     """Does what `main` does, where it does not matter which worker fails."""
     logging.set_verbosity(logging.WARNING)
-    directory = FLAGS.checkpoint_dir or pathlib.Path("checkpoints") / FLAGS.task
+    directory = FLAGS.checkpoint_dir
     try:
         if argv[1:]:
             raise ValueError(f"Unexpected arguments {argv[1:]}: every option starts with --.")
+        preset = presets.apply(FLAGS)
+        directory = directory or pathlib.Path("checkpoints") / FLAGS.task
         config = _config()
+        if FLAGS.trace_file and FLAGS.core != "dnc":
+            raise ValueError("--trace_file needs --core=dnc: others have no memory to look into.")
         task = make_task(config, FLAGS.batch_size)
         distribution = Distribution(FLAGS.distribution)
         distribution.check_batch_size(FLAGS.batch_size)
@@ -235,7 +298,7 @@ def _open_and_train(argv: list[str]) -> int:
             return Run(
                 directory,
                 config,
-                defaults={name: FLAGS[name].default for name in config},
+                defaults=_defaults(config),
                 may_differ=_CHANGEABLE_FLAGS,
                 checkpoints_kept=FLAGS.checkpoints_kept,
             )
@@ -246,20 +309,23 @@ def _open_and_train(argv: list[str]) -> int:
     except OSError as error:
         return _fail(_cannot_write(directory, error))
     with run:
+        if preset:
+            say(preset)
         return _main(run, config, core, task, distribution)
 
 
 def _main(
     run: SharedRun,
     config: dict[str, Any],
-    core: dnc.DNC,
+    core: snt.RNNCore,
     task: tasks.Task,
     distribution: Distribution,
 ) -> int:
     """Does what `main` does, in a run that is open."""
     try:
         variables = core.trainable_variables
-        optimizer = rmsprop(variables, FLAGS.learning_rate, FLAGS.optimizer_epsilon)
+        optimizer = _optimizer(variables)
+        lessons = curriculum.Curriculum(FLAGS.curriculum, task, FLAGS.lesson_threshold)
         training = TrainingStep(
             core,
             task,
@@ -269,10 +335,17 @@ def _main(
             FLAGS.jit,
             FLAGS.recompute_every or None,
             distribution,
+            lessons.batch,
+            FLAGS.decay_steps or None,
+            FLAGS.weight_decay,
         )
         probe = Probe(core, task, FLAGS.seed)
         state = run.restore(
-            core=core, optimizer=optimizer, step=training.step, last_look=probe.last_look
+            core=core,
+            optimizer=optimizer,
+            step=training.step,
+            last_look=probe.last_look,
+            **({"lesson": lessons.lesson} if lessons.num_lessons > 1 else {}),
         )
     except ValueError as error:
         return _fail(error)
@@ -280,19 +353,21 @@ def _main(
         return _fail(_cannot_write(run.directory, error))
 
     evaluation = Evaluation(core, make_task(config, BATCH_SIZE), FLAGS.seed, FLAGS.jit)
-    num_variables = sum(math.prod(variable.shape) for variable in variables)
     if distribution:
         num_episodes = FLAGS.batch_size // distribution.num_replicas
         say(f"Replicas: {distribution.num_replicas}, of {num_episodes} episodes of each batch.")
     say(
         f"{'Training' if state is None else 'Resuming'} in {run.directory}: {FLAGS.task}, "
-        f"{num_variables:,} parameters, step {int(training.step):,}. "
+        f"{num_parameters(core):,} parameters, step {int(training.step):,}. "
         "Compiling takes a few seconds."
     )
     for name, before in run.changes.items():
         say(f"It goes on with --{name}={config[name]}; before it was {before}.")
     events = EventFile(run.directory if FLAGS.summaries and distribution.is_chief else None)
-    loop = Loop(training, evaluation, probe, run, events, distribution, _plan(), state)
+    error, _ = task.metric_names
+    loop = Loop(
+        training, evaluation, probe, run, events, distribution, _plan(), state, lessons, error
+    )
     if run.changes:
         loop.progress.solved = None  # It was another model that was looked at.
     with Interruption() as interruption:
@@ -316,15 +391,15 @@ def _main(
     final = distribution.of_chief(lambda: evaluation.final(step))
     say(
         f"{'Solved at' if loop.progress.solved else 'Finished'} step {step:,}. "
-        f"{BATCH_SIZE * NUM_BATCHES:,} fresh sequences: {final['wrong_bits']:.4g} wrong bits per "
-        f"sequence, {final['solved_sequences']:.1%} without error."
+        f"{BATCH_SIZE * NUM_BATCHES:,} fresh sequences: {final[error]:.4g} "
+        f"{error.replace('_', ' ')} per sequence, {final['solved_sequences']:.1%} without error."
     )
     if FLAGS.trace_file:
         say(
             "To make a page of the trace:\n"
             f"  {_executable('python')} -m dnc_inspector {shlex.quote(FLAGS.trace_file)}"
         )
-    if FLAGS.summaries:
+    if FLAGS.summaries and FLAGS.core == "dnc":
         say(
             "Next, look into its memory: start this, and open http://localhost:6006/#dnc_memory:\n"
             f"  {_executable('tensorboard')} --logdir {run.directory}"
@@ -358,10 +433,24 @@ def _save_elsewhere(run: SharedRun, loop: Loop, error: OSError) -> int:
     return _fail(message, code=1)
 
 
-def _config() -> dict[str, object]:
-    """The flags of this script that the result depends on."""
+def _config() -> dict[str, Any]:
+    """The flags of this script that the result depends on, with the options of the task."""
     own_flags = FLAGS.get_key_flags_for_module(sys.modules[__name__])
-    return {flag.name: flag.value for flag in own_flags if flag.name not in _FREE_FLAGS}
+    others = {*_FREE_FLAGS, *options.names()}
+    config = {flag.name: flag.value for flag in own_flags if flag.name not in others}
+    return {**config, **options.values(FLAGS.task, FLAGS)}
+
+
+def _defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """What flags were before they existed: their values for older runs."""
+    own = tasks.defaults(FLAGS.task)
+    return {name: own[name] if name in own else FLAGS[name].default for name in config}
+
+
+def _optimizer(variables: Sequence[tf.Variable]) -> snt.Optimizer:
+    if FLAGS.optimizer == "adam":
+        return adam(variables, FLAGS.learning_rate, FLAGS.optimizer_epsilon)
+    return rmsprop(variables, FLAGS.learning_rate, FLAGS.optimizer_epsilon, FLAGS.momentum)
 
 
 def _check_trace_file(path: str, run_directory: str | os.PathLike) -> None:

@@ -18,6 +18,7 @@ Answers count (mask 1) in the last r steps. The item asked for is never the last
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tasks import base
@@ -99,3 +100,16 @@ class AssociativeRecall(base.BitTask):
         )
         target = base.place(rows, (asked + 1) * per_item + t - answer, is_answer)
         return base.Batch(observations, target, tf.cast(is_answer, tf.float32))
+
+    def step_labels(self, batch: base.Batch) -> list[list[str]]:
+        """Returns for each episode "item 1", "1.1", ..., "which", "? 1", ..., "next", "1", ..."""
+        observations = np.asarray(batch.observations)
+        rows = range(1, self.rows_per_item + 1)
+        labels = []
+        for b in range(observations.shape[1]):
+            episode = []
+            for item in range(1, int(observations[:, b, -2].sum()) + 1):
+                episode += [f"item {item}", *(f"{item}.{row}" for row in rows)]
+            episode += ["which", *(f"? {row}" for row in rows), "next", *map(str, rows)]
+            labels.append(base.padded(episode, self.num_steps))
+        return labels

@@ -68,6 +68,10 @@ class Task(abc.ABC):
         `solved_sequences` is the fraction without error.
         """
 
+    @abc.abstractmethod
+    def is_solved(self, metrics: Mapping[str, float]) -> bool:
+        """Whether metrics over many fresh episodes of the largest size mean that it is solved."""
+
     def draw_size(self, name: str, key: tf.Tensor, given: Mapping[str, Any] | None) -> tf.Tensor:
         """Returns the sizes of this name that are given, or draws them: int32 [B]."""
         if given and name in given:
@@ -114,15 +118,13 @@ class BitTask(Task):
         """Returns the sigmoid cross-entropy in nats per episode, over the steps that count."""
         return masked_sigmoid_cross_entropy(logits, target, mask)
 
+    def is_solved(self, metrics: Mapping[str, float]) -> bool:
+        """Whether there are less than 0.1 wrong bits per sequence (Collier & Beel 2018)."""
+        return metrics["wrong_bits"] < 0.1
+
     def metrics(self, logits: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns `wrong_bits` per sequence and `solved_sequences`, the fraction with none."""
         return bit_metrics(logits, batch.target, batch.mask)
-
-    def draw_size(self, name: str, key: tf.Tensor, given: Mapping[str, Any] | None) -> tf.Tensor:
-        """Returns the sizes of this name that are given, or draws them: int32 [B]."""
-        if given and name in given:
-            return tf.ensure_shape(tf.cast(given[name], tf.int32), [self.batch_size])
-        return uniform_integers(key, [self.batch_size], *self.sizes[name])
 
     def answer(self, logits: Any) -> Any:
         """Returns the bits."""
@@ -133,6 +135,10 @@ class NumberTask(Task):
     """A task whose answer is a whole number, the target of the last step that counts."""
 
     metric_names = ("absolute_error", "solved_sequences")
+
+    def is_solved(self, metrics: Mapping[str, float]) -> bool:
+        """Whether at least 99 % of the answers, rounded, are right."""
+        return metrics["solved_sequences"] >= 0.99
 
     def cost(self, logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """Returns the squared error: its mean over the steps that count, then over the batch."""

@@ -18,6 +18,7 @@ Answers count (mask 1) in steps l + 1 to 2 l of each copy; or all steps do.
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tasks import base
@@ -111,3 +112,17 @@ class CopySeries(base.BitTask):
         target = base.place(rows, first_row + step - length - 1, is_answer)
         mask = is_there if self.mask_all else is_answer
         return base.Batch(observations, target, tf.cast(mask, tf.float32))
+
+    def step_labels(self, batch: base.Batch) -> list[list[str]]:
+        """Returns for each episode "1 row 1", ..., "copy", "1.1", ..., then of copy 2, ..."""
+        ends = np.asarray(batch.observations)[:, :, -1]
+        labels = []
+        for b in range(ends.shape[1]):
+            episode: list[str] = []
+            for number, end in enumerate(np.flatnonzero(ends[:, b]), start=1):
+                length = end - len(episode)
+                episode += [f"{number} row {row}" for row in range(1, length + 1)]
+                episode += ["copy", *(f"{number}.{row}" for row in range(1, length + 1))]
+                episode += [""] * self.blank
+            labels.append(base.padded(episode, self.num_steps))
+        return labels

@@ -30,6 +30,7 @@ All steps count (mask 1). The keys of an episode differ; with `two_way` the valu
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tasks import base
@@ -127,6 +128,32 @@ class KeyValue(base.BitTask):
             channels = [base.channel(first | second)]
         observations = tf.concat([shown, base.place(values, t, is_pair), *channels], axis=2)
         return base.Batch(observations, target, tf.cast(t <= end, tf.float32))
+
+    def step_labels(self, batch: base.Batch) -> list[list[str]]:
+        """Returns for each episode "pair 1", ..., "values", "key of 3", ..., "end".
+
+        With `two_way`, "keys", "value of 2", ... come before the end.
+        """
+        observations, target = np.asarray(batch.observations), np.asarray(batch.target)
+        half = self.target_size
+        labels = []
+        for b in range(observations.shape[1]):
+            length = int(np.flatnonzero(observations[:, b, self.num_bits])[0])
+            pairs = observations[:length, b, : self.num_bits]
+
+            def number(key: np.ndarray, value: np.ndarray, pairs: np.ndarray = pairs) -> int:
+                same = (pairs[:, :half] == key).all(axis=1) & (pairs[:, half:] == value).all(axis=1)
+                return int(np.flatnonzero(same)[0]) + 1
+
+            shown, said = observations[:, b, :half], target[:, b]
+            episode = [*(f"pair {pair + 1}" for pair in range(length)), "values"]
+            asked = range(length + 1, 2 * length + 1)
+            episode += [f"key of {number(shown[t], said[t])}" for t in asked]
+            if self.two_way:
+                asked = range(2 * length + 2, 3 * length + 2)
+                episode += ["keys", *(f"value of {number(said[t], shown[t])}" for t in asked)]
+            labels.append(base.padded([*episode, "end"], self.num_steps))
+        return labels
 
     def _any(self, key: tf.Tensor) -> tf.Tensor:
         return base.uniform_integers(

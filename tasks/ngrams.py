@@ -95,6 +95,10 @@ class NGrams(base.BitTask):
         observations *= tf.cast(is_there, tf.float32)[:, :, tf.newaxis]
         return base.Batch(observations, target, tf.cast(is_there, tf.float32))
 
+    def is_solved(self, metrics: Mapping[str, float]) -> bool:
+        """Whether it is less than 3 bits per sequence worse than the best possible."""
+        return metrics["excess_bits"] < _SOLVED
+
     def metrics(self, logits: tf.Tensor, batch: base.Batch) -> dict[str, tf.Tensor]:
         """Returns `excess_bits`, and `solved_sequences`: 1 if these are less than 3.
 

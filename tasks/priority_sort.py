@@ -28,6 +28,7 @@ There all 2 l steps count. Priorities are drawn uniformly from [-1, 1).
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tasks import base
@@ -110,6 +111,20 @@ class PrioritySort(base.BitTask):
         target = base.place(in_order, t - first, is_answer)
         mask = is_answer if is_ntm else t < 2 * lengths
         return base.Batch(tf.concat(parts, axis=2), target, tf.cast(mask, tf.float32))
+
+    def step_labels(self, batch: base.Batch) -> list[list[str]]:
+        """Returns for each episode the priorities, "sort", then "no. 1", "no. 2", ..."""
+        observations, mask = np.asarray(batch.observations), np.asarray(batch.mask)
+        priority = self.num_bits if self.layout == "ntm" else 0
+        labels = []
+        for b in range(observations.shape[1]):
+            end = int(np.flatnonzero(observations[:, b, -1])[0])
+            last = int(np.flatnonzero(mask[:, b])[-1])
+            episode = [f"{x:+.2f}" for x in observations[:end, b, priority]] + ["sort"]
+            episode += [""] * (self.layout == "chainer")
+            episode += [f"no. {k + 1}" for k in range(last + 1 - len(episode))]
+            labels.append(base.padded(episode, self.num_steps))
+        return labels
 
     @staticmethod
     def _num_answers(length: Any) -> Any:

@@ -19,6 +19,7 @@ from absl.testing import flagsaver
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import dnc
+import tasks
 import train
 from training.lock import Lock
 from training.models import load
@@ -418,6 +419,16 @@ def in_process(tmp_path, monkeypatch, capsys):
         ("--max_signal=nan", ["max_signal", "nan", "0 or from"]),
         ("--trace_file=missing/trace.npz", ["--trace_file=missing/trace.npz", "No such file"]),
         ("--trace_file=.", ["--trace_file=.", "Is a directory"]),
+        ("--task=addition --two_way", ["addition", "no option --two_way", "it has --num_digits"]),
+        ("--task=copy --max_length=0", ["max_length", "0", "[1, "]),
+        ("--task=key_value --num_bits=5", ["num_bits", "even", "5"]),
+        ("--task=priority_sort --layout=heap", ["layout", "ntm, chainer", "'heap'"]),
+        ("--preset=nonsense", ["--preset", "nonsense", "copy_series_bgavran"]),
+        ("--preset=copy --task=argmax", ["--preset=copy", "--task=copy", "argmax"]),
+        ("--num_layers=2", ["--num_layers", "deep_lstm"]),
+        ("--core=lstm --trace_file=x.npz", ["--trace_file", "--core=dnc"]),
+        ("--curriculum=hope", ["curriculum", "hope", "look_back"]),
+        ("--momentum=1", ["momentum", "1"]),
         ("--trace_file=run --checkpoint_dir=run", ["--trace_file=run", "Is a directory"]),
         ("--trace_file=a --checkpoint_dir=a/run", ["--trace_file=a", "Is a directory"]),
         ("--trace_file='a\0b'", ["trace_file", "UTF-8 text without null"]),
@@ -492,7 +503,8 @@ def test_only_the_error_is_on_standard_error(tmp_path):
     ],
 )
 def test_the_flags_of_the_released_script_have_their_defaults(name, default):
-    assert train.FLAGS[name].default == default
+    options = tasks.defaults("repeat_copy")
+    assert options.get(name, train.FLAGS[name].default) == default
 
 
 # So large a learning rate that the second step is not finite.
@@ -560,3 +572,50 @@ def test_a_bound_on_the_signal_is_a_flag_of_the_model(tmp_path):
     assert process.returncode == 0
     core, _ = load(tmp_path / "run")
     assert core.controller.bound == 0.001
+
+
+def test_a_preset_is_told_and_what_is_given_goes_before_it(tmp_path):
+    arguments = "--task=argmax --hidden_size=5 --nojit --num_training_iterations=2"
+    process = command_line(tmp_path, *shlex.split(arguments), "--checkpoint_interval=-1")
+
+    assert (process.returncode, process.stderr) == (0, "")
+    lines = process.stdout.splitlines()
+    assert lines[0].startswith("Preset argmax: ")
+    assert "--optimizer=adam" in lines[0] and "hidden_size" not in lines[0]
+    assert "absolute error per sequence" in process.stdout
+    saved = json.loads((tmp_path / "checkpoints" / "argmax" / "flags.json").read_text())
+    assert (saved["optimizer"], saved["hidden_size"], saved["max_length"]) == ("adam", 5, 12)
+    assert "min_repeats" not in saved
+
+
+@pytest.mark.parametrize("core", ["lstm", "ntm"])
+def test_a_baseline_trains_saves_and_resumes_like_a_dnc(in_process, tmp_path, core):
+    arguments = [*TINY, "--task=copy", "--max_length=2", f"--core={core}", "--nojit"]
+    arguments += ["--summary_interval=2"]
+
+    assert in_process(*arguments, "--num_training_iterations=3") == (0, "")
+    assert in_process(*arguments, "--num_training_iterations=6") == (0, "")
+    assert in_process(*arguments, "--num_training_iterations=6", "--checkpoint_dir=b") == (0, "")
+
+    name = "step-6.data-00000-of-00001"
+    assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    events = EventAccumulator(str(tmp_path / "b"), size_guidance={"tensors": 0}).Reload()
+    assert [event.step for event in events.Tensors("probe/loss")] == [0, 2, 4, 6]
+    trained, task = load(tmp_path / "run")
+    assert type(trained).__name__ == {"lstm": "LSTMBaseline", "ntm": "NTM"}[core]
+    assert task.name == "copy"
+
+
+def test_lessons_are_told_saved_and_gone_on_with(in_process, tmp_path):
+    arguments = [*TINY, "--task=copy", "--max_length=4", "--curriculum=naive", "--nojit"]
+    arguments += ["--lesson_threshold=100", "--report_interval=2"]  # Whatever it does is enough.
+
+    assert in_process(*arguments, "--num_training_iterations=4")[0] == 0
+    assert in_process(*arguments, "--num_training_iterations=8")[0] == 0
+    assert in_process(*arguments, "--num_training_iterations=8", "--checkpoint_dir=b")[0] == 0
+
+    name = "step-8.data-00000-of-00001"
+    assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    events = EventAccumulator(str(tmp_path / "b"), size_guidance={"tensors": 0}).Reload()
+    found = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors("lesson")]
+    assert found == [1, 2, 3, 4]

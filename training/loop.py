@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from training.curriculum import Curriculum
 from training.distribution import Distribution, SharedRun
 from training.evaluation import Evaluation
 from training.messages import NO_MEMORY, OUT_OF_MEMORY, warn
@@ -119,6 +120,8 @@ class Loop:
         distribution: Distribution,
         plan: Plan,
         state: Mapping[str, Any] | None,
+        curriculum: Curriculum,
+        error: str = "wrong_bits",
     ):
         """Takes all that a training consists of.
 
@@ -131,6 +134,8 @@ class Loop:
           distribution: that of the training step.
           plan: when to do what.
           state: what `run.restore` returned.
+          curriculum: the one that the training step has its batches from.
+          error: name of the task's error.
         """
         self.progress = Progress.of(state, training.learning_rate)
         self._training = training
@@ -142,7 +147,8 @@ class Loop:
         self._plan = plan
         self._guard = Guard(plan.nan_policy, plan.nan_limit)
         self._chunk = 1  # How many steps to make at once, at most.
-        self._report = Report(self.step, plan.num_steps)
+        self._curriculum = curriculum
+        self._report = Report(self.step, plan.num_steps, error=error)
         self._shown_step = 0  # Step of the last look into the memory.
         self._is_stopped = False
         training.learning_rate = self.progress.learning_rate
@@ -221,8 +227,12 @@ class Loop:
         self._report.advance(step)
         if step % plan.report_interval == 0 and (scalars := progress.means.take()):
             progress.loss = scalars["loss"]
+            if self._curriculum.num_lessons > 1:
+                scalars["lesson"] = int(self._curriculum.lesson) + 1
             with self._events.open():
-                self._report.write(step, scalars, self._evaluation.sample_at(step))
+                sample = self._evaluation.sample_at(step)
+                self._report.write(step, scalars, sample, str(self._curriculum))
+            self._curriculum.advance(scalars)
             # A look costs a thousand sequences: only where success is in sight.
             if plan.stop_when_solved and scalars["solved_sequences"] > 0.98:
                 progress.solved = self._is_solved()

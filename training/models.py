@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import dnc
 import tasks
+from training.baselines import NTM, LSTMBaseline
 from training.messages import LESS_MEMORY
 from training.runs import newest_checkpoint
 from training.step import create_variables
@@ -28,44 +29,103 @@ def make_task(config: Mapping[str, Any], batch_size: int) -> tasks.Task:
     return tasks.get(name, **{**options, "batch_size": batch_size})
 
 
-def make_core(config: Mapping[str, Any], task: tasks.Task) -> dnc.DNC:
-    """Returns a core of a configuration's sizes for a task, with its variables created.
+def make_core(config: Mapping[str, Any], task: tasks.Task) -> snt.RNNCore:
+    """Returns a core of a configuration's kind and sizes for a task, with its variables created.
 
     Raises:
       ValueError: if a part's size is out of range, or a batch has no room in this machine's memory.
     """
-    linkage = None
-    if config.get("linkage") == "sparse":
-        linkage = dnc.SparseTemporalLinkage(
-            config["memory_size"], config["num_write_heads"], config["num_links"]
+    kind = config.get("core", "dnc")
+    hidden_size = config["hidden_size"]
+    if kind == "lstm" and config.get("match_parameters"):
+        hidden_size = _matching_hidden_size(config, task)
+    controller = _make_controller(config, hidden_size)
+    clip_value = config["clip_value"] or None
+    if kind == "lstm":
+        core = LSTMBaseline(controller, task.target_size, clip_value)
+    elif kind == "ntm":
+        core = NTM(
+            controller,
+            config["memory_size"],
+            config["word_size"],
+            config["num_read_heads"],
+            config["num_write_heads"],
+            task.target_size,
+            clip_value,
         )
-    access = dnc.MemoryAccess(
-        memory_size=config["memory_size"],
-        word_size=config["word_size"],
-        num_reads=config["num_read_heads"],
-        num_writes=config["num_write_heads"],
-        linkage=linkage,
-        content_weights=CONTENT_WEIGHTS[config.get("content_weights", "cosine")],
-    )
-    compute_dtype = config.get("compute_dtype", "float32")
-    controller = snt.LSTM(config["hidden_size"])
-    if bound := config.get("max_signal"):
-        controller = dnc.ClippedSignal(controller, bound)
-    core = dnc.DNC(
-        access,
-        controller,
-        task.target_size,
-        config["clip_value"] or None,
-        compute_dtype=None if compute_dtype == "float32" else compute_dtype,
-    )
+    else:
+        core = _make_dnc(config, controller, task.target_size, clip_value)
     _check_memory(core, task)
     create_variables(core, task)
     return core
 
 
+def _make_controller(config: Mapping[str, Any], hidden_size: int) -> snt.RNNCore:
+    sizes = [hidden_size] * config.get("num_layers", 1)
+    kind = config.get("controller", "lstm")
+    if kind == "lstm":
+        if len(sizes) > 1:
+            raise ValueError("--num_layers is for --controller=deep_lstm and feedforward.")
+        controller = snt.LSTM(hidden_size)
+    else:
+        controller = dnc.DeepLSTM(sizes) if kind == "deep_lstm" else dnc.FeedForward(sizes)
+    if bound := config.get("max_signal"):
+        controller = dnc.ClippedSignal(controller, bound)
+    return controller
+
+
+def _make_dnc(
+    config: Mapping[str, Any], controller: snt.RNNCore, output_size: int, clip_value: float | None
+) -> dnc.DNC:
+    slots, writes = config["memory_size"], config["num_write_heads"]
+    linkage = None
+    if config.get("linkage") == "sparse":
+        linkage = dnc.SparseTemporalLinkage(slots, writes, config["num_links"])
+    elif config.get("linkage") == "none":
+        linkage = dnc.NoLinkage(slots, writes)
+    access = dnc.MemoryAccess(
+        memory_size=slots,
+        word_size=config["word_size"],
+        num_reads=config["num_read_heads"],
+        num_writes=writes,
+        linkage=linkage,
+        content_weights=CONTENT_WEIGHTS[config.get("content_weights", "cosine")],
+    )
+    compute_dtype = config.get("compute_dtype", "float32")
+    return dnc.DNC(
+        access,
+        controller,
+        output_size,
+        clip_value,
+        compute_dtype=None if compute_dtype == "float32" else compute_dtype,
+    )
+
+
+def num_parameters(core: snt.RNNCore) -> int:
+    """Returns how many numbers a core learns."""
+    return sum(math.prod(variable.shape) for variable in core.trainable_variables)
+
+
+def _matching_hidden_size(config: Mapping[str, Any], task: tasks.Task) -> int:
+    """The hidden size of an LSTM with as many parameters as the DNC of a configuration."""
+    wanted = num_parameters(make_core({**config, "core": "dnc"}, task))
+    small, large = 1, 1
+    alone = {**config, "match_parameters": False}
+
+    def found(size: int) -> int:
+        return num_parameters(make_core({**alone, "hidden_size": size}, task))
+
+    while found(large) < wanted:
+        small, large = large, 2 * large
+    while large - small > 1:
+        middle = (small + large) // 2
+        small, large = (middle, large) if found(middle) < wanted else (small, middle)
+    return min((small, large), key=lambda size: abs(found(size) - wanted))
+
+
 def load(
     directory: str | os.PathLike, batch_size: int = 1, *, best: bool = False, **overrides: Any
-) -> tuple[dnc.DNC, tasks.Task]:
+) -> tuple[snt.RNNCore, tasks.Task]:
     """Returns the trained core of a run, and its task with batches of the given size.
 
     Args:
@@ -91,7 +151,7 @@ def load(
     return core, task
 
 
-def _check_memory(core: dnc.DNC, task: tasks.Task) -> None:
+def _check_memory(core: snt.RNNCore, task: tasks.Task) -> None:
     """Raises `ValueError` if not even one batch and one state fit into this machine's memory.
 
     An operating system may well grant more memory than there is, and end the process when it is
@@ -100,6 +160,8 @@ def _check_memory(core: dnc.DNC, task: tasks.Task) -> None:
     if not hasattr(os, "sysconf"):
         return  # On Windows it cannot be asked like this.
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if not isinstance(core, dnc.DNC):
+        return  # Others do not say how large their state is.
     state = sum(math.prod(size) for size in tf.nest.flatten(core.state_size))
     sequence = task.num_steps * (task.input_size + task.target_size)
     needed = 4 * task.batch_size * (state + sequence)

@@ -60,7 +60,7 @@ class Finding(NamedTuple):
 
 
 def first_not_finite(
-    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace
+    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace | None
 ) -> Finding | None:
     """Looks for what is not finite, in the order in which a training step computes it.
 
@@ -68,7 +68,7 @@ def first_not_finite(
       core: the core, with the variables from before the step.
       task: gives the loss.
       batch: of the step.
-      trace: what the core does with the batch.
+      trace: what the core does with the batch, if it has a memory.
 
     Returns:
       The first such quantity; `None` if all is finite here. (A compiled step rounds differently:
@@ -78,15 +78,15 @@ def first_not_finite(
 
 
 def _not_finite(
-    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace
+    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace | None
 ) -> Iterator[Finding]:
     for variable in core.trainable_variables:
         if found := _kinds(variable.numpy()):
             yield Finding(f"variable {variable.name}", found)
     for name, part in zip(batch._fields, batch, strict=True):
         yield from _by_step(name, np.asarray(part), range(len(part)))
-    arrays = trace.arrays()
-    for t in range(len(trace.inputs)):
+    arrays = trace.arrays() if trace else {}
+    for t in range(len(batch.observations)):
         for name in _ORDER:
             if name in arrays:
                 yield from _by_step(name, arrays[name], [t])
@@ -115,6 +115,11 @@ def _kinds(values: np.ndarray) -> str:
     """The kinds of numbers that are not finite, as text; "" if there are none."""
     odd = values[~np.isfinite(values)]
     return " and ".join(sorted({str(float(x)) for x in odd.ravel()[:1000]}))
+
+
+def has_memory(core: snt.RNNCore) -> bool:
+    """Whether there is a memory to be looked into."""
+    return isinstance(core, dnc.DNC)
 
 
 class Guard:
@@ -149,7 +154,7 @@ class Guard:
 def explain(
     core: snt.RNNCore,
     task: tasks.Task,
-    seed: int,
+    batch: tasks.Batch,
     step: int,
     directory: pathlib.Path,
     checkpoint: tf.train.Checkpoint,
@@ -158,8 +163,8 @@ def explain(
 
     Args:
       core: the core, with the variables from before the step.
-      task: where the batch comes from.
-      seed: of the batches.
+      task: gives the loss.
+      batch: of the step.
       step: number of the step.
       directory: where the folder with the report goes, see `write_report`.
       checkpoint: of all that the training consists of.
@@ -167,10 +172,12 @@ def explain(
     Returns:
       A line that says what was found and where the report is.
     """
-    batch = tasks.Batch(*(np.asarray(part) for part in task.batch(seed, step)))
-    trace = dnc.record(core, batch.observations).replace(
-        target=batch.target, mask=batch.mask, task=task.name, step=step
-    )
+    batch = tasks.Batch(*map(np.asarray, batch))
+    trace = None
+    if has_memory(core):
+        trace = dnc.record(core, batch.observations).replace(
+            target=batch.target, mask=batch.mask, task=task.name, step=step
+        )
     finding = first_not_finite(core, task, batch, trace)
     line = f"Training step {step:,} is not finite: {finding or 'where could not be told'}."
     folder = directory / f"not-finite-{step}"
@@ -186,7 +193,7 @@ def write_report(
     step: int,
     finding: Finding | None,
     batch: tasks.Batch,
-    trace: dnc.Trace,
+    trace: dnc.Trace | None,
     checkpoint: tf.train.Checkpoint,
 ) -> None:
     """Saves what is needed to find out more.
@@ -200,7 +207,7 @@ def write_report(
       step: number of the training step.
       finding: what `first_not_finite` found.
       batch: of the step.
-      trace: of the core with the batch.
+      trace: of the core with the batch, if it has a memory.
       checkpoint: of all that the training consists of.
 
     Raises:
@@ -212,5 +219,6 @@ def write_report(
     np.savez_compressed(
         folder / "batch.npz", **{k: np.asarray(v) for k, v in batch._asdict().items()}
     )
-    trace.save(folder / "trace.npz")
+    if trace:
+        trace.save(folder / "trace.npz")
     checkpoint.write(str(folder / "state"))

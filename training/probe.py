@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import sonnet as snt
 import tensorflow as tf
 
 import dnc
 import tasks
+from training.numerics import has_memory
 
 _NUM_EXAMPLES = 4
 
@@ -19,11 +21,12 @@ class Probe:
       last_look: what it remembers from one look to the next, for checkpoints: a trackable object.
     """
 
-    def __init__(self, core: dnc.DNC, task: tasks.Task, seed: int):
+    def __init__(self, core: snt.RNNCore, task: tasks.Task, seed: int):
         """Picks the longest episodes of one batch that neither training nor evaluation uses.
 
         Args:
-          core: the core to watch; its variables exist already.
+          core: the core to watch; its variables exist already. If it has no memory, there are
+            scalars only.
           task: where the episodes come from.
           seed: the training's seed, >= 0.
         """
@@ -61,7 +64,7 @@ class Probe:
         """
         if not tf.summary.should_record_summaries():
             return
-        trace = self.record(step)
+        trace = self.record(step) if has_memory(self._core) else None
         scalars: dict[str, Any] = {"gradient_norm": gradient_norms, "probe": self._metrics(trace)}
         variables = self._core.trainable_variables
         step_before = int(self._step_before)
@@ -74,13 +77,21 @@ class Probe:
         for before, now in zip(self._before, variables, strict=True):
             before.assign(now)
         self._step_before.assign(step)
-        dnc.summaries.write_scalars(trace, scalars, step)
-        dnc.summaries.write_panels(trace, step)
-        dnc.summaries.write_episode(trace, step)
+        if trace:
+            dnc.summaries.write_scalars(trace, scalars, step)
+            dnc.summaries.write_panels(trace, step)
+            dnc.summaries.write_episode(trace, step)
+        else:
+            for group, values in scalars.items():
+                for name, value in values.items():
+                    tf.summary.scalar(f"{group}/{name}", value, step)
         tf.summary.flush()
 
-    def _metrics(self, trace: dnc.Trace) -> dict[str, tf.Tensor]:
-        logits = tf.constant(trace.outputs)
+    def _metrics(self, trace: dnc.Trace | None) -> dict[str, tf.Tensor]:
         batch = tasks.Batch(*map(tf.constant, self._batch))
+        if trace:
+            logits = tf.constant(trace.outputs)
+        else:
+            logits, _ = dnc.unroll(self._core, batch.observations, sequence_length=self._lengths)
         loss = self._task.cost(logits, batch.target, batch.mask)
         return {"loss": loss, **self._task.metrics(logits, batch)}

@@ -130,6 +130,7 @@ class Report:
         first_step: int,
         last_step: int,
         stream: TextIO | None = None,
+        error: str = "wrong_bits",
     ):
         """Starts the report.
 
@@ -137,7 +138,9 @@ class Report:
           first_step: number of steps already done.
           last_step: number of steps to do in all.
           stream: where to show; standard output by default.
+          error: name of the task's error.
         """
+        self._error = error
         self._stream = stream or sys.stdout
         self._last_step = last_step
         self._last_report: tuple[int, float] | None = None  # Step and time.
@@ -158,18 +161,20 @@ class Report:
         if self._bar is not None:
             self._bar.update(step - self._bar.n)
 
-    def write(self, step: int, scalars: Mapping[str, float], sample: str) -> None:
+    def write(self, step: int, scalars: Mapping[str, float], sample: str, note: str = "") -> None:
         """Shows and records what came out of the last steps.
 
         Args:
           step: number of steps done.
-          scalars: `loss`, `wrong_bits` and whatever else TensorBoard is to show, by name.
+          scalars: `loss`, the task's error and whatever else TensorBoard is to show, by name.
           sample: an episode as text.
+          note: what else to show.
         """
         last_step, last_time = self._last_report or (step, time.monotonic())
         self._last_report = step, time.monotonic()
         speed = (step - last_step) / max(self._last_report[1] - last_time, 1e-9)
-        figures = f"loss {scalars['loss']:.4f}, wrong bits {scalars['wrong_bits']:.3f}"
+        error = f"{self._error.replace('_', ' ')} {scalars[self._error]:.3f}"
+        figures = ", ".join(filter(None, [f"loss {scalars['loss']:.4f}", error, note]))
         if self._bar is not None:
             self._bar.write(f"\nStep {step:,}: {figures}\n\n{sample}", file=self._stream)
             self._bar.set_postfix_str(figures)

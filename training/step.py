@@ -1,7 +1,7 @@
 """The training step: data, forward and backward pass and update, compiled as one program."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sonnet as snt
@@ -51,18 +51,29 @@ def create_variables(core: snt.RNNCore, task: tasks.Task) -> Sequence[tf.Variabl
 
 
 def rmsprop(
-    variables: Sequence[tf.Variable], learning_rate: float, epsilon: float
+    variables: Sequence[tf.Variable], learning_rate: float, epsilon: float, momentum: float = 0.0
 ) -> snt.optimizers.RMSProp:
     """Returns TensorFlow 1's RMSProp: Sonnet's, but the mean square starts at 1 instead of 0.
 
-    ms <- 0.9 ms + 0.1 g^2,   variable <- variable - learning_rate g / sqrt(ms + epsilon)
+    ms <- 0.9 ms + 0.1 g^2,   mom <- momentum mom + learning_rate g / sqrt(ms + epsilon),
+    variable <- variable - mom
 
     It keeps the first updates small, which the released training depends on.
     """
-    optimizer = snt.optimizers.RMSProp(learning_rate, epsilon=epsilon)
+    optimizer = snt.optimizers.RMSProp(learning_rate, momentum=momentum, epsilon=epsilon)
     optimizer.apply([tf.zeros_like(variable) for variable in variables], variables)  # Creates `ms`.
     for mean_square in optimizer.ms:
         mean_square.assign(tf.ones_like(mean_square))
+    return optimizer
+
+
+def adam(
+    variables: Sequence[tf.Variable], learning_rate: float, epsilon: float
+) -> snt.optimizers.Adam:
+    """Returns Sonnet's Adam, with its variables created."""
+    optimizer = snt.optimizers.Adam(learning_rate, epsilon=epsilon)
+    optimizer.apply([tf.zeros_like(variable) for variable in variables], variables)
+    optimizer.step.assign(0)
     return optimizer
 
 
@@ -120,6 +131,9 @@ class TrainingStep:
         jit: bool = True,
         recompute_every: int | None = None,
         distribution: Distribution | None = None,
+        batch: Callable[[Any, Any], tasks.Batch] | None = None,
+        decay_steps: int | None = None,
+        weight_decay: float = 0.0,
     ):
         """Prepares the step.
 
@@ -133,6 +147,11 @@ class TrainingStep:
           recompute_every: as for `gradients`.
           distribution: over whose replicas each batch is split; the core's variables were made in
             its scope. Without replicas all steps of a call are one compiled program.
+          batch: returns the batch for a seed and a step; by default the task's own.
+          decay_steps: number of steps over which the learning rate goes to 0 in a straight line;
+            `None`: it stays as it is.
+          weight_decay: what part of each weight matrix is taken away in a step, times the learning
+            rate (Loshchilov & Hutter 2019).
 
         Raises:
           ValueError: if the batch cannot be split.
@@ -143,6 +162,9 @@ class TrainingStep:
         self._task = task
         self._max_grad_norm = max_grad_norm
         self._seed = seed
+        self._batch = batch or task.batch
+        self._decay_steps = decay_steps
+        self._weight_decay = weight_decay
         self._recompute_every = recompute_every
         zero, variables = tf.zeros([]), core.trainable_variables
         self._no_totals = Totals(
@@ -193,7 +215,8 @@ class TrainingStep:
     def explain(self, directory: pathlib.Path, checkpoint: tf.train.Checkpoint) -> str:
         """Says why the next step is not finite, see `numerics.explain`."""
         step = int(self.step)
-        return explain(self._core, self._task, self._seed, step, directory, checkpoint)
+        batch = self._batch(self._seed, self.step)
+        return explain(self._core, self._task, batch, step, directory, checkpoint)
 
     def skip(self) -> None:
         """Leaves out the next step."""
@@ -234,14 +257,31 @@ class TrainingStep:
         is_finite = tf.math.is_finite(result.loss) & tf.math.is_finite(result.norm)
         # Replicas cannot differ here: what they decide by is the mean over all of them.
         if is_finite:
-            self.optimizer.apply(result.gradients, self._core.trainable_variables)
+            self._apply(result.gradients)
             self.step.assign_add(1)
         return Totals(result.loss, result.norm, result.module_norms, result.metrics), is_finite
+
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        """Updates the variables."""
+        constant, variables = self.optimizer.learning_rate, self._core.trainable_variables
+        learning_rate = constant
+        if self._decay_steps:
+            part_done = tf.cast(self.step, tf.float32) / self._decay_steps
+            learning_rate *= tf.maximum(1.0 - part_done, 0.0)
+        if self._weight_decay:
+            for variable in variables:
+                if variable.shape.rank > 1:
+                    variable.assign_sub(learning_rate * self._weight_decay * variable)
+        self.optimizer.learning_rate = learning_rate  # It takes a tensor, too.
+        try:
+            self.optimizer.apply(gradients, variables)
+        finally:
+            self.optimizer.learning_rate = constant
 
     def _find_mean(self) -> _Found:
         """What the whole batch says."""
         if not self._distribution:
-            batch = self._task.batch(self._seed, self.step)
+            batch = self._batch(self._seed, self.step)
             return _find(self._core, self._task, batch, self._recompute_every)
         scalar = tf.TensorSpec([])
         like = _Found(
@@ -254,7 +294,7 @@ class TrainingStep:
     def _part(self, replica: tf.Tensor, step: tf.Tensor) -> _Found:
         """What a replica's part of the batch says."""
         # Each replica draws the whole batch: cheap beside learning from it, right for any task.
-        batch = part(self._task.batch(self._seed, step), replica, self._distribution.num_replicas)
+        batch = part(self._batch(self._seed, step), replica, self._distribution.num_replicas)
         return _find(self._core, self._task, batch, self._recompute_every)
 
 

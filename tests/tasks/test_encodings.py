@@ -329,3 +329,48 @@ def test_episodes_can_be_read(name):
     labels = task.step_labels(batch)
     if labels is not None:
         assert [len(episode) for episode in labels] == [task.num_steps] * 2
+
+
+@pytest.mark.parametrize(
+    "name, options, labels",
+    [
+        ("copy", {}, "row 1|row 2|copy|1|2"),
+        ("copy_series", {"max_copies": 2, "min_copies": 2}, "1 row 1|1 row 2|copy|1.1|1.2|"
+         "2 row 1|2 row 2|copy|2.1|2.2"),
+        ("copy_series", {"max_copies": 1, "min_copies": 1, "blank": True},
+         "1 row 1|1 row 2|copy|1.1|1.2|"),
+        ("repeat_copy", {"min_repeats": 2}, "start|row 1|row 2|x 2|1.1|1.2|2.1|2.2|end"),
+        ("repeat_copy", {"min_repeats": 2, "layout": "numpy"},
+         "start|row 1|row 2|x 2|1.1|1.2|2.1|2.2|end"),
+        ("associative_recall", {"max_items": 2, "rows_per_item": 1},
+         "item 1|1.1|item 2|2.1|which|? 1|next|1"),
+        ("priority_sort", {"max_length": 2}, "-0.52|+0.42|sort|no. 1"),
+        ("addition", {}, "2|2|= 4"),
+    ],
+)  # fmt: skip
+def test_steps_have_names(name, options, labels):
+    if name != "associative_recall":
+        options = {"min_length": 2, "max_length": 2, **options}
+    task = tasks.get(name, batch_size=1, **options)
+
+    (found,) = task.step_labels(task.batch(0, 0))
+
+    if name in ("priority_sort", "addition"):  # Only the form: what is drawn may be anything.
+        assert [x if x.isalpha() else len(x) for x in found] == [
+            x if x.isalpha() else len(x) for x in labels.split("|")
+        ]
+    else:
+        assert found == labels.split("|")
+
+
+@pytest.mark.parametrize("two_way", [False, True])
+def test_keys_and_values_are_named_by_their_pair(two_way):
+    task = tasks.get("key_value", batch_size=2, min_length=3, max_length=3, two_way=two_way)
+    arguments, batch = drawn(task, 5)
+
+    for b, labels in enumerate(task.step_labels(batch)):
+        asked = [f"key of {k + 1}" for k in arguments["order"][b]]
+        expected = ["pair 1", "pair 2", "pair 3", "values", *asked]
+        if two_way:
+            expected += ["keys", *(f"value of {k + 1}" for k in arguments["second_order"][b])]
+        assert labels == [*expected, "end"]

@@ -105,7 +105,7 @@ class NoEvaluation:
     def final(self, step): return {"wrong_bits": 0.0, "solved_sequences": 0.0}
     def sample_at(self, step): return ""
 
-def write(report, step, scalars, sample):
+def write(report, step, scalars, *more):
     print("at", step, scalars["loss"], flush=True)
     if step == int(os.environ.get("DIE_AT", 0)):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -218,6 +218,7 @@ def test_where_the_report_cannot_be_written_what_was_found_is_said_all_the_same(
     (tmp_path / "not-finite-2").write_text("in the way")
     core, _ = make_training(SpoiltAt(np.nan, 2))
     checkpoint = tf.train.Checkpoint(core=core)
-    line = numerics.explain(core, SpoiltAt(np.nan, 2), 0, 2, tmp_path, checkpoint)
+    task = SpoiltAt(np.nan, 2)
+    line = numerics.explain(core, task, task.batch(0, 2), 2, tmp_path, checkpoint)
     assert "observations has nan in it at time step 4 of example 1" in line
     assert "The report cannot be written: File exists." in line

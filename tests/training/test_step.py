@@ -228,3 +228,61 @@ def test_the_optimizer_is_rmsprop_with_a_mean_square_that_starts_at_one():
 
     np.testing.assert_allclose(variable, expected, rtol=1e-6)
     np.testing.assert_allclose(optimizer.ms[0], mean_square, rtol=1e-6)
+
+
+def test_momentum_goes_on_in_the_same_direction():
+    variable = tf.Variable([1.0, -2.0])
+    optimizer = step.rmsprop([variable], learning_rate=0.1, epsilon=1e-3, momentum=0.9)
+    expected, mean_square, momentum = np.array([1.0, -2.0]), np.ones(2), np.zeros(2)
+
+    for gradient in np.array([[0.5, -3.0], [2.0, 0.0], [-1.0, 4.0]]):
+        optimizer.apply([tf.constant(gradient, tf.float32)], [variable])
+        mean_square = 0.9 * mean_square + 0.1 * gradient**2
+        momentum = 0.9 * momentum + 0.1 * gradient / np.sqrt(mean_square + 1e-3)
+        expected -= momentum
+
+    np.testing.assert_allclose(variable, expected, rtol=1e-6)
+
+
+def test_making_adam_changes_nothing_and_is_not_a_step():
+    made, fresh = tf.Variable([1.0, -2.0]), tf.Variable([1.0, -2.0])
+    gradient = [tf.constant([0.5, -3.0])]
+
+    step.adam([made], learning_rate=0.1, epsilon=1e-7).apply(gradient, [made])
+    snt.optimizers.Adam(0.1, epsilon=1e-7).apply(gradient, [fresh])
+
+    np.testing.assert_array_equal(made, fresh)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_the_learning_rate_goes_to_zero_in_a_straight_line(task, jit):
+    decayed, core = training(task, jit, decay_steps=4)
+    moved = []
+    for _ in range(5):
+        before = values(core)
+        found = step.gradients(core, task, task.batch(0, decayed.step), max_grad_norm=50.0)
+        mean_squares = [
+            0.9 * ms.numpy() + 0.1 * np.square(g)
+            for ms, g in zip(decayed.optimizer.ms, found.gradients, strict=True)
+        ]
+        decayed.run(1)
+        steps = [
+            np.sum((b - a) * np.sqrt(ms + 1e-10)) / np.sum(g)
+            for b, a, ms, g in zip(before, values(core), mean_squares, found.gradients, strict=True)
+        ]
+        moved.append(np.median(steps))
+
+    np.testing.assert_allclose(moved, [0.01, 0.0075, 0.005, 0.0025, 0.0], rtol=1e-2, atol=1e-6)
+    assert decayed.learning_rate == 0.01
+
+
+def test_weights_decay_and_biases_do_not(task):
+    (plain, core), (decayed, other) = training(task), training(task, weight_decay=0.5)
+    before = values(core)
+
+    plain.run(1)
+    decayed.run(1)
+
+    for start, alone, variable in zip(before, values(core), other.trainable_variables, strict=True):
+        expected = alone - 0.01 * 0.5 * start if variable.shape.rank > 1 else alone
+        np.testing.assert_allclose(variable, expected, rtol=1e-5, atol=1e-7)

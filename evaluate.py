@@ -1,0 +1,228 @@
+"""Measures trained models at sizes they were not trained on.
+
+    python evaluate.py --checkpoint_dir=checkpoints/addition --lengths=12,20,50,100
+    python evaluate.py --pretrained=addition_dnc
+
+Prints a table, and whether each model has solved its task; --plot and --csv write files.
+"""
+
+import csv
+import os
+import pathlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from training.quiet import native_logs_hidden
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is imported: only errors.
+with native_logs_hidden():
+    import tensorflow  # noqa: F401  Here, so that what it writes is hidden.
+
+import tasks
+from training.evaluation import BATCH_SIZE, Evaluation
+from training.messages import NO_MEMORY, OUT_OF_MEMORY, say
+from training.models import load, num_parameters
+from training.runs import newest_checkpoint
+
+PRETRAINED = pathlib.Path(__file__).parent / "checkpoints" / "pretrained"
+
+FLAGS = flags.FlagValues()  # Its own: train.py has flags of the same names.
+flags.DEFINE_list(
+    "checkpoint_dir", [], "Where the models were saved, one or several.", flag_values=FLAGS
+)
+flags.DEFINE_list(
+    "pretrained", [], "Models that come with this program, one or several.", flag_values=FLAGS
+)
+flags.DEFINE_list(
+    "lengths",
+    None,
+    "Sizes of episodes (length, number of items, ...: the task's first size) to try; by default "
+    "the largest in training, and 2, 4 and 8 times that.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "memory_size",
+    None,
+    "Number of memory slots, if others than in training.",
+    lower_bound=1,
+    upper_bound=2**31 - 1,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "num_sequences", 1000, "Sequences of each size.", lower_bound=1, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "seed", 0, "Seed of the data.", lower_bound=0, upper_bound=2**31 - 1, flag_values=FLAGS
+)
+flags.DEFINE_bool(
+    "best", False, "Whether to take the best checkpoint, not the newest.", flag_values=FLAGS
+)
+flags.DEFINE_bool("jit", True, "Whether to compile with XLA.", flag_values=FLAGS)
+flags.DEFINE_string("plot", None, "PNG file to draw error against length into.", flag_values=FLAGS)
+flags.DEFINE_string("csv", None, "CSV file to write the table into.", flag_values=FLAGS)
+flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=FLAGS)
+
+
+class Result(NamedTuple):
+    """What one model does at one size."""
+
+    model: str
+    core: str
+    parameters: int
+    memory_size: int
+    size: int
+    trained_to: int  # the largest size in training
+    error_name: str
+    error: float
+    solved_sequences: float
+    solved: bool | None  # by the task's definition; None where size is not trained_to
+
+
+def main(argv: list[str]) -> int:
+    """Evaluates, prints, draws. Returns the exit code."""
+    FLAGS.unparse_flags()  # A second call in one process starts from the defaults.
+    try:
+        unexpected = FLAGS(argv)[1:]
+    except flags.Error as error:
+        message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error).rstrip("."))
+        return _fail(f"{message}. See evaluate.py --help.")
+    if FLAGS.help:
+        print(f"{__doc__}\n{FLAGS.get_help()}")
+        return 0
+    try:
+        if unexpected:
+            raise ValueError(f"Unexpected arguments {unexpected}: every option starts with --.")
+        directories = _directories()
+        sizes = _sizes()
+        for path in filter(None, [FLAGS.plot, FLAGS.csv]):
+            if not pathlib.Path(path).resolve().parent.is_dir():
+                raise ValueError(f"There is no folder for {path}.")
+        _check_same_task(directories)
+        results = []
+        for result in _results(directories, sizes):
+            if not results:
+                say(_line("model", "size", result.error_name.replace("_", " "), "right", ""))
+            results.append(result)
+            say(_row(result))
+    except (ValueError, OSError) as error:
+        return _fail(str(error))
+    except OUT_OF_MEMORY:
+        return _fail(NO_MEMORY)
+    if FLAGS.csv:
+        with open(FLAGS.csv, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(Result._fields)
+            writer.writerows(results)
+    if FLAGS.plot:
+        _plot(results, FLAGS.plot)
+    return 0
+
+
+def _directories() -> list[pathlib.Path]:
+    directories = [pathlib.Path(directory) for directory in FLAGS.checkpoint_dir]
+    known = sorted(path.name for path in PRETRAINED.glob("*") if path.is_dir())
+    for name in FLAGS.pretrained:
+        if name not in known:
+            raise ValueError(f"--pretrained must be of {', '.join(known) or 'none'}, got {name}.")
+        directories.append(PRETRAINED / name)
+    if not directories:
+        raise ValueError("Give --checkpoint_dir or --pretrained: what is to be measured.")
+    return directories
+
+
+def _sizes() -> list[int] | None:
+    if FLAGS.lengths is None:
+        return None
+    if not FLAGS.lengths or not all(
+        x.isascii() and x.isdecimal() and int(x) for x in FLAGS.lengths
+    ):
+        raise ValueError(f"--lengths must be whole numbers >= 1, got {','.join(FLAGS.lengths)}.")
+    return [int(x) for x in FLAGS.lengths]
+
+
+def _check_same_task(directories: Sequence[pathlib.Path]) -> None:
+    """Raises `ValueError` unless all are of one task: others cannot be compared."""
+    found = {str(path): newest_checkpoint(path, FLAGS.best)[1]["task"] for path in directories}
+    if len(set(found.values())) > 1:
+        told = ", ".join(f"{path} of {task}" for path, task in found.items())
+        raise ValueError(f"Only models of one task can be compared, got {told}.")
+
+
+def _results(directories: Sequence[pathlib.Path], sizes: list[int] | None) -> Iterator[Result]:
+    for directory in directories:
+        _, config = newest_checkpoint(directory, FLAGS.best)
+        name, (_, trained_to) = next(
+            iter(tasks.get(config["task"], **_options(config)).sizes.items())
+        )
+        for size in sizes or [trained_to * factor for factor in (1, 2, 4, 8)]:
+            overrides: dict[str, Any] = {f"min_{name}": size, f"max_{name}": size}
+            if FLAGS.memory_size:
+                overrides["memory_size"] = FLAGS.memory_size
+            batch_size = min(BATCH_SIZE, FLAGS.num_sequences)
+            core, task = load(directory, batch_size, best=FLAGS.best, **overrides)
+            evaluation = Evaluation(core, task, FLAGS.seed, FLAGS.jit)
+            metrics = evaluation.metrics(0, -(-FLAGS.num_sequences // batch_size))
+            yield Result(
+                model=directory.name,
+                core=config.get("core", "dnc"),
+                parameters=num_parameters(core),
+                memory_size=overrides.get("memory_size", config["memory_size"]),
+                size=size,
+                trained_to=trained_to,
+                error_name=task.metric_names[0],
+                error=metrics[task.metric_names[0]],
+                solved_sequences=metrics["solved_sequences"],
+                solved=task.is_solved(metrics) if size == trained_to else None,
+            )
+
+
+def _options(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: config[name] for name in tasks.defaults(config["task"]) if name in config}
+
+
+def _row(result: Result) -> str:
+    verdict = {None: "", True: "solved", False: "not solved"}[result.solved]
+    right = f"{result.solved_sequences:.1%}"
+    return _line(result.model, str(result.size), f"{result.error:.4g}", right, verdict)
+
+
+def _line(model: str, size: str, error: str, right: str, verdict: str) -> str:
+    return f"{model:32} {size:>6} {error:>16} {right:>8}  {verdict}".rstrip()
+
+
+def _plot(results: Sequence[Result], path: str) -> None:
+    """Draws error against size, the range in training shaded."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    axes.axvspan(0, results[0].trained_to, color="0.92", label="in training")
+    for model in dict.fromkeys(result.model for result in results):
+        own = [result for result in results if result.model == model]
+        axes.plot(
+            [result.size for result in own],
+            [100 * (1 - result.solved_sequences) for result in own],
+            marker="o",
+            label=model,
+        )
+    axes.set_xlabel("size of the episode")
+    axes.set_ylabel("sequences with an error, %")
+    axes.set_xlim(left=0)
+    axes.set_ylim(-3, 103)
+    axes.legend()
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def _fail(message: str) -> int:
+    print(f"evaluate.py: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,123 @@
+import csv
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+from absl.testing import flagsaver
+from PIL import Image
+
+import evaluate
+import train
+
+TINY = (
+    "--hidden_size=4 --memory_size=4 --word_size=3 --num_read_heads=1 --num_training_iterations=2"
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with three small runs, in it: adds, adds_lstm and copies."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, more in {
+            "adds": "--task=addition --max_length=3",
+            "adds_lstm": "--task=addition --max_length=3 --core=lstm",
+            "copies": "--task=copy --max_length=2 --num_bits=2",
+        }.items():
+            arguments = [*shlex.split(TINY), *shlex.split(more), "--nojit", "--nosummaries"]
+            patch.setattr(sys, "argv", ["train", *arguments, f"--checkpoint_dir={folder / name}"])
+            with flagsaver.flagsaver():
+                assert train.main(train._parse(sys.argv)) == 0
+    return folder
+
+
+@pytest.fixture
+def in_process(runs, monkeypatch, capsys):
+    monkeypatch.chdir(runs)
+
+    def run(*arguments):
+        code = evaluate.main(["evaluate", *arguments, "--nojit"])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_table_a_picture_and_a_file_compare_models_at_several_sizes(in_process, tmp_path):
+    code, out, err = in_process(
+        "--checkpoint_dir=adds,adds_lstm",
+        "--lengths=3,5",
+        "--num_sequences=20",
+        f"--plot={tmp_path / 'plot.png'}",
+        f"--csv={tmp_path / 'table.csv'}",
+    )
+
+    assert (code, err) == (0, "")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["model", "size", "absolute", "error", "right"]
+    assert [line[:2] for line in lines[1:]] == [
+        ["adds", "3"],
+        ["adds", "5"],
+        ["adds_lstm", "3"],
+        ["adds_lstm", "5"],
+    ]
+    assert lines[1][-2:] == ["not", "solved"]
+    assert lines[2][-1].endswith("%")
+    with Image.open(tmp_path / "plot.png") as image:
+        assert image.size == (1050, 600)
+        assert len(image.getcolors(10**6)) > 10
+    with open(tmp_path / "table.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["size"] for row in rows] == ["3", "5", "3", "5"]
+    assert [row["core"] for row in rows] == ["dnc", "dnc", "lstm", "lstm"]
+    assert {row["trained_to"] for row in rows} == {"3"}
+    assert float(rows[0]["error"]) > 0
+
+
+def test_by_default_sizes_are_the_largest_in_training_and_multiples(in_process):
+    code, out, _ = in_process("--checkpoint_dir=copies", "--num_sequences=2", "--memory_size=9")
+
+    assert code == 0
+    assert [line.split()[1] for line in out.splitlines()[1:]] == ["2", "4", "8", "16"]
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ([], "Give --checkpoint_dir or --pretrained"),
+        (["--checkpoint_dir=missing"], "There is no run in missing."),
+        (["--pretrained=missing"], "--pretrained must be of "),
+        (["--checkpoint_dir=adds,copies"], "Only models of one task can be compared, got adds of "),
+        (["--checkpoint_dir=adds", "--lengths=3,x"], "--lengths must be whole numbers"),
+        (["--checkpoint_dir=adds", "--lengths=0"], "--lengths must be whole numbers"),
+        (["--checkpoint_dir=adds", "--lengths=99999999999"], "at most 2,147,483,647 time steps"),
+        (["--checkpoint_dir=adds", "--plot=missing/plot.png"], "no folder for missing/plot.png"),
+        (["--checkpoint_dir=adds", "--memory_size=0"], "memory_size"),
+        (["adds"], "Unexpected arguments ['adds']"),
+        (["--nonsense"], "nonsense"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line_and_exit_code_2(in_process, arguments, said):
+    code, out, err = in_process(*arguments)
+
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("evaluate.py: ") and said in line
+
+
+def test_the_script_is_a_command(runs, tmp_path):
+    shutil.copytree(runs / "copies", tmp_path / "copies")
+    process = subprocess.run(
+        [
+            *(sys.executable, evaluate.__file__, "--checkpoint_dir=copies", "--lengths=2"),
+            *("--num_sequences=2", "--nojit"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.splitlines()[1].startswith("copies ")
