@@ -10,7 +10,7 @@ import csv
 import os
 import pathlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -21,10 +21,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is impor
 with native_logs_hidden():
     import tensorflow  # noqa: F401  Here, so that what it writes is hidden.
 
-import tasks
 from training.evaluation import BATCH_SIZE, Evaluation
-from training.messages import NO_MEMORY, OUT_OF_MEMORY, say
-from training.models import load, num_parameters
+from training.messages import NO_MEMORY, OUT_OF_MEMORY, in_one_line, say
+from training.models import load, make_task, num_parameters
 from training.runs import newest_checkpoint
 
 PRETRAINED = pathlib.Path(__file__).parent / "checkpoints" / "pretrained"
@@ -87,8 +86,7 @@ def main(argv: list[str]) -> int:
     try:
         unexpected = FLAGS(argv)[1:]
     except flags.Error as error:
-        message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error).rstrip("."))
-        return _fail(f"{message}. See evaluate.py --help.")
+        return _fail(f"{in_one_line(str(error).rstrip('.'))}. See evaluate.py --help.")
     if FLAGS.help:
         print(f"{__doc__}\n{FLAGS.get_help()}")
         return 0
@@ -100,9 +98,8 @@ def main(argv: list[str]) -> int:
         for path in filter(None, [FLAGS.plot, FLAGS.csv]):
             if not pathlib.Path(path).resolve().parent.is_dir():
                 raise ValueError(f"There is no folder for {path}.")
-        _check_same_task(directories)
         results = []
-        for result in _results(directories, sizes):
+        for result in _results(_configs(directories), sizes):
             if not results:
                 say(_line("model", "size", result.error_name.replace("_", " "), "right", ""))
             results.append(result)
@@ -143,25 +140,25 @@ def _sizes() -> list[int] | None:
     return [int(x) for x in FLAGS.lengths]
 
 
-def _check_same_task(directories: Sequence[pathlib.Path]) -> None:
-    """Raises `ValueError` unless all are of one task: others cannot be compared."""
-    found = {str(path): newest_checkpoint(path, FLAGS.best)[1]["task"] for path in directories}
-    if len(set(found.values())) > 1:
-        told = ", ".join(f"{path} of {task}" for path, task in found.items())
+def _configs(directories: Sequence[pathlib.Path]) -> dict[pathlib.Path, dict[str, Any]]:
+    """The flags of each run; raises `ValueError` unless all are of one task."""
+    configs = {path: newest_checkpoint(path, FLAGS.best)[1] for path in directories}
+    if len({config["task"] for config in configs.values()}) > 1:
+        told = ", ".join(f"{path} of {config['task']}" for path, config in configs.items())
         raise ValueError(f"Only models of one task can be compared, got {told}.")
+    return configs
 
 
-def _results(directories: Sequence[pathlib.Path], sizes: list[int] | None) -> Iterator[Result]:
-    for directory in directories:
-        _, config = newest_checkpoint(directory, FLAGS.best)
-        name, (_, trained_to) = next(
-            iter(tasks.get(config["task"], **_options(config)).sizes.items())
-        )
+def _results(
+    configs: Mapping[pathlib.Path, Mapping[str, Any]], sizes: list[int] | None
+) -> Iterator[Result]:
+    batch_size = min(BATCH_SIZE, FLAGS.num_sequences)
+    for directory, config in configs.items():
+        name, (_, trained_to) = next(iter(make_task(config, batch_size).sizes.items()))
         for size in sizes or [trained_to * factor for factor in (1, 2, 4, 8)]:
             overrides: dict[str, Any] = {f"min_{name}": size, f"max_{name}": size}
             if FLAGS.memory_size:
                 overrides["memory_size"] = FLAGS.memory_size
-            batch_size = min(BATCH_SIZE, FLAGS.num_sequences)
             core, task = load(directory, batch_size, best=FLAGS.best, **overrides)
             evaluation = Evaluation(core, task, FLAGS.seed, FLAGS.jit)
             metrics = evaluation.metrics(0, -(-FLAGS.num_sequences // batch_size))
@@ -172,15 +169,11 @@ def _results(directories: Sequence[pathlib.Path], sizes: list[int] | None) -> It
                 memory_size=overrides.get("memory_size", config["memory_size"]),
                 size=size,
                 trained_to=trained_to,
-                error_name=task.metric_names[0],
-                error=metrics[task.metric_names[0]],
+                error_name=task.error_name,
+                error=metrics[task.error_name],
                 solved_sequences=metrics["solved_sequences"],
                 solved=task.is_solved(metrics) if size == trained_to else None,
             )
-
-
-def _options(config: dict[str, Any]) -> dict[str, Any]:
-    return {name: config[name] for name in tasks.defaults(config["task"]) if name in config}
 
 
 def _row(result: Result) -> str:

@@ -34,7 +34,7 @@ from training import curriculum, options, presets
 from training.distribution import KINDS, Distribution, SharedRun, leaving_when_a_worker_is_lost
 from training.evaluation import BATCH_SIZE, NUM_BATCHES, Evaluation
 from training.loop import Loop, Plan
-from training.messages import NO_MEMORY, OUT_OF_MEMORY, say
+from training.messages import NO_MEMORY, OUT_OF_MEMORY, in_one_line, say
 from training.models import CONTENT_WEIGHTS, make_core, make_task, num_parameters
 from training.probe import Probe
 from training.reporting import EventFile, Interruption
@@ -364,10 +364,7 @@ def _main(
     for name, before in run.changes.items():
         say(f"It goes on with --{name}={config[name]}; before it was {before}.")
     events = EventFile(run.directory if FLAGS.summaries and distribution.is_chief else None)
-    error, _ = task.metric_names
-    loop = Loop(
-        training, evaluation, probe, run, events, distribution, _plan(), state, lessons, error
-    )
+    loop = Loop(training, evaluation, probe, run, events, distribution, _plan(), state, lessons)
     if run.changes:
         loop.progress.solved = None  # It was another model that was looked at.
     with Interruption() as interruption:
@@ -391,8 +388,9 @@ def _main(
     final = distribution.of_chief(lambda: evaluation.final(step))
     say(
         f"{'Solved at' if loop.progress.solved else 'Finished'} step {step:,}. "
-        f"{BATCH_SIZE * NUM_BATCHES:,} fresh sequences: {final[error]:.4g} "
-        f"{error.replace('_', ' ')} per sequence, {final['solved_sequences']:.1%} without error."
+        f"{BATCH_SIZE * NUM_BATCHES:,} fresh sequences: {final[task.error_name]:.4g} "
+        f"{task.error_name.replace('_', ' ')} per sequence, "
+        f"{final['solved_sequences']:.1%} without error."
     )
     if FLAGS.trace_file:
         say(
@@ -491,11 +489,7 @@ def _parse(argv: list[str]) -> list[str]:
         return FLAGS(argv)
     except flags.Error as error:
         message = str(error).rstrip(".")
-        sys.exit(_fail(f"{_in_one_line(message)}. See train.py --help."))
-
-
-def _in_one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        sys.exit(_fail(f"{in_one_line(message)}. See train.py --help."))
 
 
 if __name__ == "__main__":

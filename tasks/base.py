@@ -72,6 +72,11 @@ class Task(abc.ABC):
     def is_solved(self, metrics: Mapping[str, float]) -> bool:
         """Whether metrics over many fresh episodes of the largest size mean that it is solved."""
 
+    @property
+    def error_name(self) -> str:
+        """Name of the metric that tells how wrong answers are."""
+        return self.metric_names[0]
+
     def draw_size(self, name: str, key: tf.Tensor, given: Mapping[str, Any] | None) -> tf.Tensor:
         """Returns the sizes of this name that are given, or draws them: int32 [B]."""
         if given and name in given:

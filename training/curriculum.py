@@ -58,7 +58,7 @@ class Curriculum:
         lesson = int(self.lesson)
         if lesson + 1 >= self.num_lessons:
             return False
-        if not metrics[self._task.metric_names[0]] < self._threshold:
+        if not metrics[self._task.error_name] < self._threshold:
             return False
         self.lesson.assign(lesson + 1)
         return True

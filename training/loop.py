@@ -121,7 +121,6 @@ class Loop:
         plan: Plan,
         state: Mapping[str, Any] | None,
         curriculum: Curriculum,
-        error: str = "wrong_bits",
     ):
         """Takes all that a training consists of.
 
@@ -135,7 +134,6 @@ class Loop:
           plan: when to do what.
           state: what `run.restore` returned.
           curriculum: the one that the training step has its batches from.
-          error: name of the task's error.
         """
         self.progress = Progress.of(state, training.learning_rate)
         self._training = training
@@ -148,7 +146,7 @@ class Loop:
         self._guard = Guard(plan.nan_policy, plan.nan_limit)
         self._chunk = 1  # How many steps to make at once, at most.
         self._curriculum = curriculum
-        self._report = Report(self.step, plan.num_steps, error=error)
+        self._report = Report(self.step, plan.num_steps, error=training.task.error_name)
         self._shown_step = 0  # Step of the last look into the memory.
         self._is_stopped = False
         training.learning_rate = self.progress.learning_rate

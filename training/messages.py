@@ -44,3 +44,8 @@ def reason(error: OSError | tf.errors.OpError) -> str:
     message = error.message.splitlines()[0]
     of_system = re.search(r"; ([^;\[]+)", message)  # "{{node ...}} <path>; No space left on device"
     return of_system[1].strip() if of_system else message
+
+
+def in_one_line(text: str) -> str:
+    """Returns a text with escapes for what would not be printed, such as the end of a line."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -119,6 +119,7 @@ class TrainingStep:
     Attributes:
       step: the number of steps done, an int64 variable.
       optimizer: the optimizer, with its state.
+      task: what is learnt.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class TrainingStep:
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.optimizer = optimizer
         self._core = core
-        self._task = task
+        self.task = task
         self._max_grad_norm = max_grad_norm
         self._seed = seed
         self._batch = batch or task.batch
@@ -216,7 +217,7 @@ class TrainingStep:
         """Says why the next step is not finite, see `numerics.explain`."""
         step = int(self.step)
         batch = self._batch(self._seed, self.step)
-        return explain(self._core, self._task, batch, step, directory, checkpoint)
+        return explain(self._core, self.task, batch, step, directory, checkpoint)
 
     def skip(self) -> None:
         """Leaves out the next step."""
@@ -282,12 +283,12 @@ class TrainingStep:
         """What the whole batch says."""
         if not self._distribution:
             batch = self._batch(self._seed, self.step)
-            return _find(self._core, self._task, batch, self._recompute_every)
+            return _find(self._core, self.task, batch, self._recompute_every)
         scalar = tf.TensorSpec([])
         like = _Found(
             loss=scalar,
             gradients=[tf.TensorSpec(x.shape, x.dtype) for x in self._core.trainable_variables],
-            metrics={name: scalar for name in self._task.metric_names},
+            metrics={name: scalar for name in self.task.metric_names},
         )
         return self._distribution.mean(self._find_part, [self.step.read_value()], like)
 
@@ -295,7 +296,7 @@ class TrainingStep:
         """What a replica's part of the batch says."""
         # Each replica draws the whole batch: cheap beside learning from it, right for any task.
         batch = part(self._batch(self._seed, step), replica, self._distribution.num_replicas)
-        return _find(self._core, self._task, batch, self._recompute_every)
+        return _find(self._core, self.task, batch, self._recompute_every)
 
 
 def _add_if(condition: tf.Tensor, totals: Any, x: Any) -> Any:
