@@ -79,6 +79,11 @@ flags.DEFINE_integer(
     upper_bound=100,
 )
 flags.DEFINE_bool(
+    "feed_reads",
+    True,
+    "Whether the controller sees what was read at the step before (the paper: yes).",
+)
+flags.DEFINE_bool(
     "match_parameters",
     False,
     "Whether --core=lstm has as many parameters as the DNC would, in place of its hidden size.",

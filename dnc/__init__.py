@@ -19,7 +19,7 @@ from dnc.addressing import (
     UsedCosineWeights,
     oneplus,
 )
-from dnc.controllers import ClippedSignal, DeepLSTM, FeedForward
+from dnc.controllers import ClippedSignal, DeepLSTM, FeedForward, InputsOnly
 from dnc.core import DNC, DNCState
 from dnc.no_linkage import NoLinkage
 from dnc.resizing import resize_memory
@@ -38,6 +38,7 @@ __all__ = [
     "DeepLSTM",
     "FeedForward",
     "Freeness",
+    "InputsOnly",
     "MemoryAccess",
     "NoLinkage",
     "SparseTemporalLinkage",

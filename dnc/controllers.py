@@ -83,7 +83,21 @@ class FeedForward(snt.RNNCore):
         return tf.TensorShape([self._output_size])
 
 
-class ClippedSignal(snt.RNNCore):
+class _Wrapper(snt.RNNCore):
+    """A controller around another one, with its state."""
+
+    def __init__(self, core: snt.RNNCore, name: str):
+        super().__init__(name=name)
+        if not isinstance(core, snt.RNNCore):
+            raise ValueError(f"{type(self).__name__} wraps an snt.RNNCore, got {core!r}.")
+        self.core = core
+
+    def initial_state(self, batch_size: Any, **kwargs: Any) -> Any:
+        """Returns the wrapped core's initial state."""
+        return self.core.initial_state(batch_size, **kwargs)
+
+
+class ClippedSignal(_Wrapper):
     """A controller through which no large gradient flows back.
 
     Forwards it is the core that it wraps. Backwards, at each time step, the gradients by its output
@@ -107,19 +121,12 @@ class ClippedSignal(snt.RNNCore):
         Raises:
           ValueError: if `core` is not an `snt.RNNCore`, or the bound is not positive.
         """
-        super().__init__(name=name)
-        if not isinstance(core, snt.RNNCore):
-            raise ValueError(f"ClippedSignal wraps an snt.RNNCore, got {core!r}.")
-        self.core = core
+        super().__init__(core, name)
         self._bound = _checks.check_bound("bound", bound)
 
     def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[tf.Tensor, Any]:
         """Performs one step of the wrapped core, and raises what that does."""
         return tf.nest.map_structure(self._clip_gradient, self.core(inputs, prev_state))
-
-    def initial_state(self, batch_size: Any, **kwargs: Any) -> Any:
-        """Returns the wrapped core's initial state."""
-        return self.core.initial_state(batch_size, **kwargs)
 
     @property
     def bound(self) -> float:
@@ -135,6 +142,52 @@ class ClippedSignal(snt.RNNCore):
             return tf.identity(x), lambda dy: tf.clip_by_value(dy, -self._bound, self._bound)
 
         return identity(x)
+
+
+class InputsOnly(_Wrapper):
+    """A controller that does not see what was read.
+
+    The paper's controller has [x_t; r_{t-1}^1; ...; r_{t-1}^R] as its input; this one has x_t. With
+    `FeedForward` inside, what is done at a time step then depends on that step's input alone, and
+    so cannot drift over more steps than were trained.
+
+        >>> core = InputsOnly(FeedForward([16]), 10)
+        >>> output, state = core(tf.zeros([2, 10 + 8]), core.initial_state(batch_size=2))
+        >>> output.shape
+        TensorShape([2, 16])
+    """
+
+    def __init__(self, core: snt.RNNCore, input_size: int, name: str = "inputs_only"):
+        """Wraps a core.
+
+        Args:
+          core: any `snt.RNNCore`.
+          input_size: width of the DNC's input x_t, in front of what was read.
+          name: name of the module.
+
+        Raises:
+          ValueError: if `core` is not an `snt.RNNCore`, or the size is not a positive integer.
+        """
+        super().__init__(core, name)
+        self._input_size = _checks.check_size("input_size", input_size)
+
+    def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[tf.Tensor, Any]:
+        """Performs one step of the wrapped core, and raises what that does.
+
+        Raises:
+          ValueError: if the inputs are narrower than `input_size`.
+        """
+        if inputs.shape[1] < self._input_size:
+            raise ValueError(
+                f"InputsOnly was made for inputs that are {self._input_size} wide, got "
+                f"{inputs.shape}."
+            )
+        return self.core(inputs[:, : self._input_size], prev_state)
+
+    @property
+    def input_size(self) -> int:
+        """Width of what the wrapped core sees."""
+        return self._input_size
 
 
 class DeepLSTM(snt.RNNCore):

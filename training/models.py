@@ -39,7 +39,7 @@ def make_core(config: Mapping[str, Any], task: tasks.Task) -> snt.RNNCore:
     hidden_size = config["hidden_size"]
     if kind == "lstm" and config.get("match_parameters"):
         hidden_size = _matching_hidden_size(config, task)
-    controller = _make_controller(config, hidden_size)
+    controller = _make_controller(config, hidden_size, task.input_size)
     clip_value = config["clip_value"] or None
     if kind == "lstm":
         core = LSTMBaseline(controller, task.target_size, clip_value)
@@ -60,7 +60,7 @@ def make_core(config: Mapping[str, Any], task: tasks.Task) -> snt.RNNCore:
     return core
 
 
-def _make_controller(config: Mapping[str, Any], hidden_size: int) -> snt.RNNCore:
+def _make_controller(config: Mapping[str, Any], hidden_size: int, input_size: int) -> snt.RNNCore:
     sizes = [hidden_size] * config.get("num_layers", 1)
     kind = config.get("controller", "lstm")
     if kind == "lstm":
@@ -71,6 +71,8 @@ def _make_controller(config: Mapping[str, Any], hidden_size: int) -> snt.RNNCore
         controller = dnc.DeepLSTM(sizes) if kind == "deep_lstm" else dnc.FeedForward(sizes)
     if bound := config.get("max_signal"):
         controller = dnc.ClippedSignal(controller, bound)
+    if not config.get("feed_reads", True):
+        controller = dnc.InputsOnly(controller, input_size)
     return controller
 
 

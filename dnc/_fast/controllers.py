@@ -7,7 +7,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc._derivatives import gradients
-from dnc.controllers import ClippedSignal, DeepLSTM, FeedForward
+from dnc.controllers import ClippedSignal, DeepLSTM, FeedForward, InputsOnly
 from dnc.core import DNC
 
 Product = Callable[[tf.Tensor], tf.Tensor]
@@ -19,7 +19,7 @@ _REPEATABLE = (DeepLSTM, snt.LSTM, snt.GRU, snt.VanillaRNN)
 
 def is_known(controller: snt.RNNCore) -> bool:
     """Whether the controller can be run again in the backward pass."""
-    if type(controller) is ClippedSignal:
+    if type(controller) in (ClippedSignal, InputsOnly):
         return is_known(controller.core)
     if type(controller) is FeedForward:
         return controller.sizes is not None  # Else the network is anything.

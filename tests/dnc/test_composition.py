@@ -219,6 +219,38 @@ def test_a_clipped_signal_says_what_it_needs(arguments, message):
         dnc.ClippedSignal(*arguments)
 
 
+def test_a_controller_of_inputs_only_does_not_see_what_was_read():
+    controller = dnc.InputsOnly(dnc.FeedForward([7]), 5)
+    core = dnc.DNC(dnc.MemoryAccess(6, 4, num_reads=2), controller, output_size=3)
+    inputs = models.random_inputs(4, 2, dtype=tf.float32)
+    first = dnc.record(core, inputs)
+    again = dnc.record(core, tf.reverse(inputs, axis=[0]))
+
+    assert inputs.shape[2] == 5
+    assert core.controller.core.trainable_variables[1].shape == [5, 7]
+    # What is done at a step depends on its input alone; what is read then does not.
+    np.testing.assert_allclose(
+        first.write_vectors, np.flip(again.write_vectors, axis=0), rtol=1e-5, atol=1e-6
+    )
+    assert not np.allclose(first.read_words, np.flip(again.read_words, axis=0), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: dnc.InputsOnly(tf.nn.relu, 5), "InputsOnly wraps an snt.RNNCore"),
+        (lambda: dnc.InputsOnly(snt.LSTM(3), 0), "input_size must be .* got 0"),
+        (
+            lambda: dnc.InputsOnly(snt.LSTM(3), 6)(tf.zeros([2, 5]), ()),
+            r"inputs that are 6 wide, got \(2, 5\)",
+        ),
+    ],
+)
+def test_a_controller_of_inputs_only_says_what_it_needs(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
 def test_a_nested_dnc_runs_in_float64():
     inner = dnc.DNC(access(), snt.LSTM(5, dtype=tf.float64), 7)
     core = dnc.DNC(access(), inner, 3)

@@ -67,6 +67,7 @@ CONTROLLERS = {
     "FeedForward": lambda: dnc.FeedForward([7, 6]),
     # So small a bound that it makes a difference.
     "ClippedSignal": lambda: dnc.ClippedSignal(snt.LSTM(7, dtype=tf.float64), 0.01),
+    "InputsOnly": lambda: dnc.InputsOnly(snt.LSTM(7, dtype=tf.float64), INPUT_SIZE),
 }
 
 

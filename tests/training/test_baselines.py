@@ -140,3 +140,13 @@ def test_an_lstm_can_have_as_many_parameters_as_the_dnc():
 def test_several_layers_need_a_controller_that_has_them():
     with pytest.raises(ValueError, match="--num_layers is for --controller=deep_lstm"):
         models.make_core({**CONFIG, "num_layers": 2}, TASK)
+
+
+@pytest.mark.parametrize("kind", ["dnc", "ntm"])
+def test_a_controller_need_not_see_what_was_read(kind):
+    sizes = []
+    for feed_reads in (True, False):
+        changes = {"core": kind, "controller": "feedforward", "feed_reads": feed_reads}
+        core = models.make_core({**CONFIG, **changes}, TASK)
+        sizes.append({v.shape[0] for v in core.trainable_variables if "mlp" in v.name} - {7})
+    assert sizes == [{TASK.input_size + 2 * 4}, {TASK.input_size}]
