@@ -542,7 +542,46 @@ class DirectionalWeights(NamedTuple):
     backward: Any  # [B, R, Wn, N]
 
 
-class TemporalLinkage(snt.RNNCore):
+class Linkage(snt.RNNCore):
+    """What all linkages have, whatever they remember of the order of writes."""
+
+    def __init__(self, memory_size: int, num_writes: int, name: str):
+        super().__init__(name=name)
+        self._memory_size = _checks.check_size("memory_size", memory_size)
+        self._num_writes = _checks.check_size("num_writes", num_writes)
+
+    @property
+    def memory_size(self) -> int:
+        """Number of slots N."""
+        return self._memory_size
+
+    @property
+    def num_writes(self) -> int:
+        """Number of write heads Wn."""
+        return self._num_writes
+
+    @property
+    def output_size(self) -> DirectionalWeights:
+        """Shapes of one example's directional weights; the number of read heads is the caller's."""
+        size = tf.TensorShape([None, self._num_writes, self._memory_size])
+        return DirectionalWeights(forward=size, backward=size)
+
+    def _check_call(
+        self, inputs: LinkageInputs, prev_state: Any, strict: bool = True
+    ) -> LinkageInputs:
+        """Returns the inputs as tensors if they and the state are of the right sizes.
+
+        Without `strict` the state may also hold whole numbers.
+        """
+        slots = self._memory_size
+        inputs = _check_fields(inputs, LinkageInputs([self._num_writes, slots], [None, slots]))
+        dtype, batch_size = inputs.write_weights.dtype, inputs.write_weights.shape[0]
+        sizes = self.state_size
+        _checks.check_state("linkage state", prev_state, sizes, dtype, batch_size, strict)
+        return inputs
+
+
+class TemporalLinkage(Linkage):
     """Remembers the order of writes and follows it, forwards and backwards, from the last read.
 
     >>> linkage = TemporalLinkage(memory_size=3)
@@ -563,9 +602,7 @@ class TemporalLinkage(snt.RNNCore):
           num_writes: number of write heads Wn, >= 1; each has its own links.
           name: name of the module.
         """
-        super().__init__(name=name)
-        self._memory_size = _checks.check_size("memory_size", memory_size)
-        self._num_writes = _checks.check_size("num_writes", num_writes)
+        super().__init__(memory_size, num_writes, name)
 
     def __call__(
         self, inputs: LinkageInputs, prev_state: TemporalLinkageState
@@ -583,7 +620,7 @@ class TemporalLinkage(snt.RNNCore):
         Raises:
           ValueError: if a shape, a dtype or the structure of the state does not fit.
         """
-        write_weights, read_weights = check_linkage_call(self, inputs, prev_state)
+        write_weights, read_weights = self._check_call(inputs, prev_state)
         # The links need the precedence *before* this write.
         link = update_link(prev_state.link, prev_state.precedence_weights, write_weights)
         precedence_weights = update_precedence_weights(prev_state.precedence_weights, write_weights)
@@ -601,16 +638,6 @@ class TemporalLinkage(snt.RNNCore):
         )
 
     @property
-    def memory_size(self) -> int:
-        """Number of slots N."""
-        return self._memory_size
-
-    @property
-    def num_writes(self) -> int:
-        """Number of write heads Wn."""
-        return self._num_writes
-
-    @property
     def state_size(self) -> TemporalLinkageState:
         """Shapes of one example's state."""
         heads, slots = self._num_writes, self._memory_size
@@ -618,12 +645,6 @@ class TemporalLinkage(snt.RNNCore):
             link=tf.TensorShape([heads, slots, slots]),
             precedence_weights=tf.TensorShape([heads, slots]),
         )
-
-    @property
-    def output_size(self) -> DirectionalWeights:
-        """Shapes of one example's directional weights; the number of read heads is the caller's."""
-        size = tf.TensorShape([None, self._num_writes, self._memory_size])
-        return DirectionalWeights(forward=size, backward=size)
 
 
 # --- Helpers --------------------------------------------------------------------------------------
@@ -645,21 +666,6 @@ def resize_slots(x: tf.Tensor, memory_size: int, axes: Sequence[int]) -> tf.Tens
         size[axis] = min(x.shape[axis], memory_size)
         padding[axis] = [0, memory_size - size[axis]]
     return tf.pad(tf.slice(x, begin, size), padding)
-
-
-def check_linkage_call(
-    linkage: Any, inputs: LinkageInputs, prev_state: Any, strict: bool = True
-) -> LinkageInputs:
-    """Returns the inputs as tensors if they and the state are of the linkage's sizes.
-
-    Without `strict` the state may also hold whole numbers.
-    """
-    slots = linkage.memory_size
-    inputs = _check_fields(inputs, LinkageInputs([linkage.num_writes, slots], [None, slots]))
-    dtype, batch_size = inputs.write_weights.dtype, inputs.write_weights.shape[0]
-    sizes = linkage.state_size
-    _checks.check_state("linkage state", prev_state, sizes, dtype, batch_size, strict)
-    return inputs
 
 
 def _check_fields(values: Any, sizes: Any, like: tf.Tensor | None = None) -> Any:

@@ -2,11 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks
-from dnc.addressing import DirectionalWeights, LinkageInputs, check_linkage_call
+from dnc.addressing import DirectionalWeights, Linkage, LinkageInputs
 
 
 class NoLinkageState(NamedTuple):
@@ -18,7 +17,7 @@ class NoLinkageState(NamedTuple):
         return self
 
 
-class NoLinkage(snt.RNNCore):
+class NoLinkage(Linkage):
     """Takes the place of `TemporalLinkage` where reads are to go by content alone.
 
     Links lead nowhere: what the read modes give to going backwards and forwards reads 0. The
@@ -41,9 +40,7 @@ class NoLinkage(snt.RNNCore):
         Raises:
           ValueError: if a number is out of range.
         """
-        super().__init__(name=name)
-        self._memory_size = _checks.check_size("memory_size", memory_size)
-        self._num_writes = _checks.check_size("num_writes", num_writes)
+        super().__init__(memory_size, num_writes, name)
 
     def __call__(
         self, inputs: LinkageInputs, prev_state: NoLinkageState
@@ -53,7 +50,7 @@ class NoLinkage(snt.RNNCore):
         Raises:
           ValueError: if a shape, a dtype or the structure of the state does not fit.
         """
-        write_weights, read_weights = check_linkage_call(self, inputs, prev_state)
+        write_weights, read_weights = self._check_call(inputs, prev_state)
         zeros = tf.zeros_like(read_weights[:, :, tf.newaxis] + write_weights[:, tf.newaxis, :1, :])
         zeros = tf.repeat(zeros, self._num_writes, axis=2)
         return DirectionalWeights(forward=zeros, backward=zeros), prev_state
@@ -65,22 +62,6 @@ class NoLinkage(snt.RNNCore):
         return NoLinkageState()
 
     @property
-    def memory_size(self) -> int:
-        """Number of slots N."""
-        return self._memory_size
-
-    @property
-    def num_writes(self) -> int:
-        """Number of write heads Wn."""
-        return self._num_writes
-
-    @property
     def state_size(self) -> NoLinkageState:
         """The empty state has no shapes."""
         return NoLinkageState()
-
-    @property
-    def output_size(self) -> DirectionalWeights:
-        """Shapes of one example's directional weights; the number of read heads is the caller's."""
-        size = tf.TensorShape([None, self._num_writes, self._memory_size])
-        return DirectionalWeights(forward=size, backward=size)

@@ -12,14 +12,13 @@ sum of 1. A write of weight 0.001 then counts as a full one, and one of weight 0
 
 from typing import Any, NamedTuple
 
-import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks
 from dnc.addressing import (
     DirectionalWeights,
+    Linkage,
     LinkageInputs,
-    check_linkage_call,
     resize_slots,
     update_precedence_weights,
 )
@@ -190,7 +189,7 @@ def sparse_backward_weights(links: SparseLinks, read_weights: tf.Tensor) -> tf.T
     return tf.transpose(sums, [0, 3, 1, 2])
 
 
-class SparseTemporalLinkage(snt.RNNCore):
+class SparseTemporalLinkage(Linkage):
     """Remembers the order of writes by the K strongest links of each slot, in O(N K).
 
     Takes the place of a `TemporalLinkage`, with which it agrees exactly for K = N, and for writes
@@ -225,9 +224,7 @@ class SparseTemporalLinkage(snt.RNNCore):
         Raises:
           ValueError: if a number is out of range.
         """
-        super().__init__(name=name)
-        self._memory_size = _checks.check_size("memory_size", memory_size)
-        self._num_writes = _checks.check_size("num_writes", num_writes)
+        super().__init__(memory_size, num_writes, name)
         self._num_links = _checks.check_size("num_links", num_links)
         if num_candidates is None:
             num_candidates = num_links
@@ -273,7 +270,7 @@ class SparseTemporalLinkage(snt.RNNCore):
     def _update(
         self, inputs: LinkageInputs, prev_state: SparseTemporalLinkageState
     ) -> tuple[SparseLinks, DiscardedMass, tf.Tensor, tf.Tensor]:
-        write_weights, read_weights = check_linkage_call(self, inputs, prev_state, strict=False)
+        write_weights, read_weights = self._check_call(inputs, prev_state, strict=False)
         links, discarded = update_sparse_links(
             prev_state.link, prev_state.precedence_weights, write_weights, self._num_candidates
         )
@@ -290,16 +287,6 @@ class SparseTemporalLinkage(snt.RNNCore):
             ),
             precedence_weights=tf.zeros([batch_size, *sizes.precedence_weights], dtype),
         )
-
-    @property
-    def memory_size(self) -> int:
-        """Number of slots N."""
-        return self._memory_size
-
-    @property
-    def num_writes(self) -> int:
-        """Number of write heads Wn."""
-        return self._num_writes
 
     @property
     def num_links(self) -> int:
@@ -319,9 +306,3 @@ class SparseTemporalLinkage(snt.RNNCore):
             link=SparseLinks(values=links, columns=links),
             precedence_weights=tf.TensorShape([self._num_writes, self._memory_size]),
         )
-
-    @property
-    def output_size(self) -> DirectionalWeights:
-        """Shapes of one example's directional weights; the number of read heads is the caller's."""
-        size = tf.TensorShape([None, self._num_writes, self._memory_size])
-        return DirectionalWeights(forward=size, backward=size)
