@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: train test lint browser tensorboard bench bench-solved soak clean
+.PHONY: train test lint browser tensorboard bench bench-solved soak results clean
 
 train: $(READY)  ## Train the default task until it makes no errors.
 	$(BIN)/python train.py --stop_when_solved --report_interval=1000
@@ -49,6 +49,10 @@ soak: $(READY)  ## Disturb trainings for ten minutes: kill them, damage their fi
 
 bench-solved: $(READY)  ## Time until repeat copy is solved, for three seeds and both linkages (a quarter of an hour).
 	$(BIN)/python -m bench.solved
+
+results: $(READY)  ## Train the tasks with three seeds, DNC and LSTM, and measure them: docs/results.md (hours).
+	$(BIN)/python -m bench.results --cores=dnc,lstm \
+	  --presets=addition,argmax,associative_recall,copy,copy_series,key_value,ngrams,priority_sort_chainer,repeat_copy
 
 clean:  ## Remove the environment and caches; trained models stay.
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

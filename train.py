@@ -286,6 +286,12 @@ def _open_and_train(argv: list[str]) -> int:
         preset = presets.apply(FLAGS)
         directory = directory or pathlib.Path("checkpoints") / FLAGS.task
         config = _config()
+        if 0 < FLAGS.decay_steps < FLAGS.num_training_iterations:
+            raise ValueError(
+                f"The learning rate is 0 from step {FLAGS.decay_steps:,} on, before "
+                f"--num_training_iterations={FLAGS.num_training_iterations}: give --decay_steps of "
+                "at least as many, or 0."
+            )
         if FLAGS.trace_file and FLAGS.core != "dnc":
             raise ValueError("--trace_file needs --core=dnc: others have no memory to look into.")
         task = make_task(config, FLAGS.batch_size)

@@ -1,6 +1,9 @@
 """What the commands have in common: flags and their errors, a table or JSON."""
 
 import json
+import pathlib
+import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -131,6 +134,22 @@ def check_sizes(
                 "--shards must divide the batch, "
                 f"got {num_shards} for a batch of {workload.batch_size}"
             )
+
+
+def run_script(path: pathlib.Path, arguments: Sequence[str]) -> str:
+    """Runs a script of this project in a process of its own; returns what it printed.
+
+    Raises:
+      CommandError: if it refused its flags.
+      RuntimeError: if it failed otherwise.
+    """
+    command = [sys.executable, str(path), *arguments]
+    process = subprocess.run(command, capture_output=True, text=True)
+    if process.returncode == 2:
+        raise CommandError(process.stderr.splitlines()[-1].rstrip("."))
+    if process.returncode:
+        raise RuntimeError(f"{shlex.join(command)} failed:\n{process.stderr}")
+    return process.stdout
 
 
 def run(

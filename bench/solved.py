@@ -12,7 +12,6 @@ import pathlib
 import re
 import shlex
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -52,19 +51,14 @@ def solved(linkage: str, seed: int, train_flags: Sequence[str] = ()) -> _command
       RuntimeError: if it failed otherwise.
     """
     with tempfile.TemporaryDirectory() as directory:
-        command = [
-            *(sys.executable, str(_SCRIPT), "--stop_when_solved", "--report_interval=1000"),
-            *(f"--checkpoint_dir={directory}", f"--linkage={linkage}", f"--seed={seed}"),
-            *train_flags,
+        arguments = [
+            *("--stop_when_solved", "--report_interval=1000", f"--checkpoint_dir={directory}"),
+            *(f"--linkage={linkage}", f"--seed={seed}", *train_flags),
         ]
         start = time.perf_counter()
-        process = subprocess.run(command, capture_output=True, text=True)
+        output = _command.run_script(_SCRIPT, arguments)
         minutes = (time.perf_counter() - start) / 60
-    if process.returncode == 2:
-        raise _command.CommandError(process.stderr.splitlines()[-1].rstrip("."))
-    if process.returncode:
-        raise RuntimeError(f"{shlex.join(command)} failed:\n{process.stderr}")
-    found = re.search(r"^Solved at step ([\d,]+)\.", process.stdout, re.MULTILINE)
+    found = re.search(r"^Solved at step ([\d,]+)\.", output, re.MULTILINE)
     step = int(found[1].replace(",", "")) if found else None
     return {"linkage": linkage, "seed": seed, "solved_at_step": step, "minutes": minutes}
 

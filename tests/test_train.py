@@ -423,6 +423,7 @@ def in_process(tmp_path, monkeypatch, capsys):
         ("--task=copy --max_length=0", ["max_length", "0", "[1, "]),
         ("--task=key_value --num_bits=5", ["num_bits", "even", "5"]),
         ("--task=priority_sort --layout=heap", ["layout", "ntm, chainer", "'heap'"]),
+        ("--decay_steps=1", ["learning rate is 0 from step 1 on", "--decay_steps"]),
         ("--preset=nonsense", ["--preset", "nonsense", "copy_series_bgavran"]),
         ("--preset=copy --task=argmax", ["--preset=copy", "--task=copy", "argmax"]),
         ("--num_layers=2", ["--num_layers", "deep_lstm"]),

@@ -7,7 +7,18 @@ import sys
 
 import pytest
 
-from bench import _command, inference, memory, safety, scaling, soak, solved, step, summaries
+from bench import (
+    _command,
+    inference,
+    memory,
+    results,
+    safety,
+    scaling,
+    soak,
+    solved,
+    step,
+    summaries,
+)
 
 ROOT = pathlib.Path(step.__file__).parents[1]
 COMMANDS = {
@@ -19,6 +30,7 @@ COMMANDS = {
     "summaries": summaries,
     "safety": safety,
     "soak": soak,
+    "results": results,
 }
 
 
@@ -36,6 +48,9 @@ COMMANDS = {
         ("step", "--nonsense", ["nonsense"]),
         ("inference", "--config=huge", ["config", "huge", "small, medium, large"]),
         ("inference", "--num_links=17", ["--num_links", "17", "16 slots"]),
+        ("results", "--presets=nonsense", ["presets", "nonsense", "addition"]),
+        ("results", "--cores=gru", ["cores", "gru", "dnc, lstm, ntm"]),
+        ("results", "--seeds=", ["seeds", "integers"]),
         ("soak", "--minutes=-1", ["minutes", "-1", "non-negative"]),
         ("soak", "--minutes=nan", ["minutes", "nan"]),
         ("scaling", "--axis=heads", ["axis", "heads", "slots|steps|batch"]),

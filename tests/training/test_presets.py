@@ -49,6 +49,15 @@ def test_a_preset_says_which_task_it_is_of(applied):
     assert "--blank=True" in said
 
 
+def test_an_lstm_does_not_take_the_controller_that_goes_with_a_memory(applied):
+    _, with_memory = applied("--task=addition")
+    said, values = applied("--task=addition", "--core=lstm")
+
+    assert (with_memory["controller"], with_memory["feed_reads"]) == ("feedforward", False)
+    assert (values["controller"], values["feed_reads"]) == ("lstm", True)
+    assert values["optimizer"] == "adam" and "--controller" not in said
+
+
 def test_none_leaves_all_as_it_is(applied):
     said, values = applied("--task=addition", "--preset=none")
 

@@ -1,0 +1,168 @@
+"""Trains presets with several seeds and measures them beyond the trained sizes: docs/results.md.
+
+    python -m bench.results --presets=addition --cores=dnc,lstm --seeds=0,1,2
+
+Each run is `python train.py --preset=... --core=... --seed=...`, and stays in its own directory
+under --directory, where the next call finds it, or goes on with it. Wall time is that of the whole
+last command, imports and compilation included. Errors are those of evaluate.py, of the median run.
+"""
+
+import csv
+import functools
+import json
+import pathlib
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+
+from absl import flags
+
+from bench import _command
+from training.presets import PRESETS
+
+_FLAGS = _command.new_flags(default_rounds=None)
+_PRESETS = _command.define_names(
+    _FLAGS, "presets", "repeat_copy", sorted(PRESETS), "Presets of train.py"
+)
+_CORES = _command.define_names(_FLAGS, "cores", "dnc", ["dnc", "lstm", "ntm"], "Cores")
+_SEEDS = _command.define_integers(
+    _FLAGS, "seeds", "Seeds, one run each.", default="0,1,2", lower_bound=0
+)
+_LENGTHS = _command.define_integers(
+    _FLAGS, "lengths", "Sizes to measure at; by default the largest in training and 2, 4, 8 times."
+)
+_MEMORY_SIZE = _command.define_integers(
+    _FLAGS, "memory_size", "Slots to measure with: one for all sizes, or one for each."
+)
+_TRAIN_FLAGS = flags.DEFINE_string(
+    "train_flags", "", "More flags of train.py, as on a command line.", flag_values=_FLAGS
+)
+_DIRECTORY = flags.DEFINE_string(
+    "directory", "checkpoints/results", "Where the runs are.", flag_values=_FLAGS
+)
+
+_ROOT = pathlib.Path(__file__).parents[1]
+
+
+def trained(preset: str, core: str, seed: int) -> tuple[pathlib.Path, float]:
+    """Trains once, if that has not been done.
+
+    Returns:
+      The directory of the run, and the minutes that it took.
+
+    Raises:
+      CommandError: if train.py refused its flags.
+      RuntimeError: if it failed otherwise.
+    """
+    more = shlex.split(_TRAIN_FLAGS.value)
+    name = "_".join([preset, core, *(flag.lstrip("-").replace("=", "-") for flag in more)])
+    directory = pathlib.Path(_DIRECTORY.value) / f"{name}_{seed}"
+    arguments = [
+        *(f"--preset={preset}", f"--core={core}", f"--seed={seed}"),
+        *("--nosummaries", "--report_interval=1000", "--checkpoint_interval=10000"),
+        *more,
+    ]
+    done = directory / "minutes.json"
+    if not done.exists():
+        start = time.perf_counter()
+        output = _command.run_script(
+            _ROOT / "train.py", [*arguments, f"--checkpoint_dir={directory}"]
+        )
+        minutes = (time.perf_counter() - start) / 60
+        (directory / "log.txt").write_text(output, encoding="utf-8")
+        done.write_text(json.dumps(minutes), encoding="utf-8")
+    return directory, json.loads(done.read_text(encoding="utf-8"))
+
+
+def measured(directories: Sequence[pathlib.Path]) -> list[dict[str, str]]:
+    """The rows of evaluate.py's file for these runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [f"--checkpoint_dir={','.join(map(str, directories))}", f"--csv={folder}/csv"]
+        for flag, values in {"lengths": _LENGTHS, "memory_size": _MEMORY_SIZE}.items():
+            if given := _command.integers(values):
+                arguments.append(f"--{flag}={','.join(map(str, given))}")
+        _command.run_script(_ROOT / "evaluate.py", arguments)
+        with open(f"{folder}/csv", newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+
+def rows(
+    presets: Sequence[str], cores: Sequence[str], seeds: Sequence[int]
+) -> Iterator[_command.Row]:
+    """Yields a row for each preset and core: what its runs took, and how they do at each size."""
+    for preset in presets:
+        for core in cores:
+            runs = [trained(preset, core, seed) for seed in seeds]
+            found = measured([directory for directory, _ in runs])
+            sizes = dict.fromkeys((int(row["size"]), int(row["memory_size"])) for row in found)
+            yield {
+                "preset": preset,
+                "core": core,
+                "parameters": int(found[0]["parameters"]),
+                "minutes": statistics.median(minutes for _, minutes in runs),
+                "runs": len(runs),
+                "solved": sum(row["solved"] == "True" for row in found),
+                "error_name": found[0]["error_name"],
+                "at": [_at(size, slots, found) for size, slots in sizes],
+            }
+
+
+def _at(size: int, slots: int, found: Sequence[dict[str, str]]) -> _command.Row:
+    """What all runs do at one size, with one number of slots."""
+    key = str(size), str(slots)
+    own = [row for row in found if (row["size"], row["memory_size"]) == key]
+    return {
+        "size": size,
+        "slots": slots,
+        "errors": [float(row["error"]) for row in own],
+        "right": [float(row["solved_sequences"]) for row in own],
+    }
+
+
+def _all_rows() -> Iterator[_command.Row]:
+    yield from rows(_PRESETS.value, _CORES.value, _command.integers(_SEEDS))
+
+
+def _title() -> str:
+    more = f", {_TRAIN_FLAGS.value}" if _TRAIN_FLAGS.value else ""
+    return (
+        f"Presets{more}, seeds {', '.join(_SEEDS.value)}: error (and right episodes) of the median "
+        "run at each size (with so many slots)."
+    )
+
+
+def _result(at: _command.Row, row: _command.Row) -> str:
+    where = f"{at['size']}" if row["core"] == "lstm" else f"{at['size']} ({at['slots']})"
+    error, right = statistics.median(at["errors"]), statistics.median(at["right"])
+    return f"{where}: {error:.3g} ({right:.1%})"
+
+
+def _columns() -> list[_command.Column]:
+    return [
+        _command.Column("preset", 22, lambda row: row["preset"]),
+        _command.Column("core", 4, lambda row: row["core"]),
+        _command.Column("parameters", 10, lambda row: f"{row['parameters']:,}"),
+        _command.Column("minutes", 7, lambda row: f"{row['minutes']:.1f}"),
+        _command.Column("solved", 6, lambda row: f"{row['solved']} of {row['runs']}"),
+        _command.Column("error", 14, lambda row: row["error_name"].replace("_", " ")),
+        _command.Column(
+            "at size (slots)", 60, lambda row: ", ".join(_result(at, row) for at in row["at"])
+        ),
+    ]
+
+
+main = functools.partial(
+    _command.run,
+    "bench.results",
+    __doc__,
+    _FLAGS,
+    title=_title,
+    columns=_columns,
+    rows=_all_rows,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
