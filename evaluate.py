@@ -19,14 +19,15 @@ from training.quiet import native_logs_hidden
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is imported: only errors.
 with native_logs_hidden():
-    import tensorflow  # noqa: F401  Here, so that what it writes is hidden.
+    import tensorflow as tf  # Here, so that what it writes is hidden.
 
 from training.evaluation import BATCH_SIZE, Evaluation
 from training.messages import NO_MEMORY, OUT_OF_MEMORY, in_one_line, say
 from training.models import load, make_task, num_parameters
 from training.runs import newest_checkpoint
+from training.ship import PRETRAINED
 
-PRETRAINED = pathlib.Path(__file__).parent / "checkpoints" / "pretrained"
+_FACTORS = (1, 2, 4, 8)  # Of the largest size in training, for the sizes tried by default.
 
 FLAGS = flags.FlagValues()  # Its own: train.py has flags of the same names.
 flags.DEFINE_list(
@@ -42,12 +43,10 @@ flags.DEFINE_list(
     "the largest in training, and 2, 4 and 8 times that.",
     flag_values=FLAGS,
 )
-flags.DEFINE_integer(
+flags.DEFINE_list(
     "memory_size",
     None,
-    "Number of memory slots, if others than in training.",
-    lower_bound=1,
-    upper_bound=2**31 - 1,
+    "Number of memory slots, if others than in training; one for all sizes, or one for each.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
@@ -69,19 +68,22 @@ class Result(NamedTuple):
     """What one model does at one size."""
 
     model: str
+    task: str
     core: str
     parameters: int
     memory_size: int
+    size_name: str  # "length", "copies", ...: what the task calls it
     size: int
     trained_to: int  # the largest size in training
     error_name: str
     error: float
     solved_sequences: float
-    solved: bool | None  # by the task's definition; None where size is not trained_to
+    solved: bool | None  # by the task's definition; None but for the largest size as trained
 
 
 def main(argv: list[str]) -> int:
     """Evaluates, prints, draws. Returns the exit code."""
+    tf.get_logger().setLevel("ERROR")  # It advises against making many functions.
     FLAGS.unparse_flags()  # A second call in one process starts from the defaults.
     try:
         unexpected = FLAGS(argv)[1:]
@@ -94,14 +96,16 @@ def main(argv: list[str]) -> int:
         if unexpected:
             raise ValueError(f"Unexpected arguments {unexpected}: every option starts with --.")
         directories = _directories()
-        sizes = _sizes()
+        sizes = _whole_numbers("lengths")
+        slots = _whole_numbers("memory_size")
         for path in filter(None, [FLAGS.plot, FLAGS.csv]):
             if not pathlib.Path(path).resolve().parent.is_dir():
                 raise ValueError(f"There is no folder for {path}.")
         results = []
-        for result in _results(_configs(directories), sizes):
+        for result in _results(_configs(directories), sizes, slots):
             if not results:
-                say(_line("model", "size", result.error_name.replace("_", " "), "right", ""))
+                error_name = result.error_name.replace("_", " ")
+                say(_line("model", "size", "slots", error_name, "right", ""))
             results.append(result)
             say(_row(result))
     except (ValueError, OSError) as error:
@@ -130,14 +134,14 @@ def _directories() -> list[pathlib.Path]:
     return directories
 
 
-def _sizes() -> list[int] | None:
-    if FLAGS.lengths is None:
+def _whole_numbers(flag: str) -> list[int] | None:
+    """The value of a flag, `None` if it was not given."""
+    given = FLAGS[flag].value
+    if given is None:
         return None
-    if not FLAGS.lengths or not all(
-        x.isascii() and x.isdecimal() and int(x) for x in FLAGS.lengths
-    ):
-        raise ValueError(f"--lengths must be whole numbers >= 1, got {','.join(FLAGS.lengths)}.")
-    return [int(x) for x in FLAGS.lengths]
+    if not given or not all(x.isascii() and x.isdecimal() and int(x) for x in given):
+        raise ValueError(f"--{flag} must be whole numbers >= 1, got {','.join(given)}.")
+    return [int(x) for x in given]
 
 
 def _configs(directories: Sequence[pathlib.Path]) -> dict[pathlib.Path, dict[str, Any]]:
@@ -150,40 +154,66 @@ def _configs(directories: Sequence[pathlib.Path]) -> dict[pathlib.Path, dict[str
 
 
 def _results(
-    configs: Mapping[pathlib.Path, Mapping[str, Any]], sizes: list[int] | None
+    configs: Mapping[pathlib.Path, Mapping[str, Any]],
+    sizes: Sequence[int] | None,
+    slots: Sequence[int] | None,
 ) -> Iterator[Result]:
     batch_size = min(BATCH_SIZE, FLAGS.num_sequences)
     for directory, config in configs.items():
         name, (_, trained_to) = next(iter(make_task(config, batch_size).sizes.items()))
-        for size in sizes or [trained_to * factor for factor in (1, 2, 4, 8)]:
-            overrides: dict[str, Any] = {f"min_{name}": size, f"max_{name}": size}
-            if FLAGS.memory_size:
-                overrides["memory_size"] = FLAGS.memory_size
+        own_sizes = sizes or [trained_to * factor for factor in _FACTORS]
+        for size, memory_size in zip(own_sizes, _for_each(own_sizes, slots, config), strict=True):
+            overrides = {
+                f"min_{name}": size,
+                f"max_{name}": size,
+                "memory_size": memory_size,
+            }
             core, task = load(directory, batch_size, best=FLAGS.best, **overrides)
             evaluation = Evaluation(core, task, FLAGS.seed, FLAGS.jit)
             metrics = evaluation.metrics(0, -(-FLAGS.num_sequences // batch_size))
+            has_memory = config.get("core", "dnc") != "lstm"
+            same_memory = not has_memory or memory_size == config["memory_size"]
             yield Result(
                 model=directory.name,
+                task=task.name,
                 core=config.get("core", "dnc"),
                 parameters=num_parameters(core),
-                memory_size=overrides.get("memory_size", config["memory_size"]),
+                memory_size=memory_size,
+                size_name=name,
                 size=size,
                 trained_to=trained_to,
                 error_name=task.error_name,
                 error=metrics[task.error_name],
                 solved_sequences=metrics["solved_sequences"],
-                solved=task.is_solved(metrics) if size == trained_to else None,
+                solved=task.is_solved(metrics) if same_memory and size == trained_to else None,
             )
+
+
+def _for_each(
+    sizes: Sequence[int], slots: Sequence[int] | None, config: Mapping[str, Any]
+) -> Sequence[int]:
+    """The number of memory slots for each size."""
+    if slots is None:
+        return [config["memory_size"]] * len(sizes)
+    if len(slots) == 1:
+        return [slots[0]] * len(sizes)
+    if len(slots) != len(sizes):
+        raise ValueError(
+            f"--memory_size must be one number, or one for each of the {len(sizes)} sizes, got "
+            f"{len(slots)}."
+        )
+    return slots
 
 
 def _row(result: Result) -> str:
     verdict = {None: "", True: "solved", False: "not solved"}[result.solved]
     right = f"{result.solved_sequences:.1%}"
-    return _line(result.model, str(result.size), f"{result.error:.4g}", right, verdict)
+    slots = "-" if result.core == "lstm" else str(result.memory_size)
+    return _line(result.model, str(result.size), slots, f"{result.error:.4g}", right, verdict)
 
 
-def _line(model: str, size: str, error: str, right: str, verdict: str) -> str:
-    return f"{model:32} {size:>6} {error:>16} {right:>8}  {verdict}".rstrip()
+def _line(model: str, size: str, slots: str, error: str, right: str, verdict: str) -> str:
+    return f"{model:28} {size:>6} {slots:>6} {error:>16} {right:>8}  {verdict}".rstrip()
 
 
 def _plot(results: Sequence[Result], path: str) -> None:
@@ -194,7 +224,7 @@ def _plot(results: Sequence[Result], path: str) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    axes.axvspan(0, results[0].trained_to, color="0.92", label="in training")
+    axes.axvspan(0, results[0].trained_to, color="0.92", label="up to the largest in training")
     for model in dict.fromkeys(result.model for result in results):
         own = [result for result in results if result.model == model]
         axes.plot(
@@ -203,7 +233,8 @@ def _plot(results: Sequence[Result], path: str) -> None:
             marker="o",
             label=model,
         )
-    axes.set_xlabel("size of the episode")
+    axes.set_title(results[0].task)
+    axes.set_xlabel(results[0].size_name)
     axes.set_ylabel("sequences with an error, %")
     axes.set_xlim(left=0)
     axes.set_ylim(-3, 103)

@@ -55,13 +55,14 @@ def test_a_table_a_picture_and_a_file_compare_models_at_several_sizes(in_process
 
     assert (code, err) == (0, "")
     lines = [line.split() for line in out.splitlines()]
-    assert lines[0] == ["model", "size", "absolute", "error", "right"]
+    assert lines[0] == ["model", "size", "slots", "absolute", "error", "right"]
     assert [line[:2] for line in lines[1:]] == [
         ["adds", "3"],
         ["adds", "5"],
         ["adds_lstm", "3"],
         ["adds_lstm", "5"],
     ]
+    assert [line[2] for line in lines[1:]] == ["4", "4", "-", "-"]
     assert lines[1][-2:] == ["not", "solved"]
     assert lines[2][-1].endswith("%")
     with Image.open(tmp_path / "plot.png") as image:
@@ -72,6 +73,7 @@ def test_a_table_a_picture_and_a_file_compare_models_at_several_sizes(in_process
     assert [row["size"] for row in rows] == ["3", "5", "3", "5"]
     assert [row["core"] for row in rows] == ["dnc", "dnc", "lstm", "lstm"]
     assert {row["trained_to"] for row in rows} == {"3"}
+    assert {(row["task"], row["size_name"]) for row in rows} == {("addition", "length")}
     assert float(rows[0]["error"]) > 0
 
 
@@ -80,6 +82,17 @@ def test_by_default_sizes_are_the_largest_in_training_and_multiples(in_process):
 
     assert code == 0
     assert [line.split()[1] for line in out.splitlines()[1:]] == ["2", "4", "8", "16"]
+
+
+def test_each_size_can_have_a_memory_of_its_own(in_process):
+    arguments = ["--checkpoint_dir=copies", "--num_sequences=2", "--lengths=2,2,3"]
+    code, out, _ = in_process(*arguments, "--memory_size=4,6,9")
+
+    assert code == 0
+    rows = [line.split() for line in out.splitlines()[1:]]
+    assert [row[1:3] for row in rows] == [["2", "4"], ["2", "6"], ["3", "9"]]
+    # The task's definition of solved is for what was trained.
+    assert [row[-1] == "solved" for row in rows] == [True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +106,12 @@ def test_by_default_sizes_are_the_largest_in_training_and_multiples(in_process):
         (["--checkpoint_dir=adds", "--lengths=0"], "--lengths must be whole numbers"),
         (["--checkpoint_dir=adds", "--lengths=99999999999"], "at most 2,147,483,647 time steps"),
         (["--checkpoint_dir=adds", "--plot=missing/plot.png"], "no folder for missing/plot.png"),
-        (["--checkpoint_dir=adds", "--memory_size=0"], "memory_size"),
+        (["--checkpoint_dir=adds", "--memory_size=0"], "--memory_size must be whole numbers"),
+        (
+            ["--checkpoint_dir=adds", "--lengths=3,4,5", "--memory_size=4,5"],
+            "--memory_size must be one number, or one for each of the 3 sizes, got 2",
+        ),
+        (["--checkpoint_dir=adds", "--memory_size=99999999999"], "GiB of memory, of"),
         (["adds"], "Unexpected arguments ['adds']"),
         (["--nonsense"], "nonsense"),
     ],
@@ -110,8 +128,8 @@ def test_the_script_is_a_command(runs, tmp_path):
     shutil.copytree(runs / "copies", tmp_path / "copies")
     process = subprocess.run(
         [
-            *(sys.executable, evaluate.__file__, "--checkpoint_dir=copies", "--lengths=2"),
-            *("--num_sequences=2", "--nojit"),
+            *(sys.executable, evaluate.__file__, "--checkpoint_dir=copies"),
+            *("--lengths=1,2,3,4,5,6", "--num_sequences=2", "--nojit"),
         ],
         cwd=tmp_path,
         capture_output=True,

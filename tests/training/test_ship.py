@@ -1,0 +1,86 @@
+import json
+import shlex
+import sys
+
+import numpy as np
+import pytest
+from absl.testing import flagsaver
+
+import evaluate
+import train
+from training import ship
+from training.models import load
+
+TINY = "--hidden_size=5 --memory_size=4 --word_size=3 --num_read_heads=1 --nojit --nosummaries"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The directory of a small run."""
+    directory = tmp_path_factory.mktemp("runs") / "copies"
+    arguments = f"--task=copy --max_length=2 --num_bits=2 --num_training_iterations=2 {TINY}"
+    with pytest.MonkeyPatch.context() as patch, flagsaver.flagsaver():
+        argv = ["train", *shlex.split(arguments), f"--checkpoint_dir={directory}"]
+        patch.setattr(sys, "argv", argv)
+        assert train.main(train._parse(argv)) == 0
+    return directory
+
+
+@pytest.fixture
+def pretrained(tmp_path, monkeypatch):
+    """The folder where models go."""
+    monkeypatch.setattr(ship, "PRETRAINED", tmp_path / "pretrained")
+    monkeypatch.setattr(evaluate, "PRETRAINED", tmp_path / "pretrained")
+    return tmp_path / "pretrained"
+
+
+def test_a_shipped_model_is_the_trained_one_without_the_optimizer(run, pretrained, capsys):
+    for _ in range(2):  # The second time it is replaced.
+        assert ship.main(["ship", f"--checkpoint_dir={run}", "--name=copy_tiny"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Shipped as {pretrained / 'copy_tiny'}."
+
+    names = ["step-2.data-00000-of-00001", "step-2.index", "step-2.json"]
+    assert sorted(path.name for path in (pretrained / "copy_tiny").iterdir()) == names
+    shipped, _ = load(pretrained / "copy_tiny")
+    trained, _ = load(run)
+    for x, y in zip(shipped.trainable_variables, trained.trainable_variables, strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert (pretrained / "copy_tiny" / names[0]).stat().st_size < 0.6 * (
+        run / names[0]
+    ).stat().st_size
+    flags = json.loads((run / "flags.json").read_text())
+    assert json.loads((pretrained / "copy_tiny" / names[2]).read_text())["flags"] == flags
+
+
+def test_a_shipped_model_can_be_measured_by_its_name(run, pretrained, capsys):
+    ship.ship(run, "copy_tiny")
+    arguments = ["--num_sequences=2", "--lengths=2", "--nojit"]
+
+    assert evaluate.main(["evaluate", "--pretrained=copy_tiny", *arguments]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["copy_tiny", "2", "4"]
+    assert evaluate.main(["evaluate", "--pretrained=copy_dnc", *arguments]) == 2
+    assert "--pretrained must be of copy_tiny, got copy_dnc." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ([], "Give --checkpoint_dir and --name"),
+        (["--checkpoint_dir=missing", "--name=a"], "There is no run in missing."),
+        (["--checkpoint_dir=missing", "--name=../a"], "--name must be of a to z"),
+        (["--nonsense"], "nonsense"),
+        (["missing"], "Unexpected arguments"),
+    ],
+)
+def test_what_cannot_be_shipped_is_one_line_and_exit_code_2(pretrained, capsys, arguments, said):
+    assert ship.main(["ship", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("training.ship: ") and said in line
+    assert not pretrained.exists()
+
+
+def test_a_large_model_is_not_shipped(run, pretrained, monkeypatch):
+    monkeypatch.setattr(ship, "MAX_BYTES", 100)
+    with pytest.raises(ValueError, match="more than 100: train a smaller model"):
+        ship.ship(run, "copy_tiny")
+    assert not pretrained.exists()
