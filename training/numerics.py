@@ -43,12 +43,16 @@ _ORDER = (
     "outputs",
 )
 
+# Of a gradient. Squares of 1e19 and more are not finite; and gradients that explode depend on how
+# all before them is rounded.
+_TOO_LARGE = 1e15
+
 
 class Finding(NamedTuple):
     """The first thing in a training step that is not finite."""
 
     what: str  # name of a variable, of a field of `dnc.Trace`, "loss", or a gradient
-    values: str  # what it has in it: "nan", "inf", "-inf"
+    values: str  # what it has in it: "nan", "inf", "-inf", or a number that is too large
     time_step: int | None = None  # for what is computed at each
     example: int | None = None  # of the batch
 
@@ -71,8 +75,9 @@ def first_not_finite(
       trace: what the core does with the batch, if it has a memory.
 
     Returns:
-      The first such quantity; `None` if all is finite here. (A compiled step rounds differently:
-      what was just too large there may just not be so here.)
+      The first such quantity; or else a gradient so large that the norm of all may not be finite;
+      or `None`. (A compiled step rounds differently: what was just too large there may just not be
+      so here.)
     """
     return next(_not_finite(core, task, batch, trace), None)
 
@@ -96,9 +101,14 @@ def _not_finite(
     if found := _kinds(loss.numpy()):
         yield Finding("loss", found)
     variables = core.trainable_variables
-    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
-        if gradient is not None and (found := _kinds(tf.convert_to_tensor(gradient).numpy())):
+    gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    values = [tf.convert_to_tensor(gradient).numpy() for gradient in gradients]
+    for variable, gradient in zip(variables, values, strict=True):
+        if found := _kinds(gradient):
             yield Finding(f"gradient of {variable.name}", found)
+    for variable, gradient in zip(variables, values, strict=True):
+        if (largest := np.abs(gradient).max()) > _TOO_LARGE:
+            yield Finding(f"gradient of {variable.name}", f"{largest:.1e}")
 
 
 def _by_step(name: str, values: np.ndarray, steps: Any) -> Iterator[Finding]:

@@ -171,6 +171,20 @@ def test_the_loss_is_named():
     assert str(finding) == "loss has -inf in it"
 
 
+def test_a_gradient_too_large_to_be_squared_is_named():
+    class Steep(type(TASK)):
+        def cost(self, logits, target, mask):
+            return 1e25 * super().cost(logits, target, mask)
+
+    task = Steep(max_length=3, batch_size=2)
+    core, training = make_training(task)
+    training.run(3)
+    assert int(training.step) == 0  # All gradients are finite, but not their norm.
+    finding = look(core, task)
+    assert finding.what.startswith("gradient of ")
+    assert 1e15 < float(finding.values) < np.inf
+
+
 def test_a_report_holds_what_is_needed_to_find_out_more(tmp_path):
     task = SpoiltAt(np.nan, 2)
     core, training = make_training(task)
