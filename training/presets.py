@@ -66,7 +66,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # Half of the paper's ten copies: then it does ten and more. With fewer it need not free slots;
     # with all ten it takes longer. Lessons from one copy on teach it to write at every step.
-    "copy_series": {**_SERIES, **_steps(30_000), "min_copies": 5, "max_copies": 5},
+    "copy_series": {**_SERIES, **_steps(60_000), "min_copies": 5, "max_copies": 5},
     "copy_series_paper": {**_SERIES, **_steps(40_000)},
     "copy_series_bgavran": {
         **_SERIES,
