@@ -720,7 +720,7 @@ def test_what_cannot_be_written_down_is_refused_with_what_can(core, message):
 @pytest.mark.parametrize(
     ("controller", "message"),
     [
-        ({"class": "Transformer"}, r"class must be one of DNC, .*ClippedSignal, InputsOnly, got 'Transformer'"),
+        ({"class": "Transformer"}, r"class must be one of DNC, .*, InputsOnly, got 'Transformer'"),
         ({"hidden_sizes": [3]}, r"LSTM cannot be made of {.*'hidden_sizes': \[3\]"),
         ({"class": "DeepLSTM", "hidden_size": 3}, r"DeepLSTM cannot be made of .*'hidden_size'"),
     ],
