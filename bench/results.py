@@ -48,13 +48,13 @@ _ROOT = pathlib.Path(__file__).parents[1]
 
 
 def trained(preset: str, core: str, seed: int) -> tuple[pathlib.Path, float]:
-    """Trains once, if that has not been done.
+    """Trains, unless that has been done: then train.py has nothing left to do.
 
     Returns:
       The directory of the run, and the minutes that it took.
 
     Raises:
-      CommandError: if train.py refused its flags.
+      CommandError: if train.py refused its flags, or the run there has others.
       RuntimeError: if it failed otherwise.
     """
     more = shlex.split(_TRAIN_FLAGS.value)
@@ -66,12 +66,11 @@ def trained(preset: str, core: str, seed: int) -> tuple[pathlib.Path, float]:
         *more,
     ]
     done = directory / "minutes.json"
+    start = time.perf_counter()
+    # Also when it is done: a run of other flags, of a preset that has changed, is refused.
+    output = _command.run_script(_ROOT / "train.py", [*arguments, f"--checkpoint_dir={directory}"])
+    minutes = (time.perf_counter() - start) / 60
     if not done.exists():
-        start = time.perf_counter()
-        output = _command.run_script(
-            _ROOT / "train.py", [*arguments, f"--checkpoint_dir={directory}"]
-        )
-        minutes = (time.perf_counter() - start) / 60
         (directory / "log.txt").write_text(output, encoding="utf-8")
         done.write_text(json.dumps(minutes), encoding="utf-8")
     return directory, json.loads(done.read_text(encoding="utf-8"))
