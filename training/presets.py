@@ -15,10 +15,13 @@ _OF_MEMORIES = ("controller", "num_layers", "feed_reads")
 # What most small tasks do well with; with the released code's 1e-4 they need many times the steps.
 _SMALL = {"hidden_size": 64, "word_size": 16, "learning_rate": 1e-3, "max_grad_norm": 10.0}
 
+_ADAM = {"optimizer": "adam", "optimizer_epsilon": 1e-7}
+
 # Gradients explode where slots are not set free exactly: bounds on them, and Adam, which remembers
 # how large they were.
 _SERIES = {
     **_SMALL,
+    **_ADAM,
     "task": "copy_series",
     "controller": "feedforward",
     "hidden_size": 128,
@@ -27,8 +30,6 @@ _SERIES = {
     "word_size": 10,
     "num_read_heads": 1,
     "content_weights": "used_cosine",
-    "optimizer": "adam",
-    "optimizer_epsilon": 1e-7,
     "max_grad_norm": 1.0,
     "max_signal": 1.0,
 }
@@ -55,8 +56,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "copy": {
         **_SMALL,
-        "task": "copy",
         **_steps(20_000),
+        "task": "copy",
         "num_bits": 6,
         "max_length": 10,
         "controller": "feedforward",
@@ -118,6 +119,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "priority_sort_chainer": {
         **_SMALL,
+        **_ADAM,
         **_steps(25_000),
         "task": "priority_sort",
         "layout": "chainer",
@@ -129,13 +131,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "memory_size": 16,
         "num_read_heads": 2,
         "content_weights": "used_cosine",
-        "optimizer": "adam",
-        "optimizer_epsilon": 1e-7,
     },
     # Without the reads, what a feed-forward controller does at a step depends on its input alone;
     # few slots, and no links that it could use: what is left is to add up.
     "addition": {
         **_SMALL,
+        **_ADAM,
         **_steps(60_000),
         "task": "addition",
         "batch_size": 32,
@@ -144,19 +145,16 @@ PRESETS: dict[str, dict[str, Any]] = {
         "memory_size": 4,
         "num_read_heads": 1,
         "linkage": "none",
-        "optimizer": "adam",
-        "optimizer_epsilon": 1e-7,
         "clip_value": 0.0,
     },
     "argmax": {
         **_SMALL,
+        **_ADAM,
         **_steps(20_000),
         "task": "argmax",
         "batch_size": 32,
         "memory_size": 32,
         "num_read_heads": 2,
-        "optimizer": "adam",
-        "optimizer_epsilon": 1e-7,
     },
 }
 
