@@ -7,6 +7,7 @@ Prints a table, and whether each model has solved its task; --plot and --csv wri
 """
 
 import csv
+import functools
 import os
 import pathlib
 import sys
@@ -21,15 +22,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is impor
 with native_logs_hidden():
     import tensorflow as tf  # Here, so that what it writes is hidden.
 
+from training import command, runs
+from training.checkpoints import Checkpoint
 from training.evaluation import BATCH_SIZE, Evaluation
-from training.messages import NO_MEMORY, OUT_OF_MEMORY, in_one_line, say
-from training.models import load, make_task, num_parameters
-from training.runs import newest_checkpoint
-from training.ship import PRETRAINED
+from training.messages import NO_MEMORY, OUT_OF_MEMORY, say
+from training.models import has_slots, make_task, num_parameters, restore
 
 _FACTORS = (1, 2, 4, 8)  # Of the largest size in training, for the sizes tried by default.
 
-FLAGS = flags.FlagValues()  # Its own: train.py has flags of the same names.
+FLAGS = command.new_flags()
 flags.DEFINE_list(
     "checkpoint_dir", [], "Where the models were saved, one or several.", flag_values=FLAGS
 )
@@ -61,7 +62,9 @@ flags.DEFINE_bool(
 flags.DEFINE_bool("jit", True, "Whether to compile with XLA.", flag_values=FLAGS)
 flags.DEFINE_string("plot", None, "PNG file to draw error against length into.", flag_values=FLAGS)
 flags.DEFINE_string("csv", None, "CSV file to write the table into.", flag_values=FLAGS)
-flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=FLAGS)
+
+# With its flags, by directory.
+_Checkpoints = Mapping[pathlib.Path, tuple[Checkpoint, dict[str, Any]]]
 
 
 class Result(NamedTuple):
@@ -71,7 +74,7 @@ class Result(NamedTuple):
     task: str
     core: str
     parameters: int
-    memory_size: int
+    memory_size: int | None  # None: the core has no memory
     size_name: str  # "length", "copies", ...: what the task calls it
     size: int
     trained_to: int  # the largest size in training
@@ -84,17 +87,12 @@ class Result(NamedTuple):
 def main(argv: list[str]) -> int:
     """Evaluates, prints, draws. Returns the exit code."""
     tf.get_logger().setLevel("ERROR")  # It advises against making many functions.
-    FLAGS.unparse_flags()  # A second call in one process starts from the defaults.
     try:
-        unexpected = FLAGS(argv)[1:]
-    except flags.Error as error:
-        return _fail(f"{in_one_line(str(error).rstrip('.'))}. See evaluate.py --help.")
-    if FLAGS.help:
-        print(f"{__doc__}\n{FLAGS.get_help()}")
-        return 0
+        if not command.parse(FLAGS, argv, __doc__):
+            return 0
+    except ValueError as error:
+        return _fail(f"{error}. See evaluate.py --help.")
     try:
-        if unexpected:
-            raise ValueError(f"Unexpected arguments {unexpected}: every option starts with --.")
         directories = _directories()
         sizes = _whole_numbers("lengths")
         slots = _whole_numbers("memory_size")
@@ -102,7 +100,7 @@ def main(argv: list[str]) -> int:
             if not pathlib.Path(path).resolve().parent.is_dir():
                 raise ValueError(f"There is no folder for {path}.")
         results = []
-        for result in _results(_configs(directories), sizes, slots):
+        for result in _results(_checkpoints(directories), sizes, slots):
             if not results:
                 error_name = result.error_name.replace("_", " ")
                 say(_line("model", "size", "slots", error_name, "right", ""))
@@ -124,11 +122,11 @@ def main(argv: list[str]) -> int:
 
 def _directories() -> list[pathlib.Path]:
     directories = [pathlib.Path(directory) for directory in FLAGS.checkpoint_dir]
-    known = sorted(path.name for path in PRETRAINED.glob("*") if path.is_dir())
+    known = sorted(path.name for path in runs.PRETRAINED.glob("*") if path.is_dir())
     for name in FLAGS.pretrained:
         if name not in known:
             raise ValueError(f"--pretrained must be of {', '.join(known) or 'none'}, got {name}.")
-        directories.append(PRETRAINED / name)
+        directories.append(runs.PRETRAINED / name)
     if not directories:
         raise ValueError("Give --checkpoint_dir or --pretrained: what is to be measured.")
     return directories
@@ -144,41 +142,34 @@ def _whole_numbers(flag: str) -> list[int] | None:
     return [int(x) for x in given]
 
 
-def _configs(directories: Sequence[pathlib.Path]) -> dict[pathlib.Path, dict[str, Any]]:
-    """The flags of each run; raises `ValueError` unless all are of one task."""
-    configs = {path: newest_checkpoint(path, FLAGS.best)[1] for path in directories}
-    if len({config["task"] for config in configs.values()}) > 1:
-        told = ", ".join(f"{path} of {config['task']}" for path, config in configs.items())
+def _checkpoints(directories: Sequence[pathlib.Path]) -> _Checkpoints:
+    """The checkpoint and flags of each run; raises `ValueError` unless all are of one task."""
+    found = {path: runs.newest_checkpoint(path, FLAGS.best) for path in directories}
+    if len({config["task"] for _, config in found.values()}) > 1:
+        told = ", ".join(f"{path} of {config['task']}" for path, (_, config) in found.items())
         raise ValueError(f"Only models of one task can be compared, got {told}.")
-    return configs
+    return found
 
 
 def _results(
-    configs: Mapping[pathlib.Path, Mapping[str, Any]],
-    sizes: Sequence[int] | None,
-    slots: Sequence[int] | None,
+    found: _Checkpoints, sizes: Sequence[int] | None, slots: Sequence[int] | None
 ) -> Iterator[Result]:
     batch_size = min(BATCH_SIZE, FLAGS.num_sequences)
-    for directory, config in configs.items():
+    for directory, (checkpoint, config) in found.items():
         name, (_, trained_to) = next(iter(make_task(config, batch_size).sizes.items()))
         own_sizes = sizes or [trained_to * factor for factor in _FACTORS]
         for size, memory_size in zip(own_sizes, _for_each(own_sizes, slots, config), strict=True):
-            overrides = {
-                f"min_{name}": size,
-                f"max_{name}": size,
-                "memory_size": memory_size,
-            }
-            core, task = load(directory, batch_size, best=FLAGS.best, **overrides)
+            sized = {f"min_{name}": size, f"max_{name}": size, "memory_size": memory_size}
+            core, task = restore(checkpoint, {**config, **sized}, batch_size)
             evaluation = Evaluation(core, task, FLAGS.seed, FLAGS.jit)
             metrics = evaluation.metrics(0, -(-FLAGS.num_sequences // batch_size))
-            has_memory = config.get("core", "dnc") != "lstm"
-            same_memory = not has_memory or memory_size == config["memory_size"]
+            same_memory = not has_slots(config) or memory_size == config["memory_size"]
             yield Result(
                 model=directory.name,
                 task=task.name,
                 core=config.get("core", "dnc"),
                 parameters=num_parameters(core),
-                memory_size=memory_size,
+                memory_size=memory_size if has_slots(config) else None,
                 size_name=name,
                 size=size,
                 trained_to=trained_to,
@@ -208,7 +199,7 @@ def _for_each(
 def _row(result: Result) -> str:
     verdict = {None: "", True: "solved", False: "not solved"}[result.solved]
     right = f"{result.solved_sequences:.1%}"
-    slots = "-" if result.core == "lstm" else str(result.memory_size)
+    slots = "-" if result.memory_size is None else str(result.memory_size)
     return _line(result.model, str(result.size), slots, f"{result.error:.4g}", right, verdict)
 
 
@@ -243,10 +234,7 @@ def _plot(results: Sequence[Result], path: str) -> None:
     pyplot.close(figure)
 
 
-def _fail(message: str) -> int:
-    print(f"evaluate.py: {message}", file=sys.stderr)
-    return 2
-
+_fail = functools.partial(command.fail, "evaluate.py")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv))

@@ -8,6 +8,7 @@ optimizer.
 """
 
 import errno
+import functools
 import os
 import pathlib
 import shlex
@@ -30,16 +31,17 @@ with native_logs_hidden():
 import sonnet as snt
 
 import tasks
-from training import curriculum, options, presets
+from training import command, curriculum, options, presets
 from training.distribution import KINDS, Distribution, SharedRun, leaving_when_a_worker_is_lost
 from training.evaluation import BATCH_SIZE, NUM_BATCHES, Evaluation
 from training.loop import Loop, Plan
 from training.messages import NO_MEMORY, OUT_OF_MEMORY, in_one_line, say
 from training.models import CONTENT_WEIGHTS, make_core, make_task, num_parameters
+from training.optimization import Update, adam, rmsprop
 from training.probe import Probe
 from training.reporting import EventFile, Interruption
 from training.runs import Run
-from training.step import TrainingStep, adam, rmsprop
+from training.step import TrainingStep
 
 _MAX_STEPS = 2**63 - 1
 
@@ -340,15 +342,12 @@ def _main(
         training = TrainingStep(
             core,
             task,
-            optimizer,
-            FLAGS.max_grad_norm,
+            Update(optimizer, FLAGS.max_grad_norm, FLAGS.decay_steps or None, FLAGS.weight_decay),
             FLAGS.seed,
             FLAGS.jit,
             FLAGS.recompute_every or None,
             distribution,
             lessons.batch,
-            FLAGS.decay_steps or None,
-            FLAGS.weight_decay,
         )
         probe = Probe(core, task, FLAGS.seed)
         state = run.restore(
@@ -490,9 +489,7 @@ def _cannot_write(directory: str | os.PathLike, error: OSError) -> str:
     return f"Cannot write to {directory}: {error.strerror}. Give a writable --checkpoint_dir."
 
 
-def _fail(error: Exception | str, code: int = 2) -> int:
-    print(f"train.py: {error}", file=sys.stderr)
-    return code
+_fail = functools.partial(command.fail, "train.py")
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import flags
 
 from bench import _timing, workloads
+from training import command
 
 Row = dict[str, Any]  # JSON values by name.
 
@@ -29,18 +30,13 @@ class Column(NamedTuple):
 
 
 def new_flags(default_rounds: int | None) -> flags.FlagValues:
-    """Returns the flags of one command: --json, --help and, unless None is given, --rounds.
-
-    They are its own, not `absl.flags.FLAGS`: commands share names of flags, also with train.py, and
-    the tests run all in one process.
-    """
-    values = flags.FlagValues()
+    """Returns the flags of one command: --json, --help and, unless None is given, --rounds."""
+    values = command.new_flags()
     if default_rounds is not None:
         flags.DEFINE_integer(
             "rounds", default_rounds, "How often each is timed.", lower_bound=1, flag_values=values
         )
     flags.DEFINE_bool("json", False, "Print one JSON object, not a table.", flag_values=values)
-    flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
     return values
 
 
@@ -143,12 +139,12 @@ def run_script(path: pathlib.Path, arguments: Sequence[str]) -> str:
       CommandError: if it refused its flags.
       RuntimeError: if it failed otherwise.
     """
-    command = [sys.executable, str(path), *arguments]
-    process = subprocess.run(command, capture_output=True, text=True)
+    line = [sys.executable, str(path), *arguments]
+    process = subprocess.run(line, capture_output=True, text=True)
     if process.returncode == 2:
         raise CommandError(process.stderr.splitlines()[-1].rstrip("."))
     if process.returncode:
-        raise RuntimeError(f"{shlex.join(command)} failed:\n{process.stderr}")
+        raise RuntimeError(f"{shlex.join(line)} failed:\n{process.stderr}")
     return process.stdout
 
 
@@ -181,16 +177,11 @@ def run(
       The exit code: 2 if a flag is wrong, which one line on standard error says; 1 if a row has
       failed.
     """
-    values.unparse_flags()  # A second run in one process starts from the defaults.
     try:
-        unexpected = values(argv)[1:]
-    except flags.Error as error:
-        return _fail(name, str(error).rstrip("."))
-    if unexpected:
-        return _fail(name, f"Unexpected arguments {unexpected}: every option starts with --")
-    if values["help"].value:
-        print(f"{doc}\n{values.get_help()}")
-        return 0
+        if not command.parse(values, argv, doc):
+            return 0
+    except ValueError as error:
+        return _fail(name, str(error))
 
     tf.get_logger().setLevel("ERROR")  # It advises against making many functions.
     machine = _timing.machine()
@@ -250,5 +241,4 @@ def milliseconds(row: Row | None) -> str:
 
 
 def _fail(name: str, message: str) -> int:
-    print(f"{name}: {message}. See python -m {name} --help.", file=sys.stderr)
-    return 2
+    return command.fail(name, f"{message}. See python -m {name} --help.")

@@ -96,7 +96,7 @@ def rows(
         for core in cores:
             runs = [trained(preset, core, seed) for seed in seeds]
             found = measured([directory for directory, _ in runs])
-            sizes = dict.fromkeys((int(row["size"]), int(row["memory_size"])) for row in found)
+            sizes = dict.fromkeys((row["size"], row["memory_size"]) for row in found)
             yield {
                 "preset": preset,
                 "core": core,
@@ -105,17 +105,16 @@ def rows(
                 "runs": len(runs),
                 "solved": sum(row["solved"] == "True" for row in found),
                 "error_name": found[0]["error_name"],
-                "at": [_at(size, slots, found) for size, slots in sizes],
+                "at": [_at(*size, found) for size in sizes],
             }
 
 
-def _at(size: int, slots: int, found: Sequence[dict[str, str]]) -> _command.Row:
-    """What all runs do at one size, with one number of slots."""
-    key = str(size), str(slots)
-    own = [row for row in found if (row["size"], row["memory_size"]) == key]
+def _at(size: str, slots: str, found: Sequence[dict[str, str]]) -> _command.Row:
+    """What all runs do at one size, with one number of slots, which is "" without a memory."""
+    own = [row for row in found if (row["size"], row["memory_size"]) == (size, slots)]
     return {
-        "size": size,
-        "slots": slots,
+        "size": int(size),
+        "slots": int(slots) if slots else None,
         "errors": [float(row["error"]) for row in own],
         "right": [float(row["solved_sequences"]) for row in own],
     }
@@ -133,8 +132,8 @@ def _title() -> str:
     )
 
 
-def _result(at: _command.Row, row: _command.Row) -> str:
-    where = f"{at['size']}" if row["core"] == "lstm" else f"{at['size']} ({at['slots']})"
+def _result(at: _command.Row) -> str:
+    where = f"{at['size']}" + (f" ({at['slots']})" if at["slots"] else "")
     error, right = statistics.median(at["errors"]), statistics.median(at["right"])
     return f"{where}: {error:.3g} ({right:.1%})"
 
@@ -148,7 +147,7 @@ def _columns() -> list[_command.Column]:
         _command.Column("solved", 6, lambda row: f"{row['solved']} of {row['runs']}"),
         _command.Column("error", 14, lambda row: row["error_name"].replace("_", " ")),
         _command.Column(
-            "at size (slots)", 60, lambda row: ", ".join(_result(at, row) for at in row["at"])
+            "at size (slots)", 60, lambda row: ", ".join(_result(at) for at in row["at"])
         ),
     ]
 

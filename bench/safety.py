@@ -20,9 +20,10 @@ from absl import flags
 
 from bench import _command
 from training.models import make_core, make_task
+from training.optimization import Update, rmsprop
 from training.reporting import Means
 from training.runs import Run
-from training.step import TrainingStep, gradients, rmsprop
+from training.step import TrainingStep, gradients
 
 _FLAGS = _command.new_flags(default_rounds=15)
 _INTERVAL = flags.DEFINE_integer(
@@ -69,7 +70,7 @@ def safe_training(interval: int, run: Run) -> Callable[[], None]:
     tf.random.set_seed(_SEED)
     core = make_core(_CONFIG, task)
     optimizer = rmsprop(core.trainable_variables, _LEARNING_RATE, _EPSILON)
-    training = TrainingStep(core, task, optimizer, _MAX_GRAD_NORM, _SEED)
+    training = TrainingStep(core, task, Update(optimizer, _MAX_GRAD_NORM), _SEED)
     run.restore(core=core, optimizer=optimizer, step=training.step)
 
     def train() -> None:

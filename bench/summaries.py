@@ -23,8 +23,9 @@ from absl import flags
 import dnc
 from bench import _command
 from training.models import make_core, make_task
+from training.optimization import Update, rmsprop
 from training.probe import Probe
-from training.step import TrainingStep, rmsprop
+from training.step import TrainingStep
 
 _FLAGS = _command.new_flags(default_rounds=15)
 _INTERVAL = flags.DEFINE_integer(
@@ -61,7 +62,9 @@ def rows(interval: int, memory_size: int, max_length: int, rounds: int) -> Itera
     task = make_task(config, batch_size=16)
     tf.random.set_seed(0)
     core = make_core(config, task)
-    training = TrainingStep(core, task, rmsprop(core.trainable_variables, 1e-4, 1e-10), 50.0, 0)
+    training = TrainingStep(
+        core, task, Update(rmsprop(core.trainable_variables, 1e-4, 1e-10), 50.0), 0
+    )
     probe = Probe(core, task, 0)
     milliseconds: dict[str, list[float]] = {}
 

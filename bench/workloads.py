@@ -7,7 +7,7 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
-from training.step import rmsprop
+from training.optimization import rmsprop
 
 # As train.py's defaults.
 CLIP_VALUE, MAX_GRAD_NORM, LEARNING_RATE, EPSILON = 20.0, 50.0, 1e-4, 1e-10

@@ -12,7 +12,8 @@ import pytest
 import dnc
 import evaluate
 from training.models import load
-from training.ship import MAX_BYTES, PRETRAINED
+from training.runs import PRETRAINED
+from training.ship import MAX_BYTES
 
 PAGE = pathlib.Path(evaluate.__file__).parent / "docs" / "results.md"
 MODELS = {path.name: path for path in sorted(PRETRAINED.iterdir())}

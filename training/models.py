@@ -11,6 +11,7 @@ import tensorflow as tf
 import dnc
 import tasks
 from training.baselines import NTM, LSTMBaseline
+from training.checkpoints import Checkpoint
 from training.messages import LESS_MEMORY
 from training.runs import newest_checkpoint
 from training.step import create_variables
@@ -103,6 +104,11 @@ def _make_dnc(
     )
 
 
+def has_slots(config: Mapping[str, Any]) -> bool:
+    """Whether the core of a configuration has memory slots."""
+    return config.get("core", "dnc") != "lstm"
+
+
 def num_parameters(core: snt.RNNCore) -> int:
     """Returns how many numbers a core learns."""
     return sum(math.prod(variable.shape) for variable in core.trainable_variables)
@@ -145,7 +151,22 @@ def load(
     checkpoint, flags = newest_checkpoint(directory, best)
     if unknown := overrides.keys() - flags.keys():
         raise ValueError(f"The run in {directory} has no flag {', '.join(sorted(unknown))}.")
-    config = {**flags, **overrides}
+    return restore(checkpoint, {**flags, **overrides}, batch_size)
+
+
+def restore(
+    checkpoint: Checkpoint, config: Mapping[str, Any], batch_size: int = 1
+) -> tuple[snt.RNNCore, tasks.Task]:
+    """Returns the core of a configuration with a checkpoint's variables, and its task.
+
+    Args:
+      checkpoint: as `newest_checkpoint` finds it.
+      config: its flags, some of which may be others, as for `load`.
+      batch_size: episodes in a batch of the task.
+
+    Raises:
+      ValueError: as `make_task` and `make_core`.
+    """
     task = make_task(config, batch_size)
     core = make_core(config, task)
     status = tf.train.Checkpoint(core=core).read(checkpoint.prefix)

@@ -18,6 +18,8 @@ from training.lock import Lock
 from training.messages import reason, warn
 
 CONFIG_FILE = "flags.json"
+# The models that come with this program, one directory each: training/ship.py makes them.
+PRETRAINED = pathlib.Path(__file__).parents[1] / "checkpoints" / "pretrained"
 
 
 class Run:

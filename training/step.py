@@ -11,6 +11,7 @@ import dnc
 import tasks
 from training.distribution import Distribution, part
 from training.numerics import explain
+from training.optimization import Update
 
 
 class Gradients(NamedTuple):
@@ -48,33 +49,6 @@ def create_variables(core: snt.RNNCore, task: tasks.Task) -> Sequence[tf.Variabl
     """Creates and returns the core's trainable variables by running it on one observation."""
     core(tf.zeros([1, task.input_size]), core.initial_state(1))
     return core.trainable_variables
-
-
-def rmsprop(
-    variables: Sequence[tf.Variable], learning_rate: float, epsilon: float, momentum: float = 0.0
-) -> snt.optimizers.RMSProp:
-    """Returns TensorFlow 1's RMSProp: Sonnet's, but the mean square starts at 1 instead of 0.
-
-    ms <- 0.9 ms + 0.1 g^2,   mom <- momentum mom + learning_rate g / sqrt(ms + epsilon),
-    variable <- variable - mom
-
-    It keeps the first updates small, which the released training depends on.
-    """
-    optimizer = snt.optimizers.RMSProp(learning_rate, momentum=momentum, epsilon=epsilon)
-    optimizer.apply([tf.zeros_like(variable) for variable in variables], variables)  # Creates `ms`.
-    for mean_square in optimizer.ms:
-        mean_square.assign(tf.ones_like(mean_square))
-    return optimizer
-
-
-def adam(
-    variables: Sequence[tf.Variable], learning_rate: float, epsilon: float
-) -> snt.optimizers.Adam:
-    """Returns Sonnet's Adam, with its variables created."""
-    optimizer = snt.optimizers.Adam(learning_rate, epsilon=epsilon)
-    optimizer.apply([tf.zeros_like(variable) for variable in variables], variables)
-    optimizer.step.assign(0)
-    return optimizer
 
 
 def gradients(
@@ -118,54 +92,43 @@ class TrainingStep:
 
     Attributes:
       step: the number of steps done, an int64 variable.
-      optimizer: the optimizer, with its state.
       task: what is learnt.
+      update: what a batch's gradients do to the variables.
     """
 
     def __init__(
         self,
         core: snt.RNNCore,
         task: tasks.Task,
-        optimizer: snt.Optimizer,
-        max_grad_norm: float,
+        update: Update,
         seed: int,
         jit: bool = True,
         recompute_every: int | None = None,
         distribution: Distribution | None = None,
         batch: Callable[[Any, Any], tasks.Batch] | None = None,
-        decay_steps: int | None = None,
-        weight_decay: float = 0.0,
     ):
         """Prepares the step.
 
         Args:
           core: the core to train; its variables exist already.
           task: where batches and the loss come from.
-          optimizer: applies the gradients.
-          max_grad_norm: bound on the global norm of the gradients, > 0.
+          update: what a batch's gradients do to the variables.
           seed: seed of the batches.
           jit: whether to compile with XLA.
           recompute_every: as for `gradients`.
           distribution: over whose replicas each batch is split; the core's variables were made in
             its scope. Without replicas all steps of a call are one compiled program.
           batch: returns the batch for a seed and a step; by default the task's own.
-          decay_steps: number of steps over which the learning rate goes to 0 in a straight line;
-            `None`: it stays as it is.
-          weight_decay: what part of each weight matrix is taken away in a step, times the learning
-            rate (Loshchilov & Hutter 2019).
 
         Raises:
           ValueError: if the batch cannot be split.
         """
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self.optimizer = optimizer
-        self._core = core
         self.task = task
-        self._max_grad_norm = max_grad_norm
+        self._core = core
+        self.update = update
         self._seed = seed
         self._batch = batch or task.batch
-        self._decay_steps = decay_steps
-        self._weight_decay = weight_decay
         self._recompute_every = recompute_every
         zero, variables = tf.zeros([]), core.trainable_variables
         self._no_totals = Totals(
@@ -226,12 +189,12 @@ class TrainingStep:
     @property
     def learning_rate(self) -> float:
         """The optimizer's learning rate. It is part of the program: a new one is compiled anew."""
-        return self.optimizer.learning_rate
+        return self.update.optimizer.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        if value != self.optimizer.learning_rate:
-            self.optimizer.learning_rate = value
+        if value != self.learning_rate:
+            self.update.optimizer.learning_rate = value
             self._run = self._compile()
 
     def _compile(self) -> Any:
@@ -246,38 +209,22 @@ class TrainingStep:
         done, is_finite = tf.constant(0), tf.constant(True)
         # Not `tf.range(num_steps)`: XLA would compile anew for every number.
         while done < num_steps and is_finite:
-            found, is_finite = self._update()
+            found, is_finite = self._make_one()
             totals = _add_if(is_finite, totals, found)
             done += 1
         return totals
 
-    def _update(self) -> tuple[Totals, tf.Tensor]:
+    def _make_one(self) -> tuple[Totals, tf.Tensor]:
         """Makes one step, if it is finite; returns its values, and whether it is."""
-        result = _clip(self._core.trainable_variables, self._find_mean(), self._max_grad_norm)
+        variables, bound = self._core.trainable_variables, self.update.max_grad_norm
+        result = _clip(variables, self._find_mean(), bound)
         # With anything in a gradient that is not finite, the norm is not either.
         is_finite = tf.math.is_finite(result.loss) & tf.math.is_finite(result.norm)
         # Replicas cannot differ here: what they decide by is the mean over all of them.
         if is_finite:
-            self._apply(result.gradients)
+            self.update.apply(result.gradients, variables, self.step)
             self.step.assign_add(1)
         return Totals(result.loss, result.norm, result.module_norms, result.metrics), is_finite
-
-    def _apply(self, gradients: list[tf.Tensor]) -> None:
-        """Updates the variables."""
-        constant, variables = self.optimizer.learning_rate, self._core.trainable_variables
-        learning_rate = constant
-        if self._decay_steps:
-            part_done = tf.cast(self.step, tf.float32) / self._decay_steps
-            learning_rate *= tf.maximum(1.0 - part_done, 0.0)
-        if self._weight_decay:
-            for variable in variables:
-                if variable.shape.rank > 1:
-                    variable.assign_sub(learning_rate * self._weight_decay * variable)
-        self.optimizer.learning_rate = learning_rate  # It takes a tensor, too.
-        try:
-            self.optimizer.apply(gradients, variables)
-        finally:
-            self.optimizer.learning_rate = constant
 
     def _find_mean(self) -> _Found:
         """What the whole batch says."""

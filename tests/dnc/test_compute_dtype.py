@@ -8,7 +8,8 @@ import tensorflow as tf
 import dnc
 import tasks
 from tests.dnc.models import random_inputs
-from training.step import create_variables, rmsprop
+from training.optimization import rmsprop
+from training.step import create_variables
 
 HALVES = [tf.bfloat16, tf.float16]
 

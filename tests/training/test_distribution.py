@@ -30,7 +30,8 @@ import numpy as np, sonnet as snt, tensorflow as tf
 import dnc
 from tasks.repeat_copy import RepeatCopy
 from training.distribution import Distribution
-from training.step import TrainingStep, create_variables, rmsprop
+from training.optimization import Update, rmsprop
+from training.step import TrainingStep, create_variables
 
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -50,12 +51,12 @@ def make(distribution):
         core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(6), task.target_size, 20.0)
         create_variables(core, task)
     optimizer = rmsprop(core.trainable_variables, learning_rate=1e-3, epsilon=1e-10)
-    training = TrainingStep(core, task, optimizer, 50.0, seed=0, distribution=distribution)
+    training = TrainingStep(core, task, Update(optimizer, 50.0), seed=0, distribution=distribution)
     checkpoint = tf.train.Checkpoint(core=core, optimizer=optimizer, step=training.step)
     return core, training, checkpoint
 
 def values(core, training):
-    variables = [*core.trainable_variables, *training.optimizer.ms]
+    variables = [*core.trainable_variables, *training.update.optimizer.ms]
     return np.concatenate([variable.numpy().ravel() for variable in variables])
 
 distributions = {"one": Distribution("none"), "two": Distribution("mirrored")}

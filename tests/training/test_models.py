@@ -5,8 +5,8 @@ import tensorflow as tf
 
 import dnc
 from training.models import CONTENT_WEIGHTS, load, make_core, make_task
+from training.optimization import rmsprop
 from training.runs import Run
-from training.step import rmsprop
 
 CONFIG = {
     "task": "repeat_copy",

@@ -6,7 +6,8 @@ import dnc
 import tasks
 from training import numerics
 from training.models import make_core
-from training.step import TrainingStep, rmsprop
+from training.optimization import Update, rmsprop
+from training.step import TrainingStep
 
 CONFIG = {
     "task": "repeat_copy",
@@ -39,11 +40,13 @@ def make_training(task=TASK, jit=True, learning_rate=1e-3):
     tf.random.set_seed(0)
     core = make_core(CONFIG, task)
     optimizer = rmsprop(core.trainable_variables, learning_rate, 1e-10)
-    return core, TrainingStep(core, task, optimizer, 50.0, seed=0, jit=jit)
+    return core, TrainingStep(core, task, Update(optimizer, 50.0), seed=0, jit=jit)
 
 
 def values(core, training):
-    return [x.numpy() for x in (*core.trainable_variables, *training.optimizer.ms, training.step)]
+    return [
+        x.numpy() for x in (*core.trainable_variables, *training.update.optimizer.ms, training.step)
+    ]
 
 
 def look(core, task, step=0):
@@ -192,7 +195,9 @@ def test_a_report_holds_what_is_needed_to_find_out_more(tmp_path):
     batch = task.batch(0, training.step)
     trace = dnc.record(core, batch.observations)
     finding = numerics.first_not_finite(core, task, batch, trace)
-    checkpoint = tf.train.Checkpoint(core=core, optimizer=training.optimizer, step=training.step)
+    checkpoint = tf.train.Checkpoint(
+        core=core, optimizer=training.update.optimizer, step=training.step
+    )
 
     numerics.write_report(tmp_path / "report", 2, finding, batch, trace, checkpoint)
 
@@ -203,7 +208,7 @@ def test_a_report_holds_what_is_needed_to_find_out_more(tmp_path):
         assert set(saved.files) == {"observations", "target", "mask"}
     assert np.isnan(dnc.Trace.load(tmp_path / "report" / "trace.npz").inputs).sum() == 1
     other_core, other = make_training()
-    tf.train.Checkpoint(core=other_core, optimizer=other.optimizer, step=other.step).read(
+    tf.train.Checkpoint(core=other_core, optimizer=other.update.optimizer, step=other.step).read(
         str(tmp_path / "report" / "state")
     ).assert_existing_objects_matched()
     for array, expected in zip(values(other_core, other), values(core, training), strict=True):

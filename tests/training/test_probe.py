@@ -5,8 +5,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import tasks
 from training.models import make_core
+from training.optimization import Update, rmsprop
 from training.probe import Probe
-from training.step import TrainingStep, rmsprop
+from training.step import TrainingStep
 
 CONFIG = {
     "task": "repeat_copy",
@@ -112,7 +113,7 @@ def test_it_changes_nothing_in_the_training(tmp_path, task):
         tf.random.set_seed(0)
         core = make_core(CONFIG, task)
         optimizer = rmsprop(core.trainable_variables, 1e-3, 1e-10)
-        training = TrainingStep(core, task, optimizer, 50.0, seed=0)
+        training = TrainingStep(core, task, Update(optimizer, 50.0), seed=0)
         probe = Probe(core, task, seed=0)
         found = []
         with tf.summary.create_file_writer(str(tmp_path)).as_default():
@@ -127,7 +128,7 @@ def test_it_changes_nothing_in_the_training(tmp_path, task):
 
 def test_gradient_norms_of_modules_make_up_the_whole(core, task):
     optimizer = rmsprop(core.trainable_variables, 1e-3, 1e-10)
-    averages = TrainingStep(core, task, optimizer, 50.0, seed=0).run(1)
+    averages = TrainingStep(core, task, Update(optimizer, 50.0), seed=0).run(1)
     assert set(averages.module_norms) == {
         "lstm",
         "memory_access/interface/linear",

@@ -14,8 +14,9 @@ import tensorflow as tf
 import dnc
 from tasks.repeat_copy import RepeatCopy
 from training import checkpoints
+from training.optimization import Update, rmsprop
 from training.runs import Run, newest_checkpoint
-from training.step import TrainingStep, create_variables, rmsprop
+from training.step import TrainingStep, create_variables
 
 CONFIG = {"hidden_size": 8, "learning_rate": 0.1, "task": "repeat_copy"}
 
@@ -214,19 +215,19 @@ def test_a_resumed_training_goes_on_as_if_never_stopped(tmp_path):
         task = RepeatCopy(num_bits=2, batch_size=3)
         core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(6), task.target_size)
         optimizer = rmsprop(create_variables(core, task), learning_rate=1e-2, epsilon=1e-10)
-        return core, TrainingStep(core, task, optimizer, 50.0, seed=0, jit=False)
+        return core, TrainingStep(core, task, Update(optimizer, 50.0), seed=0, jit=False)
 
     whole, step = training()
     step.run(6)
 
     first, step = training()
     with Run(tmp_path, CONFIG) as run:
-        run.restore(core=first, optimizer=step.optimizer, step=step.step)
+        run.restore(core=first, optimizer=step.update.optimizer, step=step.step)
         step.run(4)
         run.save(4)
     second, step = training()
     with Run(tmp_path, CONFIG) as run:
-        run.restore(core=second, optimizer=step.optimizer, step=step.step)
+        run.restore(core=second, optimizer=step.update.optimizer, step=step.step)
     step.run(2)
 
     assert step.step == 6

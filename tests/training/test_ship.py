@@ -8,7 +8,7 @@ from absl.testing import flagsaver
 
 import evaluate
 import train
-from training import ship
+from training import runs, ship
 from training.models import load
 
 TINY = "--hidden_size=5 --memory_size=4 --word_size=3 --num_read_heads=1 --nojit --nosummaries"
@@ -29,8 +29,7 @@ def run(tmp_path_factory):
 @pytest.fixture
 def pretrained(tmp_path, monkeypatch):
     """The folder where models go."""
-    monkeypatch.setattr(ship, "PRETRAINED", tmp_path / "pretrained")
-    monkeypatch.setattr(evaluate, "PRETRAINED", tmp_path / "pretrained")
+    monkeypatch.setattr(runs, "PRETRAINED", tmp_path / "pretrained")
     return tmp_path / "pretrained"
 
 
