@@ -245,7 +245,7 @@ _FREE_FLAGS = (
     "summary_interval",
     "trace_file",
 )
-_CHANGEABLE_FLAGS = ("memory_size",)  # No variable depends on it.
+_CHANGEABLE_FLAGS = ("data_dir", "memory_size")  # No variable depends on them.
 
 
 def _is_number(value: float) -> bool:
@@ -347,7 +347,7 @@ def _main(
             FLAGS.jit,
             FLAGS.recompute_every or None,
             distribution,
-            lessons.batch,
+            lessons.with_batch,
         )
         probe = Probe(core, task, FLAGS.seed)
         state = run.restore(

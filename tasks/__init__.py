@@ -7,6 +7,7 @@ from tasks import (  # noqa: F401  Each registers what it has.
     addition,
     argmax,
     associative_recall,
+    babi,
     copy,
     copy_series,
     key_value,

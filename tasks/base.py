@@ -33,6 +33,7 @@ class Task(abc.ABC):
         from the options min_length and max_length. The first is what a curriculum goes through.
       metric_names: the keys of what `metrics` returns: first the error, of which 0 is best.
       name: what `get` knows it by.
+      notes: what who trains on it should be told.
     """
 
     name: str = ""
@@ -42,6 +43,7 @@ class Task(abc.ABC):
     input_size: int
     target_size: int
     sizes: Mapping[str, tuple[int, int]]
+    notes: Sequence[str] = ()
 
     @abc.abstractmethod
     def batch(self, seed: Any, step: Any, sizes: Mapping[str, Any] | None = None) -> Batch:
@@ -53,6 +55,20 @@ class Task(abc.ABC):
           sizes: int32 [B] by name, of `Task.sizes`, in their ranges: how large each episode is.
             What is not given is drawn uniformly.
         """
+
+    def with_batch(
+        self,
+        seed: Any,
+        step: Any,
+        function: Callable[[Batch], Any],
+        sizes: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Returns `function(batch)` for the batch of these arguments.
+
+        In a graph, where the number of time steps must be known, a task whose batches differ in
+        length calls the function for each of its lengths, in a branch of its own.
+        """
+        return function(self.batch(seed, step, sizes))
 
     @abc.abstractmethod
     def cost(self, logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import dnc
 import tasks
 import train
+from tests import golden
 from training import options, presets
 from training.loop import Ending, Loop
 from training.models import load
@@ -38,6 +39,10 @@ def sensible(flag):
         return st.sampled_from(["here", "a/b", "naïve", "with space", "."])
     if flag.name == "layout":
         return st.sampled_from(["deepmind", "numpy", "ntm", "chainer"])
+    if flag.name == "data_dir":
+        return st.just(str(golden.DATA / "babi"))
+    if flag.name == "tasks":
+        return st.sampled_from(["1", "8", "1,19"])
     if flag.name == "preset":
         return st.sampled_from(["none", *presets.PRESETS])
     if isinstance(flag.parser, flags.EnumParser):
@@ -59,6 +64,8 @@ def sensible_values(draw):
     small = {"preset": draw(st.sampled_from(["none", task]))}
     if task == "ngrams":
         small |= {"min_length": 3, "max_length": 4}
+    if task == "babi":
+        small |= {"data_dir": str(golden.DATA / "babi"), "tasks": "1"}
     return {**small, **draw(st.fixed_dictionaries({}, optional=left)), "task": task}
 
 

@@ -1,6 +1,6 @@
 """From easy to hard episodes: lessons, each with greater sizes than the one before."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -35,13 +35,19 @@ class Curriculum:
           kind: one of `KINDS`.
           task: its first size is what grows.
           threshold: the next lesson comes when the task's error is less than this.
+
+        Raises:
+          ValueError: if the task has no sizes, and there are to be lessons.
         """
         self.lesson = tf.Variable(0, dtype=tf.int64, trainable=False, name="lesson")
         self._kind, self._task, self._threshold = kind, task, threshold
-        self._name, (self._least, self._greatest) = next(iter(task.sizes.items()))
         if kind == "none":
             self.num_lessons = 1
-        elif kind == "exponential":
+            return
+        if not task.sizes:
+            raise ValueError(f"Task {task.name} has no sizes, so there is no curriculum for it.")
+        self._name, (self._least, self._greatest) = next(iter(task.sizes.items()))
+        if kind == "exponential":
             sizes = [self._least]
             while sizes[-1] < self._greatest:
                 sizes.append(2 * sizes[-1])
@@ -49,9 +55,9 @@ class Curriculum:
         else:
             self.num_lessons = self._greatest - self._least + 1
 
-    def batch(self, seed: Any, step: Any) -> tasks.Batch:
-        """Returns the batch of a training step, of the current lesson."""
-        return self._task.batch(seed, step, self._sizes(seed, step))
+    def with_batch(self, seed: Any, step: Any, function: Callable[[tasks.Batch], Any]) -> Any:
+        """Returns `function(batch)` for a training step's batch, of the current lesson."""
+        return self._task.with_batch(seed, step, function, self._sizes(seed, step))
 
     def advance(self, metrics: Mapping[str, float]) -> bool:
         """Goes to the next lesson if there is one and the error is low enough; returns whether."""

@@ -1,7 +1,5 @@
 """Judges a core on sequences it was not trained on."""
 
-from typing import Any
-
 import sonnet as snt
 import tensorflow as tf
 
@@ -33,7 +31,9 @@ class Evaluation:
         self._seed = -1 - seed
         signature = [tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int32)]
         self._mean_metrics = tf.function(self._metrics, input_signature=signature, jit_compile=jit)
-        self._answer = tf.function(self._sample, input_signature=signature[:1], jit_compile=jit)
+        self._logits = tf.function(
+            lambda observations: dnc.unroll(core, observations)[0], jit_compile=jit
+        )
 
     def metrics(self, first_batch: int, num_batches: int) -> dict[str, float]:
         """Returns the task's metrics, averaged over the batches from number `first_batch` on."""
@@ -44,8 +44,8 @@ class Evaluation:
 
     def sample(self, number: int) -> str:
         """Returns the first episode of batch `number`, and the core's answer, as text."""
-        batch, logits = self._answer(tf.constant(number, tf.int64))
-        return self._task.to_human_readable(batch, logits)
+        batch = self._task.batch(self._seed, number)
+        return self._task.to_human_readable(batch, self._logits(batch.observations))
 
     def final(self, step: int) -> dict[str, float]:
         """Returns the metrics of `NUM_BATCHES` fresh batches, others for each training step."""
@@ -69,15 +69,15 @@ class Evaluation:
         totals = {name: tf.zeros([]) for name in self._task.metric_names}
         done = tf.constant(0)
         while done < num_batches:
-            batch, logits = self._sample(first_batch + tf.cast(done, tf.int64))
-            totals = tf.nest.map_structure(tf.add, totals, self._task.metrics(logits, batch))
+            number = first_batch + tf.cast(done, tf.int64)
+            found = self._task.with_batch(self._seed, number, self._metrics_of)
+            totals = tf.nest.map_structure(tf.add, totals, found)
             done += 1
         return {name: total / tf.cast(num_batches, tf.float32) for name, total in totals.items()}
 
-    def _sample(self, number: Any) -> tuple[tasks.Batch, tf.Tensor]:
-        batch = self._task.batch(self._seed, number)
+    def _metrics_of(self, batch: tasks.Batch) -> dict[str, tf.Tensor]:
         logits, _ = dnc.unroll(self._core, batch.observations)
-        return batch, logits
+        return self._task.metrics(logits, batch)
 
 
 def _sets(step: int) -> tuple[int, int]:

@@ -10,10 +10,12 @@ flags.disclaim_key_flags()  # The flags are those of the script that asks for th
 
 _HELP = {
     "blank": "Whether each copy ends with a step without anything.",
+    "data_dir": "Where the data is: a folder or an archive, or several with commas between them.",
     "context": "How many bits the next one depends on.",
     "layout": "Which implementation's layout the episodes have",
     "log_prob_in_bits": "Whether the loss is in bits; else in nats.",
     "mask_all": "Whether all steps count in the loss, not only those of the answer.",
+    "max_buckets": "Greatest number of lengths that batches have; each is compiled.",
     "max_copies": "Greatest number of copies.",
     "max_items": "Greatest number of items.",
     "max_length": "Greatest length.",
@@ -26,6 +28,8 @@ _HELP = {
     "num_bits": "Width of a row.",
     "num_digits": "Number of different digits.",
     "rows_per_item": "Rows of an item.",
+    "split_seed": "Which tenth is kept for validation.",
+    "tasks": "Which of its tasks, such as 1,2,4-20",
     "time_average_cost": "Whether the loss is averaged over time; else summed.",
     "two_way": "Whether values are asked for their keys, too.",
 }

@@ -34,6 +34,20 @@ _SERIES = {
     "max_signal": 1.0,
 }
 
+_BABI = {
+    "task": "babi",
+    "num_training_iterations": 500_000,
+    "hidden_size": 256,
+    "memory_size": 256,
+    "word_size": 64,
+    "num_read_heads": 4,
+    "learning_rate": 1e-4,
+    "momentum": 0.9,
+    "max_grad_norm": 10.0,
+    "max_signal": 10.0,
+    "recompute_every": 25,
+}
+
 
 def _steps(number: int) -> dict[str, Any]:
     """So many training steps, the learning rate going down to 0."""
@@ -131,6 +145,21 @@ PRESETS: dict[str, dict[str, Any]] = {
         "memory_size": 16,
         "num_read_heads": 2,
         "content_weights": "used_cosine",
+    },
+    # The paper's (extended data table 2: DNC1); momentum is that of most re-implementations.
+    "babi_paper": {**_BABI, "batch_size": 1},
+    "babi": {**_BABI, "batch_size": 16},
+    "babi_small": {
+        **_SMALL,
+        **_ADAM,
+        "task": "babi",
+        "batch_size": 32,
+        "hidden_size": 128,
+        "memory_size": 64,
+        "word_size": 32,
+        "num_read_heads": 2,
+        "content_weights": "used_cosine",
+        "learning_rate": 1e-3,
     },
     # Without the reads, what a feed-forward controller does at a step depends on its input alone;
     # few slots, and no links that it could use: what is left is to add up.

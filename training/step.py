@@ -105,7 +105,7 @@ class TrainingStep:
         jit: bool = True,
         recompute_every: int | None = None,
         distribution: Distribution | None = None,
-        batch: Callable[[Any, Any], tasks.Batch] | None = None,
+        with_batch: Callable[[Any, Any, Callable[[tasks.Batch], Any]], Any] | None = None,
     ):
         """Prepares the step.
 
@@ -118,7 +118,7 @@ class TrainingStep:
           recompute_every: as for `gradients`.
           distribution: over whose replicas each batch is split; the core's variables were made in
             its scope. Without replicas all steps of a call are one compiled program.
-          batch: returns the batch for a seed and a step; by default the task's own.
+          with_batch: what to have batches from, as from `Task.with_batch`; by default the task.
 
         Raises:
           ValueError: if the batch cannot be split.
@@ -128,7 +128,7 @@ class TrainingStep:
         self._core = core
         self.update = update
         self._seed = seed
-        self._batch = batch or task.batch
+        self._with_batch = with_batch or task.with_batch
         self._recompute_every = recompute_every
         zero, variables = tf.zeros([]), core.trainable_variables
         self._no_totals = Totals(
@@ -179,8 +179,11 @@ class TrainingStep:
     def explain(self, directory: pathlib.Path, checkpoint: tf.train.Checkpoint) -> str:
         """Says why the next step is not finite, see `numerics.explain`."""
         step = int(self.step)
-        batch = self._batch(self._seed, self.step)
-        return explain(self._core, self.task, batch, step, directory, checkpoint)
+        return self._with_batch(
+            self._seed,
+            self.step,
+            lambda batch: explain(self._core, self.task, batch, step, directory, checkpoint),
+        )
 
     def skip(self) -> None:
         """Leaves out the next step."""
@@ -229,8 +232,7 @@ class TrainingStep:
     def _find_mean(self) -> _Found:
         """What the whole batch says."""
         if not self._distribution:
-            batch = self._batch(self._seed, self.step)
-            return _find(self._core, self.task, batch, self._recompute_every)
+            return self._with_batch(self._seed, self.step, self._find)
         scalar = tf.TensorSpec([])
         like = _Found(
             loss=scalar,
@@ -242,7 +244,12 @@ class TrainingStep:
     def _part(self, replica: tf.Tensor, step: tf.Tensor) -> _Found:
         """What a replica's part of the batch says."""
         # Each replica draws the whole batch: cheap beside learning from it, right for any task.
-        batch = part(self._batch(self._seed, step), replica, self._distribution.num_replicas)
+        number = self._distribution.num_replicas
+        return self._with_batch(
+            self._seed, step, lambda batch: self._find(part(batch, replica, number))
+        )
+
+    def _find(self, batch: tasks.Batch) -> _Found:
         return _find(self._core, self.task, batch, self._recompute_every)
 
 

@@ -4,6 +4,7 @@ from absl.testing import flagsaver
 
 import tasks
 import train
+from tests import golden
 from training import presets
 
 FLAGS = flags.FLAGS
@@ -88,4 +89,6 @@ def test_every_preset_has_flags_and_values_that_are_there(name):
         with flagsaver.flagsaver():
             FLAGS(["train", f"--{flag}={value}"])
     own = {option: preset[option] for option in tasks.defaults(preset["task"]) if option in preset}
+    if preset["task"] == "babi":
+        own |= {"data_dir": str(golden.DATA / "babi"), "tasks": "1,8,19"}
     assert isinstance(tasks.get(preset["task"], **own), tasks.Task)

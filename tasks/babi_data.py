@@ -1,0 +1,243 @@
+"""Reads the stories of the bAbI tasks, release 1.2, as their files are, folders or archives.
+
+J. Weston et al., "Towards AI-Complete Question Answering: A Set of Prerequisite Toy Tasks",
+arXiv:1502.05698. A line is `ID text`, or `ID question <tab> answer <tab> IDs of supporting facts`;
+an ID of 1 begins a story; several words of an answer have commas between them.
+"""
+
+import collections
+import pathlib
+import re
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+TASK_NAMES = (
+    "single supporting fact",
+    "two supporting facts",
+    "three supporting facts",
+    "two argument relations",
+    "three argument relations",
+    "yes/no questions",
+    "counting",
+    "lists and sets",
+    "simple negation",
+    "indefinite knowledge",
+    "basic coreference",
+    "conjunction",
+    "compound coreference",
+    "time reasoning",
+    "basic deduction",
+    "basic induction",
+    "positional reasoning",
+    "size reasoning",
+    "path finding",
+    "agents' motivations",
+)
+NUM_TASKS = len(TASK_NAMES)
+PARTS = ("train", "test")
+TO_ANSWER = "-"  # What a network sees where it has to say a word of an answer.
+MAX_WORDS = 3  # Of an answer, in all data there is.
+# All words there are, in all tasks: an encoding that does not depend on which of them are read.
+_TEXT = """
+a above afraid after afternoon afterwards and antoine apple are back bathroom bedroom before below
+bernhard bigger bill blue bored box brian carrying cat cats chest chocolate chocolates cinema color
+container daniel did discarded do does down dropped e east either emily evening fit fits following
+football fred frog from garden gave gertrude get give go got grabbed gray green greg hallway handed
+he how hungry in inside is jason jeff jessica john journeyed julie julius kitchen left lily lion
+longer many mary maybe mice milk morning mouse moved n no none north not nothing objects of office
+one or pajamas park passed picked pink put received rectangle red rhino right s sandra school she
+sheep south sphere square suitcase sumit swan than that the then there they thirsty this three tired
+to took travelled triangle two up w was went west what where white who why will winona wolf wolves
+yann yellow yes yesterday you
+"""
+_WORDS = tuple(_TEXT.split())
+SYMBOLS = (".", "?", TO_ANSWER, *_WORDS)
+NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS)}
+
+_FILE_NAME = re.compile(r"qa(\d{1,2})_[^/]*_(train|test)(_substitute)?\.txt")
+_LINE = re.compile(r"([1-9]\d{0,5}) ([^\t]*[^\t ]) *(?:\t([^\t]+)\t[\d ]*)?")
+
+
+class Story(NamedTuple):
+    """One story: sentences and questions in order, as the DNC paper encodes them.
+
+    Attributes:
+      task: number of its task, from 1.
+      tokens: words in lower case, "." and "?", and after each "?" a "-" for each word of the
+        answer.
+      answers: the words of the answers, one for each "-".
+    """
+
+    task: int
+    tokens: tuple[str, ...]
+    answers: tuple[str, ...]
+
+    @property
+    def num_questions(self) -> int:
+        """How many questions it asks."""
+        return sum(
+            token == TO_ANSWER and before == "?"
+            for before, token in zip(self.tokens, self.tokens[1:], strict=False)
+        )
+
+
+def parse(lines: Iterable[str], task: int, name: str) -> list[Story]:
+    """Returns the stories of a file.
+
+    Args:
+      lines: of the file, with or without their ends.
+      task: number of the task.
+      name: of the file, for messages.
+
+    Raises:
+      ValueError: if a line is not as it must be; the message names the file and the line.
+    """
+    stories: list[Story] = []
+    tokens: list[str] = []
+    answers: list[str] = []
+    last = 0
+
+    def end() -> None:
+        if tokens:
+            stories.append(Story(task, tuple(tokens), tuple(answers)))
+            tokens.clear()
+            answers.clear()
+
+    for number, line in enumerate(lines, start=1):
+
+        def refuse(why: str, number: int = number) -> ValueError:
+            return ValueError(f"{name}, line {number}: {why}.")
+
+        line = line.rstrip("\r\n")
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise refuse(
+                "expected 'ID text', or 'ID question<tab>answer<tab>supporting IDs', got "
+                f"{line[:80]!r}"
+            )
+        this, text, answer = int(match[1]), match[2].lower(), match[3]
+        if this == 1:
+            end()
+        elif this != last + 1:
+            raise refuse(f"expected ID {f'{last + 1} or 1' if last else 1}, got {this}")
+        last = this
+        kind, ending = ("sentence", ".") if answer is None else ("question", "?")
+        if text[-1] != ending:
+            raise refuse(f"a {kind} must end with {ending!r}, got {match[2][-20:]!r}")
+        words = [*text[:-1].split(), text[-1]]
+        said = answer.strip().lower().split(",") if answer else []
+        if len(said) > MAX_WORDS:
+            raise refuse(f"an answer may have at most {MAX_WORDS} words, got {answer!r}")
+        for word in (*words, *said):
+            if word not in NUMBERS or word == TO_ANSWER:
+                raise refuse(f"{word!r} is not one of the {len(_WORDS)} words of bAbI 1.2")
+        tokens += [*words, *[TO_ANSWER] * len(said)]
+        answers += said
+    end()
+    return stories
+
+
+def read(path: str, tasks: Sequence[int], part: str) -> dict[int, list[Story]]:
+    """Reads the stories of some tasks.
+
+    Args:
+      path: the folder en-10k or en of the release, or one that has either; or an archive (.tar,
+        .tar.gz) of it; or several, with commas between them.
+      tasks: numbers of tasks, from 1 to 20.
+      part: "train" or "test".
+
+    Returns:
+      The stories by task, in the order of `tasks` and of the files.
+
+    Raises:
+      ValueError: if a file is missing, not readable or not as it must be, or an archive is damaged
+        or unsafe.
+    """
+    files = find(path)
+    found = {}
+    for task in tasks:
+        if (task, part) not in files:
+            there = ", ".join(sorted({str(t) for t, p in files if p == part}, key=int))
+            raise ValueError(
+                f"There is no {part} file of bAbI task {task} in {path}, only of {there or 'none'}."
+            )
+        name, content = files[task, part]
+        try:
+            lines = content.decode("ascii").splitlines()
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            raise ValueError(f"{name}, line {line}: this is not ASCII text.") from error
+        found[task] = parse(lines, task, name)
+        if not found[task]:
+            raise ValueError(f"{name} has no story.")
+    return found
+
+
+def find(path: str) -> Mapping[tuple[int, str], tuple[str, bytes]]:
+    """Returns name and content of each file of stories, by task and part.
+
+    Where there is a file, and another that is to take its place if it is missing
+    (`qa3_..._train_substitute.txt`), it is the file itself.
+
+    Raises:
+      ValueError: if there are none, or several of one task and part, or something cannot be read,
+        or an archive is damaged or unsafe.
+    """
+    found = collections.defaultdict(list)
+    for one in path.split(","):
+        place = pathlib.Path(one).expanduser()
+        try:
+            for name, content in _in_folder(place) if place.is_dir() else _in_archive(place):
+                match = _FILE_NAME.fullmatch(pathlib.PurePath(name).name)
+                if match and 1 <= int(match[1]) <= NUM_TASKS:
+                    found[int(match[1]), match[2], bool(match[3])].append((name, content))
+        except OSError as error:
+            raise ValueError(f"Cannot read bAbI data from {one}: {error.strerror}.") from error
+    files = {}
+    for (task, part, is_substitute), same in sorted(found.items()):
+        if len(same) > 1:
+            raise ValueError(
+                f"There are several {part} files of bAbI task {task}: "
+                f"{', '.join(name for name, _ in same)}. Give the folder of one data set."
+            )
+        if not is_substitute or (task, part) not in files:  # The files themselves come first.
+            files[task, part] = same[0]
+    if not files:
+        raise ValueError(f"There are no bAbI files (qa1_..._train.txt, ...) in {path}.")
+    return files
+
+
+def names(path: str, tasks: Sequence[int], part: str) -> dict[int, str]:
+    """Returns the name of the file of each task, of those that there are."""
+    files = find(path)
+    return {task: files[task, part][0] for task in tasks if (task, part) in files}
+
+
+def is_substitute(name: str) -> bool:
+    """Whether a file only stands in for one that is missing."""
+    return name.endswith("_substitute.txt")
+
+
+def _in_folder(folder: pathlib.Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files in a folder; if it has none, of the one folder of data."""
+    own = sorted(folder.glob("qa*.txt"))
+    for path in own or sorted(folder.glob("*/qa*.txt")):
+        yield str(path), path.read_bytes()
+
+
+def _in_archive(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files in an archive, of which nothing is written anywhere."""
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                parts = pathlib.PurePosixPath(member.name).parts
+                if member.name.startswith("/") or ".." in parts:
+                    raise ValueError(
+                        f"{path} is not safe: {member.name!r} in it points out of its folder."
+                    )
+                if member.isfile() and _FILE_NAME.fullmatch(parts[-1]):
+                    yield f"{path}:{member.name}", archive.extractfile(member).read()
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged or no archive: {error}.") from error
