@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: train test lint browser tensorboard bench bench-solved soak results clean
+.PHONY: train test lint browser tensorboard babi bench bench-solved soak results clean
 
 train: $(READY)  ## Train the default task until it makes no errors.
 	$(BIN)/python train.py --stop_when_solved --report_interval=1000
@@ -26,6 +26,9 @@ browser:  ## Install Chromium and Node.js for the tests of the inspector, on Deb
 tensorboard: $(READY)  ## Show all runs in the browser: curves, panels, and the tab DNC Memory.
 	@echo 'What the memories do: http://localhost:6006/#dnc_memory'
 	$(BIN)/tensorboard --logdir checkpoints
+
+babi: $(READY)  ## Download the bAbI tasks to data/babi, and check each file.
+	$(BIN)/python -m training.fetch_babi
 
 bench: $(READY)  ## Time training steps, inference and growing sizes; measure memory (10-15 minutes).
 	$(BIN)/python -m bench.step

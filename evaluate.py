@@ -22,11 +22,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is impor
 with native_logs_hidden():
     import tensorflow as tf  # Here, so that what it writes is hidden.
 
-from training import command, runs
+from training import command, question_answering, runs
 from training.checkpoints import Checkpoint
 from training.evaluation import BATCH_SIZE, Evaluation
 from training.messages import NO_MEMORY, OUT_OF_MEMORY, say
 from training.models import has_slots, make_task, num_parameters, restore
+from training.question_answering import Examination
 
 _FACTORS = (1, 2, 4, 8)  # Of the largest size in training, for the sizes tried by default.
 
@@ -60,6 +61,17 @@ flags.DEFINE_bool(
     "best", False, "Whether to take the best checkpoint, not the newest.", flag_values=FLAGS
 )
 flags.DEFINE_bool("jit", True, "Whether to compile with XLA.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "data_dir", None, "Where the data is, if not where it was in training.", flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "stories",
+    0,
+    "How many stories to show with the model's answers, of each bAbI task and of right and wrong "
+    "ones each.",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
 flags.DEFINE_string("plot", None, "PNG file to draw error against length into.", flag_values=FLAGS)
 flags.DEFINE_string("csv", None, "CSV file to write the table into.", flag_values=FLAGS)
 
@@ -99,25 +111,73 @@ def main(argv: list[str]) -> int:
         for path in filter(None, [FLAGS.plot, FLAGS.csv]):
             if not pathlib.Path(path).resolve().parent.is_dir():
                 raise ValueError(f"There is no folder for {path}.")
-        results = []
-        for result in _results(_checkpoints(directories), sizes, slots):
-            if not results:
-                error_name = result.error_name.replace("_", " ")
-                say(_line("model", "size", "slots", error_name, "right", ""))
-            results.append(result)
-            say(_row(result))
+        found = _checkpoints(directories)
+        if next(iter(found.values()))[1]["task"] == "babi":
+            _examine(found, sizes, slots)
+        else:
+            _measure(found, sizes, slots)
     except (ValueError, OSError) as error:
         return _fail(str(error))
     except OUT_OF_MEMORY:
         return _fail(NO_MEMORY)
+    return 0
+
+
+def _measure(found: _Checkpoints, sizes: Sequence[int] | None, slots: Sequence[int] | None) -> None:
+    """Measures models at several sizes."""
+    for flag in ("data_dir", "stories"):
+        if FLAGS[flag].value:
+            raise ValueError(f"--{flag} is for models of babi.")
+    results = []
+    for result in _results(found, sizes, slots):
+        if not results:
+            error_name = result.error_name.replace("_", " ")
+            say(_line("model", "size", "slots", error_name, "right", ""))
+        results.append(result)
+        say(_row(result))
     if FLAGS.csv:
-        with open(FLAGS.csv, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(Result._fields)
-            writer.writerows(results)
+        _write_csv(Result._fields, results)
     if FLAGS.plot:
         _plot(results, FLAGS.plot)
-    return 0
+
+
+def _examine(found: _Checkpoints, sizes: Sequence[int] | None, slots: Sequence[int] | None) -> None:
+    """Asks models all questions of the test of bAbI."""
+    if sizes is not None:
+        raise ValueError("--lengths is for tasks with sizes: the stories of babi are as they are.")
+    if slots is not None and len(slots) > 1:
+        raise ValueError("--memory_size must be one number for babi.")
+    scores, examples = {}, {}
+    for directory, (checkpoint, config) in found.items():
+        changed = {"data_dir": FLAGS.data_dir or config["data_dir"]}
+        if slots:
+            changed["memory_size"] = slots[0]
+        core, task = restore(checkpoint, {**config, **changed}, BATCH_SIZE)
+        examination = Examination(core, task, FLAGS.jit)
+        scores[directory.name] = examination.scores("test", FLAGS.stories)
+        examples[directory.name] = examination.examples
+        for note in task.notes:
+            say(f"{directory.name}: {note}")
+    if len({tuple(own) for own in scores.values()}) > 1:
+        raise ValueError("Only models of the same bAbI tasks can be compared.")
+    for line in question_answering.table(scores):
+        say(line)
+    for name, own in examples.items():
+        for example in own:
+            verdict = "all right" if example.is_right else "not all right"
+            say(f"\n{name}, task {example.task}, {verdict}:\n{example.text}")
+    if FLAGS.csv:
+        rows = [(name, task, *score) for name, own in scores.items() for task, score in own.items()]
+        _write_csv(("model", "task", *question_answering.Score._fields), rows)
+    if FLAGS.plot:
+        question_answering.plot(scores, FLAGS.plot)
+
+
+def _write_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    with open(FLAGS.csv, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def _directories() -> list[pathlib.Path]:

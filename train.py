@@ -34,7 +34,7 @@ import tasks
 from training import command, curriculum, options, presets
 from training.distribution import KINDS, Distribution, SharedRun, leaving_when_a_worker_is_lost
 from training.evaluation import BATCH_SIZE, NUM_BATCHES, Evaluation
-from training.loop import Loop, Plan
+from training.loop import Loop, Plan, Progress
 from training.messages import NO_MEMORY, OUT_OF_MEMORY, in_one_line, say
 from training.models import CONTENT_WEIGHTS, make_core, make_task, num_parameters
 from training.optimization import Update, adam, rmsprop
@@ -210,6 +210,21 @@ flags.DEFINE_enum(
     "Over what to split each batch; mirrored: the GPUs of this machine; multi_worker: the "
     "machines named in TF_CONFIG; tpu: the cores of a TPU.",
 )
+flags.DEFINE_integer(
+    "validation_interval",
+    0,
+    "Steps between validations, on all that is kept for it or on fresh sequences; each is a "
+    "checkpoint, and the best is that with the smallest error; 0: none.",
+    lower_bound=0,
+    upper_bound=_MAX_STEPS,
+)
+flags.DEFINE_integer(
+    "patience",
+    0,
+    "Stop after so many validations in a row without a better one; 0: never.",
+    lower_bound=0,
+    upper_bound=_MAX_STEPS,
+)
 flags.DEFINE_bool("jit", True, "Whether to compile with XLA.")
 flags.DEFINE_integer(
     "recompute_every",
@@ -238,12 +253,14 @@ _FREE_FLAGS = (
     "jit",
     "nan_limit",
     "nan_policy",
+    "patience",
     "preset",
     "recompute_every",
     "stop_when_solved",
     "summaries",
     "summary_interval",
     "trace_file",
+    "validation_interval",
 )
 _CHANGEABLE_FLAGS = ("data_dir", "memory_size")  # No variable depends on them.
 
@@ -294,6 +311,8 @@ def _open_and_train(argv: list[str]) -> int:
                 f"--num_training_iterations={FLAGS.num_training_iterations}: give --decay_steps of "
                 "at least as many, or 0."
             )
+        if FLAGS.patience and not FLAGS.validation_interval:
+            raise ValueError("--patience is a number of validations: give --validation_interval.")
         if FLAGS.trace_file and FLAGS.core != "dnc":
             raise ValueError("--trace_file needs --core=dnc: others have no memory to look into.")
         task = make_task(config, FLAGS.batch_size)
@@ -322,8 +341,8 @@ def _open_and_train(argv: list[str]) -> int:
     except OSError as error:
         return _fail(_cannot_write(directory, error))
     with run:
-        if preset:
-            say(preset)
+        for line in filter(None, [preset, *task.notes]):
+            say(line)
         return _main(run, config, core, task, distribution)
 
 
@@ -397,9 +416,9 @@ def _main(
 
     final = distribution.of_chief(lambda: evaluation.final(step))
     say(
-        f"{'Solved at' if loop.progress.solved else 'Finished'} step {step:,}. "
-        f"{BATCH_SIZE * NUM_BATCHES:,} fresh sequences: {final[task.error_name]:.4g} "
-        f"{task.error_name.replace('_', ' ')} per sequence, "
+        f"{_how_it_ended(loop.progress)} step {step:,}. "
+        f"{BATCH_SIZE * NUM_BATCHES:,} fresh sequences: "
+        f"{task.describe_error(final[task.error_name])}, "
         f"{final['solved_sequences']:.1%} without error."
     )
     if FLAGS.trace_file:
@@ -415,6 +434,14 @@ def _main(
     return exit_code
 
 
+def _how_it_ended(progress: Progress) -> str:
+    if progress.solved:
+        return "Solved at"
+    if FLAGS.patience and progress.not_better >= FLAGS.patience:
+        return f"No better in {progress.not_better:,} validations. Stopped at"
+    return "Finished"
+
+
 def _plan() -> Plan:
     return Plan(
         num_steps=FLAGS.num_training_iterations,
@@ -424,6 +451,8 @@ def _plan() -> Plan:
         stop_when_solved=FLAGS.stop_when_solved,
         nan_policy=FLAGS.nan_policy,
         nan_limit=FLAGS.nan_limit,
+        validation_interval=FLAGS.validation_interval or None,
+        patience=FLAGS.patience or None,
     )
 
 

@@ -15,6 +15,7 @@ from tasks import (  # noqa: F401  Each registers what it has.
     priority_sort,
     repeat_copy,
 )
+from tasks.babi import Babi
 from tasks.base import Batch, Task, defaults, get, names
 
-__all__ = ["Batch", "Task", "defaults", "get", "names"]
+__all__ = ["Babi", "Batch", "Task", "defaults", "get", "names"]

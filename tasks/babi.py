@@ -263,6 +263,10 @@ class Babi(base.Task):
         """Whether at most 5 % of the questions are answered wrongly (Weston et al. 2015)."""
         return metrics["question_error"] <= 0.05
 
+    def describe_error(self, error: float) -> str:
+        """Returns a question error as text."""
+        return f"{error:.1%} of the questions wrong"
+
     def to_human_readable(
         self, batch: base.Batch, logits: Any = None, whole_batch: bool = False
     ) -> str:

@@ -215,6 +215,18 @@ def names(path: str, tasks: Sequence[int], part: str) -> dict[int, str]:
     return {task: files[task, part][0] for task in tasks if (task, part) in files}
 
 
+def safe_parts(name: str, archive: str | pathlib.Path) -> Sequence[str]:
+    """Returns the folders and the name of a file in an archive.
+
+    Raises:
+      ValueError: if it points out of the folder that the archive is unpacked in.
+    """
+    parts = pathlib.PurePosixPath(name).parts
+    if name.startswith("/") or ".." in parts:
+        raise ValueError(f"{archive} is not safe: {name!r} in it points out of its folder.")
+    return parts
+
+
 def is_substitute(name: str) -> bool:
     """Whether a file only stands in for one that is missing."""
     return name.endswith("_substitute.txt")
@@ -232,12 +244,8 @@ def _in_archive(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
     try:
         with tarfile.open(path) as archive:
             for member in archive:
-                parts = pathlib.PurePosixPath(member.name).parts
-                if member.name.startswith("/") or ".." in parts:
-                    raise ValueError(
-                        f"{path} is not safe: {member.name!r} in it points out of its folder."
-                    )
-                if member.isfile() and _FILE_NAME.fullmatch(parts[-1]):
+                name = safe_parts(member.name, path)[-1]
+                if member.isfile() and _FILE_NAME.fullmatch(name):
                     yield f"{path}:{member.name}", archive.extractfile(member).read()
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is damaged or no archive: {error}.") from error

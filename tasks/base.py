@@ -93,6 +93,10 @@ class Task(abc.ABC):
         """Name of the metric that tells how wrong answers are."""
         return self.metric_names[0]
 
+    def describe_error(self, error: float) -> str:
+        """Returns such an error as text."""
+        return f"{error:.4g} {self.error_name.replace('_', ' ')} per sequence"
+
     def draw_size(self, name: str, key: tf.Tensor, given: Mapping[str, Any] | None) -> tf.Tensor:
         """Returns the sizes of this name that are given, or draws them: int32 [B]."""
         if given and name in given:

@@ -5,6 +5,8 @@ import tensorflow as tf
 
 import dnc
 import tasks
+from training import question_answering
+from training.question_answering import Examination
 
 BATCH_SIZE, NUM_BATCHES = 100, 10  # 1,000 sequences.
 
@@ -29,6 +31,8 @@ class Evaluation:
         self._core = core
         self._task = task
         self._seed = -1 - seed
+        is_babi = isinstance(task, tasks.Babi)
+        self._examination = Examination(core, task, jit) if is_babi else None
         signature = [tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int32)]
         self._mean_metrics = tf.function(self._metrics, input_signature=signature, jit_compile=jit)
         self._logits = tf.function(
@@ -60,6 +64,15 @@ class Evaluation:
             self.metrics(first_batch, NUM_BATCHES)["solved_sequences"] == 1.0
             for first_batch in _sets(step)
         )
+
+    def validation_error(self, step: int) -> float:
+        """Returns the task's error, the smallest of which tells the best training step.
+
+        Of bAbI it is the mean over its tasks, in all stories that are kept for validation.
+        """
+        if self._examination:
+            return question_answering.mean(self._examination.scores("validation"))[0]
+        return self.final(step)[self._task.error_name]
 
     def sample_at(self, step: int) -> str:
         """Returns a fresh episode, another one for each training step, as `sample` does."""

@@ -6,10 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import tensorflow as tf
+
 from training.curriculum import Curriculum
 from training.distribution import Distribution, SharedRun
 from training.evaluation import Evaluation
-from training.messages import NO_MEMORY, OUT_OF_MEMORY, warn
+from training.messages import NO_MEMORY, OUT_OF_MEMORY, say, warn
 from training.numerics import Guard
 from training.probe import Probe
 from training.reporting import EventFile, Interruption, Means, Report
@@ -29,6 +31,9 @@ class Plan(NamedTuple):
       stop_when_solved: whether to stop as soon as fresh sequences have no error.
       nan_policy: what to do about steps that are not finite, see `Guard`.
       nan_limit: how often in a row, >= 1.
+      validation_interval: steps between validations, each of which is a checkpoint, >= 1; `None`:
+        none, and the best checkpoint is that with the smallest training loss.
+      patience: after how many validations without a better one to stop, >= 1; `None`: never.
     """
 
     num_steps: int
@@ -38,10 +43,17 @@ class Plan(NamedTuple):
     stop_when_solved: bool = False
     nan_policy: str = "stop"
     nan_limit: int = 10
+    validation_interval: int | None = None
+    patience: int | None = None
 
     def steps_until_something(self, step: int) -> int:
         """Returns how many steps there are from `step` to where this has anything to do."""
-        intervals = (self.report_interval, self.checkpoint_interval, self.summary_interval)
+        intervals = (
+            self.report_interval,
+            self.checkpoint_interval,
+            self.summary_interval,
+            self.validation_interval,
+        )
         to_multiples = [interval - step % interval for interval in intervals if interval]
         return min(self.num_steps - step, *to_multiples)
 
@@ -58,6 +70,9 @@ class Progress:
       module_norms: since the last look into the memory.
       loss: the mean in the last report; NaN before the first.
       solved: whether fresh sequences had no error; `None`: nobody looked.
+      validation: step and error of the last validation; `None`: there was none.
+      best_error: the smallest error in a validation so far.
+      not_better: how many validations there were since then.
     """
 
     learning_rate: float
@@ -65,6 +80,9 @@ class Progress:
     module_norms: Means = dataclasses.field(default_factory=Means)
     loss: float = math.nan
     solved: bool | None = None
+    validation: tuple[int, float] | None = None
+    best_error: float = math.inf
+    not_better: int = 0
 
     @classmethod
     def of(cls, state: Mapping[str, Any] | None, learning_rate: float) -> "Progress":
@@ -76,7 +94,17 @@ class Progress:
             module_norms=Means(state.get("module_norms")),
             loss=state.get("loss", math.nan),
             solved=state.get("solved"),
+            validation=tuple(state["validation"]) if state.get("validation") else None,
+            best_error=state.get("best_error", math.inf),
+            not_better=state.get("not_better", 0),
         )
+
+    def validated(self, step: int, error: float) -> None:
+        """Takes the error of a validation."""
+        self.validation = step, error
+        is_better = error < self.best_error
+        self.best_error = min(error, self.best_error)
+        self.not_better = 0 if is_better else self.not_better + 1
 
     def state(self) -> dict[str, Any]:
         """Returns it as JSON values."""
@@ -86,6 +114,9 @@ class Progress:
             "module_norms": self.module_norms.state,
             "loss": self.loss,
             "solved": self.solved,
+            "validation": self.validation,
+            "best_error": self.best_error,
+            "not_better": self.not_better,
         }
 
 
@@ -192,14 +223,17 @@ class Loop:
             if failure := self._advance():
                 return failure
             self._is_stopped = self._distribution.any(interruption.requested)
-            is_due = plan.checkpoint_interval and self.step % plan.checkpoint_interval == 0
+            intervals = filter(None, (plan.checkpoint_interval, plan.validation_interval))
+            is_due = any(self.step % interval == 0 for interval in intervals)
             if is_due and not self._is_done():  # The end is saved by `run`.
                 self._save_on_the_way()
         return ""
 
     def _is_done(self) -> bool:
-        is_enough = self.step >= self._plan.num_steps
-        return is_enough or bool(self.progress.solved) or self._is_stopped
+        plan, progress = self._plan, self.progress
+        is_enough = self.step >= plan.num_steps or bool(progress.solved)
+        is_in_vain = plan.patience is not None and progress.not_better >= plan.patience
+        return is_enough or is_in_vain or self._is_stopped
 
     def _is_solved(self) -> bool:
         return self._distribution.of_chief(lambda: self._evaluation.is_solved(self.step))
@@ -236,7 +270,21 @@ class Loop:
                 progress.solved = self._is_solved()
         if plan.summary_interval and step % plan.summary_interval == 0:
             self._look()
+        if plan.validation_interval and step % plan.validation_interval == 0:
+            self._validate()
         return ""
+
+    def _validate(self) -> None:
+        """Measures how good it is now on what it does not learn from."""
+        step, task = self.step, self._training.task
+        error = self._distribution.of_chief(lambda: self._evaluation.validation_error(step))
+        self.progress.validated(step, error)
+        say(
+            f"step {step:,}: validation: {task.describe_error(error)}"
+            + ("" if self.progress.not_better else ", the best so far")
+        )
+        with self._events.open():
+            tf.summary.scalar(f"validation/{task.error_name}", error, step)
 
     def _look(self) -> None:
         """Shows what the memory does now."""
@@ -275,10 +323,17 @@ class Loop:
     def _save(self) -> OSError | None:
         """Saves, or returns what was wrong."""
         try:
-            self._run.save(self.step, self.progress.state(), self.progress.loss)
+            self._run.save(self.step, self.progress.state(), self._loss())
         except OSError as error:
             return error
         return None
+
+    def _loss(self) -> float:
+        """What the best checkpoint has the smallest of; NaN: this is none to be judged."""
+        if self._plan.validation_interval is None:
+            return self.progress.loss
+        step, error = self.progress.validation or (0, math.nan)
+        return error if step == self.step else math.nan
 
     def _save_on_the_way(self) -> None:
         """Saves; if that fails, the training goes on."""

@@ -34,8 +34,8 @@ class Probe:
         self._task = task
         # Evaluation has this seed, too, and numbers >= 0.
         drawn = task.batch(-1 - seed, -1)
-        steps = np.arange(1, task.num_steps + 1)[:, np.newaxis]
-        lengths = np.max(steps * (np.asarray(drawn.mask) > 0), axis=0)
+        is_asked = np.asarray(drawn.mask) > 0
+        lengths = np.max(np.arange(1, len(is_asked) + 1)[:, np.newaxis] * is_asked, axis=0)
         longest = np.argsort(-lengths, kind="stable")[:_NUM_EXAMPLES]
         self._lengths = lengths[longest]
         self._batch = tasks.Batch(*(np.asarray(part)[:, longest] for part in drawn))

@@ -1,0 +1,196 @@
+"""Training on bAbI and its evaluation, as a user types them."""
+
+import csv
+import shlex
+import shutil
+import sys
+
+import pytest
+from absl.testing import flagsaver
+
+import evaluate
+import train
+from tests import golden
+from training import checkpoints
+from training.models import load
+
+DATA = golden.DATA / "babi"
+TINY = (
+    "--task=babi --tasks=1,19 --max_buckets=2 --batch_size=3 --hidden_size=6 --memory_size=4 "
+    "--word_size=3 --num_read_heads=1 --recompute_every=0 --nojit --nosummaries"
+)
+
+
+@pytest.fixture(scope="module")
+def run_train():
+    def run(*arguments):
+        argv = ["train", *shlex.split(TINY), *arguments]
+        with pytest.MonkeyPatch.context() as patch, flagsaver.flagsaver():
+            patch.setattr(sys, "argv", argv)
+            try:
+                return train.main(train._parse(argv))
+            except SystemExit as error:
+                return error.code
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(run_train, tmp_path_factory):
+    """The directory of a run of four steps, two validations and no checkpoints between them."""
+    directory = tmp_path_factory.mktemp("runs") / "stories"
+    code = run_train(
+        f"--data_dir={DATA}",
+        f"--checkpoint_dir={directory}",
+        "--num_training_iterations=4",
+        "--validation_interval=2",
+        "--checkpoint_interval=-1",
+    )
+    assert code == 0
+    return directory
+
+
+@pytest.fixture
+def run_evaluate(capsys):
+    def run(*arguments):
+        code = evaluate.main(["evaluate", "--nojit", *arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_each_validation_is_a_checkpoint_and_the_best_is_remembered(trained):
+    assert checkpoints.steps(trained) == [4, 2]
+    last = checkpoints.read(trained, 4)
+
+    assert last.state["validation"][0] == 4
+    assert last.best.step in (2, 4)
+    assert last.best.loss == last.state["best_error"] <= last.state["validation"][1]
+    core, task = load(trained, best=True)
+    assert task.tasks == (1, 19)
+    assert core.access.memory_size == 4
+
+
+def test_a_validation_is_said_and_a_training_without_progress_stops(run_train, trained, capsys):
+    # The learning rate is too small for any answer to change.
+    arguments = ["--learning_rate=1e-30", "--validation_interval=1", "--patience=2"]
+    directory = trained.parent / "in_vain"
+
+    code = run_train(
+        f"--data_dir={DATA}",
+        f"--checkpoint_dir={directory}",
+        "--num_training_iterations=9",
+        *arguments,
+    )
+
+    out = capsys.readouterr().out
+    assert code == 0
+    said = [line for line in out.splitlines() if "validation:" in line]
+    assert len(said) == 3
+    assert said[0].startswith("step 1: validation: ") and said[0].endswith(", the best so far")
+    assert "% of the questions wrong" in said[0]
+    assert "No better in 2 validations. Stopped at step 3." in out
+    assert checkpoints.read(directory, 3).best.step == 1
+
+    assert run_train(
+        f"--data_dir={DATA}",
+        f"--checkpoint_dir={directory}",
+        "--num_training_iterations=9",
+        *arguments[:-1],
+        "--patience=3",
+    ) == 0  # fmt: skip
+    assert "No better in 3 validations. Stopped at step 4." in capsys.readouterr().out
+
+
+def test_the_data_may_lie_elsewhere_when_a_run_goes_on(run_train, trained, tmp_path, capsys):
+    shutil.copytree(trained, tmp_path / "run")
+    shutil.copytree(DATA, tmp_path / "elsewhere")
+
+    code = run_train(
+        f"--data_dir={tmp_path / 'elsewhere'}",
+        f"--checkpoint_dir={tmp_path / 'run'}",
+        "--num_training_iterations=5",
+    )
+
+    assert code == 0
+    assert f"It goes on with --data_dir={tmp_path / 'elsewhere'}" in capsys.readouterr().out
+
+
+def test_evaluation_is_a_table_of_all_test_questions_with_files(trained, run_evaluate, tmp_path):
+    code, out, err = run_evaluate(
+        f"--checkpoint_dir={trained}",
+        "--stories=1",
+        f"--csv={tmp_path / 'table.csv'}",
+        f"--plot={tmp_path / 'plot.png'}",
+    )
+
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].split()[-4:] == ["stories", "paper:", "LSTM", "DNC1"]
+    assert lines[2].startswith(" 1 single supporting fact") and lines[2].endswith("28.4    9.0")
+    assert "stories, task 19, not all right:" in out
+    with open(tmp_path / "table.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["task"], row["questions"], row["words"]) for row in rows] == [
+        ("1", "15", "15"),
+        ("19", "3", "6"),
+    ]
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_larger_memory_and_another_folder_can_be_evaluated(trained, run_evaluate, tmp_path):
+    shutil.copytree(DATA, tmp_path / "elsewhere")
+
+    code, out, _ = run_evaluate(
+        f"--checkpoint_dir={trained}", "--memory_size=8", f"--data_dir={tmp_path / 'elsewhere'}"
+    )
+
+    assert code == 0
+    assert len(out.splitlines()) == 6
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ([], "Task babi needs --data_dir"),
+        (["--data_dir=nowhere"], "Cannot read bAbI data from nowhere: No such file or directory."),
+        ([f"--data_dir={DATA}", "--tasks=2"], "There is no train file of bAbI task 2"),
+        ([f"--data_dir={DATA}", "--tasks=1-30"], "tasks must be numbers from 1 to 20"),
+        ([f"--data_dir={DATA}", "--curriculum=naive"], "Task babi has no sizes"),
+        ([f"--data_dir={DATA}", "--patience=2"], "give --validation_interval"),
+        ([f"--data_dir={DATA}", "--max_length=2"], "Task babi has no option --max_length"),
+        (["--preset=babi", "--task=copy"], "--preset=babi is of --task=babi"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line_and_exit_code_2(
+    run_train, tmp_path, capsys, arguments, said
+):
+    assert run_train(f"--checkpoint_dir={tmp_path / 'run'}", *arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("train.py: ") and said in line
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--lengths=3"], "--lengths is for tasks with sizes"),
+        (["--memory_size=3,4"], "--memory_size must be one number for babi"),
+        (["--data_dir=nowhere"], "Cannot read bAbI data from nowhere"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_line_and_exit_code_2(
+    trained, run_evaluate, arguments, said
+):
+    code, _, err = run_evaluate(f"--checkpoint_dir={trained}", *arguments)
+
+    assert code == 2
+    (line,) = err.splitlines()
+    assert line.startswith("evaluate.py: ") and said in line
+
+
+@pytest.mark.parametrize("flag", ["--stories=1", "--data_dir=."])
+def test_flags_of_stories_are_not_for_other_tasks(run_evaluate, flag):
+    code, _, err = run_evaluate("--pretrained=copy_dnc", flag)
+
+    assert code == 2
+    assert "is for models of babi" in err

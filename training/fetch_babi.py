@@ -1,0 +1,161 @@
+"""Downloads the bAbI tasks, release 1.2, and checks each file.
+
+    python -m training.fetch_babi
+
+The English tasks go to data/babi/en-10k (the DNC paper's) and data/babi/en (a tenth of the
+training stories): give one of them to train.py as --data_dir. An archive that is there already is
+taken with --archive=FILE.
+"""
+
+import functools
+import hashlib
+import os
+import pathlib
+import shutil
+import sys
+import tarfile
+import tempfile
+import urllib.request
+import zlib
+from collections.abc import Iterator, Sequence
+
+from absl import flags
+
+from training import command
+from training.quiet import native_logs_hidden
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is imported: only errors.
+with native_logs_hidden():
+    from tasks import babi_data
+
+URLS = (
+    "https://s3.amazonaws.com/text-datasets/babi_tasks_1-20_v1-2.tar.gz",
+    "http://www.thespermwhale.com/jaseweston/babi/tasks_1-20_v1-2.tar.gz",
+)
+FOLDERS = ("en-10k", "en")
+_ROOT = pathlib.Path(__file__).parents[1]
+_SUMS = _ROOT / "tasks" / "babi.sha256"
+# Of the one file whose SHA-256 we do not know, the name that git gives it.
+_GIT_NAMES = {
+    "en-10k/qa3_three-supporting-facts_train.txt": "9b2b35ca4357ea8ee44692c71ec71892edf51399"
+}
+
+_FLAGS = command.new_flags()
+flags.DEFINE_string(
+    "directory", str(_ROOT / "data" / "babi"), "Where to put the files.", flag_values=_FLAGS
+)
+flags.DEFINE_string("archive", None, "An archive to take, not to download.", flag_values=_FLAGS)
+
+
+def known_files() -> dict[str, str]:
+    """Returns the SHA-256 of each file of the release, by its folder and name."""
+    lines = _SUMS.read_text(encoding="ascii").splitlines()
+    return {name: checksum for checksum, name in (line.split() for line in lines)}
+
+
+def unpack(archive: pathlib.Path, directory: pathlib.Path) -> tuple[list[str], list[str]]:
+    """Writes the files of the English tasks to a directory, if all of them are as released.
+
+    Args:
+      archive: a tar file, compressed or not, that has folders en-10k or en.
+      directory: where these folders go. Nothing is written anywhere else.
+
+    Returns:
+      The folders that are there now, and the files of the release that are missing in them.
+
+    Raises:
+      ValueError: if the archive is damaged, a file is not as released, or it has none of them.
+        Then nothing is written.
+      OSError: if the archive cannot be read, or a file cannot be written.
+    """
+    expected = {**known_files(), **_GIT_NAMES}
+    found = dict(_files(archive))
+    for name, content in found.items():
+        if _name_of(name, content) != expected[name]:
+            raise ValueError(f"{name} in {archive} is not that of the release: it was changed.")
+    if not found:
+        raise ValueError(f"{archive} has none of the files en-10k/qa1_..._train.txt and so on.")
+    for name, content in found.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    folders = [folder for folder in FOLDERS if any(name.startswith(f"{folder}/") for name in found)]
+    of_release = {name for name in expected if name.split("/")[0] in folders}
+    return folders, sorted(of_release - found.keys())
+
+
+def _name_of(name: str, content: bytes) -> str:
+    if name in _GIT_NAMES:
+        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _files(archive: pathlib.Path) -> Iterator[tuple[str, bytes]]:
+    """The files of the release in an archive, by folder and name, whatever is around them."""
+    known = {**known_files(), **_GIT_NAMES}
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                name = "/".join(babi_data.safe_parts(member.name, archive)[-2:])
+                if member.isfile() and name in known:
+                    yield name, tar.extractfile(member).read()
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ValueError(f"{archive} is damaged or no archive: {error}.") from error
+
+
+def download(path: pathlib.Path) -> None:
+    """Downloads the archive of the release from the first place that has it.
+
+    Raises:
+      OSError: if none has; the message names each and why.
+    """
+    reasons = []
+    for url in URLS:
+        print(f"Downloading {url}.", flush=True)
+        try:
+            with urllib.request.urlopen(url, timeout=60) as source, open(path, "wb") as target:
+                shutil.copyfileobj(source, target)
+            return
+        except OSError as error:
+            reasons.append(f"{url}: {getattr(error, 'reason', error)}")
+    raise OSError("; ".join(reasons))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command. Returns the exit code."""
+    try:
+        if not command.parse(_FLAGS, argv, __doc__):
+            return 0
+    except ValueError as error:
+        return _fail(f"{error}. See python -m training.fetch_babi --help.")
+    directory = pathlib.Path(_FLAGS.directory)
+    with tempfile.TemporaryDirectory() as folder:
+        archive = pathlib.Path(_FLAGS.archive or f"{folder}/babi.tar.gz")
+        if not _FLAGS.archive:
+            try:
+                download(archive)
+            except OSError as error:
+                return _fail(
+                    f"Cannot download bAbI ({error}). Get tasks_1-20_v1-2.tar.gz in another way, "
+                    "and give it as --archive=FILE; or unpack it, and give its folder en-10k to "
+                    "train.py as --data_dir."
+                )
+        try:
+            folders, missing = unpack(archive, directory)
+        except ValueError as error:
+            return _fail(error)
+        except OSError as error:
+            return _fail(f"Cannot read {archive} or write {directory}: {error.strerror}.")
+    if missing:
+        print(f"Not in the archive: {', '.join(missing)}.")
+    print(
+        f"The files in {directory} are those of the release. To train on them:\n"
+        f"  python train.py --task=babi --data_dir={directory / folders[0]}"
+    )
+    return 0
+
+
+_fail = functools.partial(command.fail, "training.fetch_babi")
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
