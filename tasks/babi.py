@@ -56,30 +56,32 @@ def encode(stories: Sequence[Story]) -> Stories:
 
 
 def buckets(lengths: np.ndarray, most: int) -> list[Bucket]:
-    """Divides stories by length so that they are padded as little as possible.
+    """Divides stories by length so that they are padded little.
 
     Args:
       lengths: [S], ascending.
       most: greatest number of buckets, >= 1.
 
     Returns:
-      At most so many buckets, by length: of all divisions the one with the fewest steps in all.
+      The buckets, by length: as few as need at most 5 % more steps in all than the best division
+      into the greatest number of them, and of the divisions into so few the best.
     """
     sizes, first = np.unique(lengths, return_index=True)
     ends = np.append(first[1:], len(lengths))
     # best[j]: steps of all stories of the j shortest lengths, in as many buckets as there were
     # rounds; choice[j] in each round: how many lengths the buckets before the last one have.
     best, choices = np.concatenate([[0.0], np.full(len(sizes), np.inf)]), []
+    totals = []
     for _ in range(min(most, len(sizes))):
         start = np.append(0, ends)[:-1]  # Stories before each length.
         steps = sizes[:, np.newaxis] * (ends[:, np.newaxis] - start)  # last length, first length
         steps = np.where(np.tri(len(sizes), dtype=bool), steps + best[:-1], np.inf)
         choices.append(np.argmin(steps, axis=1))
         best = np.append(0.0, np.min(steps, axis=1))
+        totals.append(best[-1])
+    number = int(np.argmax(np.array(totals) <= 1.05 * totals[-1])) + 1
     found, j = [], len(sizes)
-    for choice in reversed(choices):
-        if j == 0:
-            break
+    for choice in reversed(choices[:number]):
         i = int(choice[j - 1])
         found.append(Bucket(int(sizes[j - 1]), int(first[i]), int(ends[j - 1])))
         j = i
