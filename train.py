@@ -113,6 +113,13 @@ flags.DEFINE_enum(
     ["float32", "bfloat16", "float16"],
     "What the controller and the linear layers compute in; all else is float32.",
 )
+flags.DEFINE_integer(
+    "embedding_size",
+    0,
+    "Width of a learned embedding that the controller sees in place of the input; 0: the input.",
+    lower_bound=0,
+    upper_bound=2**31 - 1,
+)
 flags.DEFINE_float(
     "clip_value", 20.0, "Bound on controller and core outputs; 0: none.", lower_bound=0.0
 )

@@ -45,6 +45,7 @@ WORKLOADS = {
     "large": Workload(256, 64, 4, 256, 16, 20, 64, 64),
     "single": Workload(256, 64, 4, 256, 1, 13, 6, 1),
     "long": _MEDIUM._replace(batch_size=16, num_steps=200),
+    "babi": Workload(256, 64, 4, 256, 16, 108, 159, 159),  # --preset=babi, most stories' length.
     "tiny": Workload(8, 4, 1, 8, 2, 3, 3, 2),  # To try a command: its figures mean nothing.
 }
 

@@ -19,7 +19,7 @@ from dnc.addressing import (
     UsedCosineWeights,
     oneplus,
 )
-from dnc.controllers import ClippedSignal, DeepLSTM, FeedForward, InputsOnly
+from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC, DNCState
 from dnc.no_linkage import NoLinkage
 from dnc.resizing import resize_memory
@@ -36,6 +36,7 @@ __all__ = [
     "CosineWeights",
     "DNCState",
     "DeepLSTM",
+    "EmbeddedInputs",
     "FeedForward",
     "Freeness",
     "InputsOnly",

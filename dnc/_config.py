@@ -19,7 +19,7 @@ from dnc.addressing import (
     UsedCosineWeights,
     oneplus,
 )
-from dnc.controllers import ClippedSignal, DeepLSTM, FeedForward, InputsOnly
+from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC
 from dnc.no_linkage import NoLinkage
 from dnc.sparse import SparseTemporalLinkage
@@ -155,6 +155,12 @@ _KINDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     DeepLSTM: lambda part: {"hidden_sizes": list(part.hidden_sizes), "dtype": part.dtype.name},
     FeedForward: _describe_feed_forward,
     ClippedSignal: lambda part: {"core": describe(part.core), "bound": float(part.bound)},
+    EmbeddedInputs: lambda part: {
+        "core": describe(part.core),
+        "input_size": part.input_size,
+        "embedding_size": part.embedding_size,
+        "dtype": part.embedding.dtype.name,
+    },
     InputsOnly: lambda part: {"core": describe(part.core), "input_size": part.input_size},
 }
 

@@ -177,17 +177,74 @@ class InputsOnly(_Wrapper):
         Raises:
           ValueError: if the inputs are narrower than `input_size`.
         """
-        if inputs.shape[1] < self._input_size:
-            raise ValueError(
-                f"InputsOnly was made for inputs that are {self._input_size} wide, got "
-                f"{inputs.shape}."
-            )
+        _check_width(self, inputs)
         return self.core(inputs[:, : self._input_size], prev_state)
 
     @property
     def input_size(self) -> int:
         """Width of what the wrapped core sees."""
         return self._input_size
+
+
+class EmbeddedInputs(_Wrapper):
+    """A controller that sees a learned embedding of the DNC's input, and what was read as it is.
+
+    For wide inputs of which few are not 0, such as words: x_t E takes the place of x_t.
+
+        >>> core = EmbeddedInputs(snt.LSTM(16), input_size=1000, embedding_size=32)
+        >>> output, state = core(tf.zeros([2, 1000 + 8]), core.initial_state(batch_size=2))
+        >>> output.shape
+        TensorShape([2, 16])
+    """
+
+    def __init__(
+        self,
+        core: snt.RNNCore,
+        input_size: int,
+        embedding_size: int,
+        *,
+        dtype: tf.DType = tf.float32,
+        name: str = "embedded_inputs",
+    ):
+        """Wraps a core.
+
+        Args:
+          core: any `snt.RNNCore`.
+          input_size: width X of the DNC's input x_t, in front of what was read.
+          embedding_size: width of the embedding.
+          dtype: float32 or float64.
+          name: name of the module.
+
+        Raises:
+          ValueError: if `core` is not an `snt.RNNCore`, or a size is not a positive integer.
+        """
+        super().__init__(core, name)
+        self._input_size = _checks.check_size("input_size", input_size)
+        size = _checks.check_size("embedding_size", embedding_size)
+        dtype = _checks.check_state_dtype(dtype)
+        # A one-hot input's embedding is then about as long as the input is: 1.
+        draw = snt.initializers.TruncatedNormal(stddev=size**-0.5)
+        self.embedding = tf.Variable(draw([input_size, size], dtype), name="embedding")
+
+    def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[tf.Tensor, Any]:
+        """Performs one step of the wrapped core, and raises what that does.
+
+        Raises:
+          ValueError: if the inputs are narrower than `input_size`.
+        """
+        _check_width(self, inputs)
+        embedded = tf.matmul(inputs[:, : self._input_size], self.embedding)
+        return self.core(tf.concat([embedded, inputs[:, self._input_size :]], axis=1), prev_state)
+
+    @property
+    def input_size(self) -> int:
+        """Width of what is embedded."""
+        return self._input_size
+
+    @property
+    def embedding_size(self) -> int:
+        """Width of the embedding."""
+        return self.embedding.shape[1]
 
 
 class DeepLSTM(snt.RNNCore):
@@ -276,6 +333,14 @@ class DeepLSTM(snt.RNNCore):
     def output_size(self) -> tf.TensorShape:
         """Shape of one example's output."""
         return tf.TensorShape([sum(self._hidden_sizes)])
+
+
+def _check_width(wrapper: InputsOnly | EmbeddedInputs, inputs: tf.Tensor) -> None:
+    if inputs.shape[1] < wrapper.input_size:
+        raise ValueError(
+            f"{type(wrapper).__name__} was made for inputs that are {wrapper.input_size} wide, got "
+            f"{inputs.shape}."
+        )
 
 
 def _check_inputs(inputs: Any, size: int | None, dtype: tf.DType | None) -> tf.Tensor:

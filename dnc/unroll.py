@@ -50,10 +50,10 @@ def unroll(
     `snt.dynamic_unroll`, with the same outputs and gradients, by a backward pass written by hand
     (docs/performance.md). Its parts must be those of this package, and its controller one that is
     known to return the same when it is run again: an `snt.LSTM`, `snt.GRU`, `snt.VanillaRNN`,
-    `dnc.DeepLSTM`, `dnc.FeedForward` of layer sizes, or one of these in a `dnc.ClippedSignal` or
-    `dnc.InputsOnly`. The plain steps are run for other cores (a line in the log says why), in eager
-    mode, and to return all states. Layers before and after the DNC are best applied to whole
-    sequences, outside: `snt.BatchApply(layer)(sequence)`.
+    `dnc.DeepLSTM`, `dnc.FeedForward` of layer sizes, or one of these in a `dnc.ClippedSignal`,
+    `dnc.EmbeddedInputs` or `dnc.InputsOnly`. The plain steps are run for other cores (a line in the
+    log says why), in eager mode, and to return all states. Layers before and after the DNC are best
+    applied to whole sequences, outside: `snt.BatchApply(layer)(sequence)`.
 
     Args:
       core: any `snt.RNNCore`.

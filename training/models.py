@@ -72,6 +72,8 @@ def _make_controller(config: Mapping[str, Any], hidden_size: int, input_size: in
         controller = dnc.DeepLSTM(sizes) if kind == "deep_lstm" else dnc.FeedForward(sizes)
     if bound := config.get("max_signal"):
         controller = dnc.ClippedSignal(controller, bound)
+    if size := config.get("embedding_size"):
+        controller = dnc.EmbeddedInputs(controller, input_size, size)
     if not config.get("feed_reads", True):
         controller = dnc.InputsOnly(controller, input_size)
     return controller

@@ -7,7 +7,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc._derivatives import gradients
-from dnc.controllers import ClippedSignal, DeepLSTM, FeedForward, InputsOnly
+from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC
 
 Product = Callable[[tf.Tensor], tf.Tensor]
@@ -19,7 +19,7 @@ _REPEATABLE = (DeepLSTM, snt.LSTM, snt.GRU, snt.VanillaRNN)
 
 def is_known(controller: snt.RNNCore) -> bool:
     """Whether the controller can be run again in the backward pass."""
-    if type(controller) in (ClippedSignal, InputsOnly):
+    if type(controller) in (ClippedSignal, EmbeddedInputs, InputsOnly):
         return is_known(controller.core)
     if type(controller) is FeedForward:
         return controller.sizes is not None  # Else the network is anything.
@@ -42,12 +42,22 @@ class LSTMController:
 
         [i f g o] = x W_x + b + [r h] W,   c' = s(f) c + s(i) tanh(g),   h' = s(o) tanh(c')
 
-    x W_x + b is what `prepare` returns for all steps, W is the only one of `weights`.
+    x W_x + b is what `prepare` returns for all steps, W is the only one of `weights`. In a
+    `dnc.EmbeddedInputs` it is x E W_x + b.
     """
+
+    @classmethod
+    def fits(cls, controller: snt.RNNCore) -> bool:
+        """Whether this is such a controller."""
+        if type(controller) is EmbeddedInputs:
+            controller = controller.core
+        return type(controller) is snt.LSTM and controller._projection_size is None
 
     def __init__(self, core: DNC):
         self._core = core
-        self._lstm = core.controller
+        self._lstm, self._embedding = core.controller, None
+        if type(core.controller) is EmbeddedInputs:
+            self._lstm, self._embedding = core.controller.core, core.controller.embedding
         self._words_width = core.access.num_reads * core.access.word_size
 
     @property
@@ -57,6 +67,8 @@ class LSTMController:
 
     def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
         """From the inputs of all steps, [T B, X], to what `step` takes, [T B, 4 H]."""
+        if self._embedding is not None:
+            inputs = tf.matmul(inputs, self._embedding)
         from_inputs = self._lstm.input_to_hidden[: inputs.shape[1]]
         return tf.matmul(inputs, from_inputs) + self._lstm.b
 

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import sonnet as snt
 import tensorflow as tf
 
 from dnc import _nests
@@ -107,8 +106,8 @@ class _Unroll:
     def __init__(self, core: DNC):
         self._core = core
         self._access = Access(core.access)
-        is_lstm = type(core.controller) is snt.LSTM and core.controller._projection_size is None
-        self._controller = (LSTMController if is_lstm else OtherController)(core)
+        kind = LSTMController if LSTMController.fits(core.controller) else OtherController
+        self._controller = kind(core)
 
     def __call__(
         self, sequence: dict[str, tf.Tensor], state: DNCState, fresh_state: DNCState

@@ -235,6 +235,55 @@ def test_a_controller_of_inputs_only_does_not_see_what_was_read():
     assert not np.allclose(first.read_words, np.flip(again.read_words, axis=0), atol=1e-3)
 
 
+def test_a_controller_of_embedded_inputs_sees_the_embedding_and_what_was_read():
+    tf.random.set_seed(0)
+    controller = dnc.EmbeddedInputs(dnc.FeedForward([7]), 5, 2)
+    core = dnc.DNC(dnc.MemoryAccess(6, 4, num_reads=2), controller, output_size=3)
+    dnc.unroll(core, models.random_inputs(4, 2, dtype=tf.float32))
+    words, inputs = tf.random.normal([2, 8]), tf.random.normal([2, 5])
+
+    output, _ = controller(tf.concat([inputs, words], axis=1), ())
+
+    embedded = tf.concat([inputs @ controller.embedding, words], axis=1)
+    np.testing.assert_allclose(output, controller.core(embedded, ())[0], rtol=1e-6)
+    assert controller.embedding.shape == [5, 2]
+    assert controller.embedding.ref() in {v.ref() for v in core.trainable_variables}
+
+
+def test_the_embedding_of_a_one_hot_input_is_about_as_long_as_it():
+    tf.random.set_seed(0)
+    embedding = dnc.EmbeddedInputs(snt.LSTM(3), 1000, 50).embedding
+
+    assert 0.8 < float(tf.reduce_mean(tf.norm(embedding, axis=1))) < 1.0
+
+
+def test_an_embedding_can_be_computed_in_low_precision():
+    controller = dnc.EmbeddedInputs(snt.LSTM(4), 5, 2)
+    core = dnc.DNC(dnc.MemoryAccess(6, 4), controller, 3, compute_dtype=tf.bfloat16)
+
+    outputs, _ = dnc.unroll(core, models.random_inputs(4, 2, dtype=tf.float32))
+
+    assert outputs.dtype == tf.float32
+    assert np.isfinite(outputs).all()
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: dnc.EmbeddedInputs(tf.nn.relu, 5, 2), "EmbeddedInputs wraps an snt.RNNCore"),
+        (lambda: dnc.EmbeddedInputs(snt.LSTM(3), 0, 2), "input_size must be .* got 0"),
+        (lambda: dnc.EmbeddedInputs(snt.LSTM(3), 5, 0), "embedding_size must be .* got 0"),
+        (
+            lambda: dnc.EmbeddedInputs(snt.LSTM(3), 6, 2)(tf.zeros([2, 5]), ()),
+            r"inputs that are 6 wide, got \(2, 5\)",
+        ),
+    ],
+)
+def test_a_controller_of_embedded_inputs_says_what_it_needs(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
 @pytest.mark.parametrize(
     "make, message",
     [

@@ -518,6 +518,7 @@ DESCRIBABLE = {
     "GRU": lambda: core_of(snt.GRU(7)),
     "DeepLSTM": lambda: core_of(dnc.DeepLSTM([5, 4])),
     "ClippedSignal": lambda: core_of(dnc.ClippedSignal(snt.LSTM(5), 2.0)),
+    "EmbeddedInputs": lambda: core_of(dnc.EmbeddedInputs(dnc.FeedForward([5]), 3, 2)),
     "InputsOnly": lambda: core_of(dnc.InputsOnly(dnc.FeedForward([5]), 3)),
     "FeedForward": lambda: core_of(dnc.FeedForward([8, 7])),
     "FeedForward of one size": lambda: core_of(dnc.FeedForward(7)),
