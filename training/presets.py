@@ -147,8 +147,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "content_weights": "used_cosine",
     },
     # The paper's (extended data table 2: DNC1); momentum is that of most re-implementations.
-    "babi_paper": {**_BABI, "batch_size": 1},
-    "babi": {**_BABI, "batch_size": 16},
+    "babi_paper": {**_BABI, "batch_size": 1, "validation_interval": 20_000},
+    "babi": {
+        **_BABI,
+        "num_training_iterations": 100_000,
+        "batch_size": 16,
+        "validation_interval": 2_000,
+    },
     "babi_small": {
         **_SMALL,
         **_ADAM,
@@ -159,7 +164,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "word_size": 32,
         "num_read_heads": 2,
         "content_weights": "used_cosine",
-        "learning_rate": 1e-3,
+        "validation_interval": 1_000,
     },
     # Without the reads, what a feed-forward controller does at a step depends on its input alone;
     # few slots, and no links that it could use: what is left is to add up.
