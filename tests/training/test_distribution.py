@@ -17,6 +17,7 @@ from absl.testing import flagsaver
 import tasks
 import train
 from tasks.repeat_copy import RepeatCopy
+from tests import golden
 from training.distribution import Distribution, parse_cluster, part
 
 ROOT = pathlib.Path(train.__file__).parent
@@ -28,6 +29,7 @@ TWO_DEVICES = """
 import sys, tempfile
 import numpy as np, sonnet as snt, tensorflow as tf
 import dnc
+from tasks.babi import Babi
 from tasks.repeat_copy import RepeatCopy
 from training.distribution import Distribution
 from training.optimization import Update, rmsprop
@@ -38,14 +40,13 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 
 class Bad(RepeatCopy):
     # The last episode of step 205 is not finite: only the second replica gets it.
-    def batch(self, seed, step):
-        batch = super().batch(seed, step)
+    def batch(self, seed, step, sizes=None):
+        batch = super().batch(seed, step, sizes)
         last = tf.range(self.batch_size)[:, tf.newaxis] == self.batch_size - 1
         is_bad = last & (tf.cast(step, tf.int32) == 205)
         return batch._replace(observations=tf.where(is_bad, np.nan, batch.observations))
 
-def make(distribution):
-    task = Bad(num_bits=2, batch_size=6)
+def make(distribution, task):
     tf.random.set_seed(0)
     with distribution.scope():
         core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(6), task.target_size, 20.0)
@@ -60,7 +61,8 @@ def values(core, training):
     return np.concatenate([variable.numpy().ravel() for variable in variables])
 
 distributions = {"one": Distribution("none"), "two": Distribution("mirrored")}
-made = {name: make(distribution) for name, distribution in distributions.items()}
+bad = Bad(num_bits=2, batch_size=6)
+made = {name: make(distribution, bad) for name, distribution in distributions.items()}
 found = {"replicas": [distribution.num_replicas for distribution in distributions.values()]}
 for name, (core, training, _) in made.items():
     each = [training.run(1) for _ in range(200)]
@@ -92,6 +94,14 @@ try:
     distributions["two"].check_batch_size(3)
 except ValueError as error:
     found["error"] = str(error)
+
+# Batches of several lengths.
+stories = Babi(data_dir=sys.argv[2], tasks="1,19", batch_size=4, max_buckets=2)
+for name, distribution in distributions.items():
+    training = make(distribution, stories)[1]
+    each = [training.run(1) for _ in range(8)]
+    found[name + "/of_stories"] = [[x.loss, x.gradient_norm] for x in each]
+found["lengths"] = [len(stories.batch(0, step).mask) for step in range(8)]
 np.savez(sys.argv[1], **found)
 """
 
@@ -179,9 +189,19 @@ def start_workers(directory, *arguments, **variables_of_second):
 def two_devices(tmp_path_factory):
     path = tmp_path_factory.mktemp("two_devices") / "found.npz"
     subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, str(path)], env=environment(), check=True, timeout=240
+        [sys.executable, "-c", TWO_DEVICES, str(path), str(golden.DATA / "babi")],
+        env=environment(),
+        check=True,
+        timeout=240,
     )
     return np.load(path)
+
+
+def test_two_devices_train_as_one_on_batches_of_several_lengths(two_devices):
+    assert len(set(two_devices["lengths"])) == 2
+    np.testing.assert_allclose(
+        two_devices["two/of_stories"], two_devices["one/of_stories"], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("quantity", ["losses", "norms", "wrong_bits"])

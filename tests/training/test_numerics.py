@@ -28,7 +28,7 @@ class SpoiltAt(type(TASK)):
         super().__init__(max_length=3, batch_size=2)
         self.value, self.steps = value, steps
 
-    def batch(self, seed, step):
+    def batch(self, seed, step, sizes=None):
         batch = super().batch(seed, step)
         is_spoilt = tf.reduce_any(tf.equal(tf.cast(step, tf.int64), self.steps))
         place = tf.scatter_nd([[4, 1, 2]], [self.value], batch.observations.shape)
