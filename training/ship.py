@@ -2,9 +2,9 @@
 
     python -m training.ship --checkpoint_dir=checkpoints/addition --name=addition_dnc
 
-Of the newest checkpoint it keeps what a model needs, its variables and its flags, and leaves out
-what only further training would: the optimizer's averages. `evaluate.py --pretrained=addition_dnc`
-finds it in checkpoints/pretrained.
+Of the newest checkpoint (with --best, the best) it keeps what a model needs, its variables and its
+flags, and leaves out what only further training would: the optimizer's averages.
+`evaluate.py --pretrained=addition_dnc` finds it in checkpoints/pretrained.
 """
 
 import functools
@@ -31,15 +31,19 @@ MAX_BYTES = 1_000_000  # Of a model: all who clone the program get it.
 
 _FLAGS = command.new_flags()
 flags.DEFINE_string("checkpoint_dir", None, "Where the model was saved.", flag_values=_FLAGS)
+flags.DEFINE_bool(
+    "best", False, "Whether to take the best checkpoint, not the newest.", flag_values=_FLAGS
+)
 flags.DEFINE_string("name", None, "What it is to be called.", flag_values=_FLAGS)
 
 
-def ship(source: str | os.PathLike, name: str) -> pathlib.Path:
-    """Copies the newest checkpoint of a run, without what only training needs.
+def ship(source: str | os.PathLike, name: str, best: bool = False) -> pathlib.Path:
+    """Copies a checkpoint of a run, without what only training needs.
 
     Args:
       source: directory of the run.
       name: of the model; one that is there already is replaced, once the new one is written.
+      best: whether to take the best checkpoint instead of the newest.
 
     Returns:
       The model's directory.
@@ -52,7 +56,7 @@ def ship(source: str | os.PathLike, name: str) -> pathlib.Path:
     """
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise ValueError(f"--name must be of a to z, 0 to 9 and _, got {name!r}.")
-    checkpoint, config = runs.newest_checkpoint(source)
+    checkpoint, config = runs.newest_checkpoint(source, best)
     core, _ = models.restore(checkpoint, config)
     size = sum(variable.numpy().nbytes for variable in core.trainable_variables)
     if size > MAX_BYTES:
@@ -83,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         if not (_FLAGS.checkpoint_dir and _FLAGS.name):
             raise ValueError("Give --checkpoint_dir and --name: what to ship, and as what.")
-        say(f"Shipped as {ship(_FLAGS.checkpoint_dir, _FLAGS.name)}.")
+        say(f"Shipped as {ship(_FLAGS.checkpoint_dir, _FLAGS.name, _FLAGS.best)}.")
     except (ValueError, OSError) as error:
         return _fail(str(error))
     except tf.errors.OpError as error:

@@ -1,14 +1,16 @@
 import json
 import shlex
+import shutil
 import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from absl.testing import flagsaver
 
 import evaluate
 import train
-from training import runs, ship
+from training import checkpoints, runs, ship
 from training.models import load
 
 TINY = "--hidden_size=5 --memory_size=4 --word_size=3 --num_read_heads=1 --nojit --nosummaries"
@@ -83,3 +85,19 @@ def test_a_large_model_is_not_shipped(run, pretrained, monkeypatch):
     with pytest.raises(ValueError, match="more than 100: train a smaller model"):
         ship.ship(run, "copy_tiny")
     assert not pretrained.exists()
+
+
+def test_the_best_checkpoint_can_be_shipped(run, pretrained, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(run, source)
+    flags = checkpoints.read(source, 2).flags
+    save = tf.train.Checkpoint(core=load(run)[0]).write
+    for step in (1, 3):
+        best = checkpoints.Best(1, 0.0)
+        checkpoints.write(source, step, save, flags=flags, state={}, best=best)
+
+    ship.ship(source, "newest")
+    assert ship.main(["ship", f"--checkpoint_dir={source}", "--name=best", "--best"]) == 0
+
+    assert checkpoints.steps(pretrained / "newest") == [3]
+    assert checkpoints.steps(pretrained / "best") == [1]
