@@ -119,7 +119,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "ngrams": {
         **_SMALL,
-        **_steps(5_000),
+        **_steps(30_000),
         "task": "ngrams",
         "content_weights": "used_cosine",
         "memory_size": 64,
