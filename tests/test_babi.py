@@ -157,7 +157,7 @@ def test_a_larger_memory_and_another_folder_can_be_evaluated(trained, run_evalua
         ([f"--data_dir={DATA}", "--tasks=2"], "There is no train file of bAbI task 2"),
         ([f"--data_dir={DATA}", "--tasks=1-30"], "tasks must be numbers from 1 to 20"),
         ([f"--data_dir={DATA}", "--curriculum=naive"], "Task babi has no sizes"),
-        ([f"--data_dir={DATA}", "--patience=2"], "give --validation_interval"),
+        ([f"--data_dir={DATA}", "--validation_interval=0", "--patience=2"], "give --val"),
         ([f"--data_dir={DATA}", "--max_length=2"], "Task babi has no option --max_length"),
         (["--preset=babi", "--task=copy"], "--preset=babi is of --task=babi"),
     ],
