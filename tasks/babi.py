@@ -41,6 +41,14 @@ class Bucket(NamedTuple):
     end: int  # one more than that of its last
 
 
+class _Part(NamedTuple):
+    """Stories to train on, to validate with, or of the test."""
+
+    stories: Stories
+    tensors: Stories  # the same as tensors
+    buckets: list[Bucket]
+
+
 def encode(stories: Sequence[Story]) -> Stories:
     """Returns stories as numbers, sorted by length; those of one length stay in order."""
     stories = sorted(stories, key=lambda story: len(story.tokens))
@@ -165,10 +173,10 @@ class Babi(base.Task):
             if babi_data.is_substitute(name)
         )
         self._data_dir, self._max_buckets = data_dir, max_buckets
-        self._stories = dict(zip(PARTS, _split(data_dir, self.tasks, split_seed), strict=False))
-        self._buckets = {part: self._divide(part) for part in self._stories}
-        self._tensors = {part: _tensors(found) for part, found in self._stories.items()}
-        self.lengths = [bucket.num_steps for bucket in self._buckets["train"]]
+        self._parts: dict[str, _Part] = {}
+        for part, found in zip(PARTS, _split(data_dir, self.tasks, split_seed), strict=False):
+            self._add(part, found)
+        self.lengths = [bucket.num_steps for bucket in self._parts["train"].buckets]
         self.num_steps = max(self.lengths)
         self.input_size = self.target_size = len(SYMBOLS)
         self.sizes = {}
@@ -179,10 +187,10 @@ class Babi(base.Task):
         Raises:
           ValueError: if the files of the test cannot be read.
         """
-        if part not in self._stories:
+        if part not in self._parts:
             found = babi_data.read(self._data_dir, self.tasks, part)
-            self._stories[part] = encode([story for of_task in found.values() for story in of_task])
-        return self._stories[part]
+            self._add(part, encode([story for of_task in found.values() for story in of_task]))
+        return self._parts[part].stories
 
     def every_batch(self, part: str) -> Iterator[tuple[base.Batch, np.ndarray]]:
         """Yields all stories of a part once, in batches, and which ones they are.
@@ -193,17 +201,18 @@ class Babi(base.Task):
         Yields:
           The batch, and the numbers of its stories in `stories(part)`, int [at most B].
         """
-        stories = self.stories(part)
-        tensors = _tensors(stories)
-        for num_steps, first, end in self._divide(part):
+        self.stories(part)  # Reads them, if need be.
+        own = self._parts[part]
+        for num_steps, first, end in own.buckets:
             for start in range(first, end, self.batch_size):
                 numbers = np.arange(start, min(start + self.batch_size, end))
                 # There is no story -1: where it is drawn all is 0.
                 missing = np.full(self.batch_size - len(numbers), -1)
-                yield _batch(tensors, tf.constant([*numbers, *missing]), num_steps), numbers
+                yield _batch(own.tensors, tf.constant([*numbers, *missing]), num_steps), numbers
 
-    def _divide(self, part: str) -> list[Bucket]:
-        return buckets(self.stories(part).length, self._max_buckets)
+    def _add(self, part: str, stories: Stories) -> None:
+        tensors = Stories(*map(tf.constant, stories))
+        self._parts[part] = _Part(stories, tensors, buckets(stories.length, self._max_buckets))
 
     def batch(self, seed: Any, step: Any, sizes: Mapping[str, Any] | None = None) -> base.Batch:
         """Returns a batch that depends on its arguments alone; in a graph see `with_batch`."""
@@ -225,21 +234,22 @@ class Babi(base.Task):
         def branch(bucket: int) -> Any:
             return function(self._draw(part, bucket, seed, step))
 
-        branches = [functools.partial(branch, k) for k in range(len(self._buckets[part]))]
+        branches = [functools.partial(branch, k) for k in range(len(self._parts[part].buckets))]
         return tf.switch_case(self._bucket(part, seed, step), branches)
 
     def _bucket(self, part: str, seed: Any, step: Any) -> tf.Tensor:
         """Number of the bucket that a batch is from, drawn by how many stories it has."""
-        ends = tf.constant([bucket.end for bucket in self._buckets[part]])
+        ends = tf.constant([bucket.end for bucket in self._parts[part].buckets])
         key = base.split(seed, step, 2)[0]
-        drawn = base.uniform_integers(key, [], 0, self._buckets[part][-1].end - 1)
+        drawn = base.uniform_integers(key, [], 0, self._parts[part].buckets[-1].end - 1)
         return tf.reduce_sum(tf.cast(ends <= drawn, tf.int32))
 
     def _draw(self, part: str, bucket: int, seed: Any, step: Any) -> base.Batch:
-        num_steps, first, end = self._buckets[part][bucket]
+        own = self._parts[part]
+        num_steps, first, end = own.buckets[bucket]
         key = base.split(seed, step, 2)[1]
         drawn = base.uniform_integers(key, [self.batch_size], first, end - 1)
-        return _batch(self._tensors[part], drawn, num_steps)
+        return _batch(own.tensors, drawn, num_steps)
 
     def cost(self, logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """Returns the cross-entropy in nats per story, over the words of answers."""
@@ -251,14 +261,12 @@ class Babi(base.Task):
 
         A question is right only if all words of its answer are.
         """
-        wrong, asked = wrong_and_asked(logits, batch)
-        wrong_words = tf.not_equal(tf.argmax(logits, 2), tf.argmax(batch.target, 2))
-        wrong_words = tf.cast(wrong_words, tf.float32) * batch.mask
-        of_story = tf.reduce_sum(wrong, axis=0)
+        counts = count(logits, batch)
+        questions, wrong, words, wrong_words = tf.unstack(tf.reduce_sum(counts, axis=0))
         return {
-            "question_error": tf.reduce_sum(wrong) / tf.reduce_sum(asked),
-            "word_error": tf.reduce_sum(wrong_words) / tf.reduce_sum(batch.mask),
-            "solved_sequences": tf.reduce_mean(tf.cast(tf.equal(of_story, 0.0), tf.float32)),
+            "question_error": wrong / questions,
+            "word_error": wrong_words / words,
+            "solved_sequences": tf.reduce_mean(tf.cast(tf.equal(counts[:, 1], 0.0), tf.float32)),
         }
 
     def is_solved(self, metrics: Mapping[str, float]) -> bool:
@@ -317,12 +325,12 @@ class Babi(base.Task):
         return labels
 
 
-def wrong_and_asked(logits: tf.Tensor, batch: base.Batch) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns where questions are answered wrongly, and where there are questions.
+def count(logits: tf.Tensor, batch: base.Batch) -> tf.Tensor:
+    """Counts what is asked in each story, and what is answered wrongly.
 
     Returns:
-      Both float32 [T, B]: 1 at the last word of an answer if any word of it is wrong, and 1 at the
-      last word of each answer.
+      float32 [B, 4]: questions; those answered wrongly, since any word of the answer is wrong;
+      words of answers; wrong ones.
     """
     is_word = tf.cast(batch.mask, tf.bool)
     wrong = tf.not_equal(tf.argmax(logits, 2), tf.argmax(batch.target, 2)) & is_word
@@ -331,7 +339,8 @@ def wrong_and_asked(logits: tf.Tensor, batch: base.Batch) -> tuple[tf.Tensor, tf
     wrong_so_far = wrong
     for _ in range(babi_data.MAX_WORDS - 1):
         wrong_so_far = wrong | (is_word & tf.pad(wrong_so_far, before)[:-1])
-    return tf.cast(wrong_so_far & is_last, tf.float32), tf.cast(is_last, tf.float32)
+    counted = [is_last, wrong_so_far & is_last, is_word, wrong]
+    return tf.stack([tf.reduce_sum(tf.cast(x, tf.float32), axis=0) for x in counted], axis=1)
 
 
 def _batch(stories: Stories, chosen: tf.Tensor, num_steps: int) -> base.Batch:
@@ -350,10 +359,6 @@ def _batch(stories: Stories, chosen: tf.Tensor, num_steps: int) -> base.Batch:
 
 def _part(seed: Any) -> str:
     return "train" if int(seed) >= 0 else "validation"
-
-
-def _tensors(stories: Stories) -> Stories:
-    return Stories(*map(tf.constant, stories))
 
 
 @functools.lru_cache(maxsize=4)

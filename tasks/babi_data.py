@@ -10,7 +10,7 @@ import pathlib
 import re
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 TASK_NAMES = (
@@ -189,7 +189,7 @@ def find(path: str) -> Mapping[tuple[int, str], tuple[str, bytes]]:
     for one in path.split(","):
         place = pathlib.Path(one).expanduser()
         try:
-            for name, content in _in_folder(place) if place.is_dir() else _in_archive(place):
+            for name, content in _files(place):
                 match = _FILE_NAME.fullmatch(pathlib.PurePath(name).name)
                 if match and 1 <= int(match[1]) <= NUM_TASKS:
                     found[int(match[1]), match[2], bool(match[3])].append((name, content))
@@ -215,16 +215,31 @@ def names(path: str, tasks: Sequence[int], part: str) -> dict[int, str]:
     return {task: files[task, part][0] for task in tasks if (task, part) in files}
 
 
-def safe_parts(name: str, archive: str | pathlib.Path) -> Sequence[str]:
-    """Returns the folders and the name of a file in an archive.
+def in_archive(
+    path: pathlib.Path, is_wanted: Callable[[pathlib.PurePosixPath], bool]
+) -> Iterator[tuple[pathlib.PurePosixPath, bytes]]:
+    """Yields names and contents of files in an archive, of which nothing is written anywhere.
+
+    Args:
+      path: of the archive.
+      is_wanted: whether a file of this name is to be read.
 
     Raises:
-      ValueError: if it points out of the folder that the archive is unpacked in.
+      ValueError: if the archive is damaged, or a name in it points out of its folder.
+      OSError: if it cannot be read.
     """
-    parts = pathlib.PurePosixPath(name).parts
-    if name.startswith("/") or ".." in parts:
-        raise ValueError(f"{archive} is not safe: {name!r} in it points out of its folder.")
-    return parts
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = pathlib.PurePosixPath(member.name)
+                if name.is_absolute() or ".." in name.parts:
+                    raise ValueError(
+                        f"{path} is not safe: {member.name!r} in it points out of its folder."
+                    )
+                if member.isfile() and is_wanted(name):
+                    yield name, archive.extractfile(member).read()
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged or no archive: {error}.") from error
 
 
 def is_substitute(name: str) -> bool:
@@ -232,20 +247,11 @@ def is_substitute(name: str) -> bool:
     return name.endswith("_substitute.txt")
 
 
-def _in_folder(folder: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files in a folder; if it has none, of the one folder of data."""
-    own = sorted(folder.glob("qa*.txt"))
-    for path in own or sorted(folder.glob("*/qa*.txt")):
-        yield str(path), path.read_bytes()
-
-
-def _in_archive(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files in an archive, of which nothing is written anywhere."""
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = safe_parts(member.name, path)[-1]
-                if member.isfile() and _FILE_NAME.fullmatch(name):
-                    yield f"{path}:{member.name}", archive.extractfile(member).read()
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged or no archive: {error}.") from error
+def _files(place: pathlib.Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files in a folder, or in the folders of data in it; or archive."""
+    if place.is_dir():
+        for path in sorted(place.glob("qa*.txt")) or sorted(place.glob("*/qa*.txt")):
+            yield str(path), path.read_bytes()
+    else:
+        for name, content in in_archive(place, lambda name: bool(_FILE_NAME.fullmatch(name.name))):
+            yield f"{place}:{name}", content

@@ -13,11 +13,9 @@ import os
 import pathlib
 import shutil
 import sys
-import tarfile
 import tempfile
 import urllib.request
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -69,7 +67,16 @@ def unpack(archive: pathlib.Path, directory: pathlib.Path) -> tuple[list[str], l
       OSError: if the archive cannot be read, or a file cannot be written.
     """
     expected = {**known_files(), **_GIT_NAMES}
-    found = dict(_files(archive))
+
+    def folder_and_name(path: pathlib.PurePosixPath) -> str:
+        return "/".join(path.parts[-2:])  # Whatever is around them.
+
+    found = {
+        folder_and_name(path): content
+        for path, content in babi_data.in_archive(
+            archive, lambda path: folder_and_name(path) in expected
+        )
+    }
     for name, content in found.items():
         if _name_of(name, content) != expected[name]:
             raise ValueError(f"{name} in {archive} is not that of the release: it was changed.")
@@ -88,19 +95,6 @@ def _name_of(name: str, content: bytes) -> str:
     if name in _GIT_NAMES:
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
     return hashlib.sha256(content).hexdigest()
-
-
-def _files(archive: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    """The files of the release in an archive, by folder and name, whatever is around them."""
-    known = {**known_files(), **_GIT_NAMES}
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                name = "/".join(babi_data.safe_parts(member.name, archive)[-2:])
-                if member.isfile() and name in known:
-                    yield name, tar.extractfile(member).read()
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise ValueError(f"{archive} is damaged or no archive: {error}.") from error
 
 
 def download(path: pathlib.Path) -> None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import dnc
 import tasks
-from tasks.babi import Babi, wrong_and_asked
+from tasks.babi import Babi, count
 from tasks.babi_data import TASK_NAMES
 
 FAILED = 0.05  # With a larger error a task counts as failed (Weston et al. 2015).
@@ -96,11 +96,7 @@ class Examination:
     def _answered(self, batch: tasks.Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """The logits, and the four counts of a `Score` for each story, [B, 4]."""
         logits, _ = dnc.unroll(self._core, batch.observations)
-        wrong, asked = wrong_and_asked(logits, batch)
-        wrong_words = tf.not_equal(tf.argmax(logits, 2), tf.argmax(batch.target, 2))
-        wrong_words = tf.cast(wrong_words, tf.float32) * batch.mask
-        counts = [asked, wrong, batch.mask, wrong_words]
-        return logits, tf.stack([tf.reduce_sum(count, axis=0) for count in counts], axis=1)
+        return logits, count(logits, batch)
 
 
 def mean(scores: Mapping[int, Score]) -> tuple[float, float]:
