@@ -189,7 +189,8 @@ class InputsOnly(_Wrapper):
 class EmbeddedInputs(_Wrapper):
     """A controller that sees a learned embedding of the DNC's input, and what was read as it is.
 
-    For wide inputs of which few are not 0, such as words: x_t E takes the place of x_t.
+    For wide inputs of which few are not 0, such as words: x_t E takes the place of x_t. The numbers
+    of E have a variance of 1 at first.
 
         >>> core = EmbeddedInputs(snt.LSTM(16), input_size=1000, embedding_size=32)
         >>> output, state = core(tf.zeros([2, 1000 + 8]), core.initial_state(batch_size=2))
@@ -222,8 +223,9 @@ class EmbeddedInputs(_Wrapper):
         self._input_size = _checks.check_size("input_size", input_size)
         size = _checks.check_size("embedding_size", embedding_size)
         dtype = _checks.check_state_dtype(dtype)
-        # A one-hot input's embedding is then about as long as the input is: 1.
-        draw = snt.initializers.TruncatedNormal(stddev=size**-0.5)
+        # A layer's weights are initialised for inputs with a variance of about 1. That of one-hot
+        # inputs is next to 0: which of them is on hardly shows in the gates of an LSTM.
+        draw = snt.initializers.RandomNormal()
         self.embedding = tf.Variable(draw([input_size, size], dtype), name="embedding")
 
     def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[tf.Tensor, Any]:

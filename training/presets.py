@@ -156,17 +156,21 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 16,
         "validation_interval": 2_000,
     },
+    # Without the embedding it long names the last place that was mentioned, whoever is asked about
+    # (45 % wrong in task 1), and then learns the stories by heart.
     "babi_small": {
-        **_SMALL,
-        **_ADAM,
-        "task": "babi",
-        "batch_size": 32,
+        **_BABI,
+        "num_training_iterations": 40_000,
+        "decay_steps": 40_000,
+        "batch_size": 8,
+        "embedding_size": 64,
         "hidden_size": 128,
-        "memory_size": 64,
+        "memory_size": 128,
         "word_size": 32,
-        "num_read_heads": 2,
-        "content_weights": "used_cosine",
-        "validation_interval": 1_000,
+        "learning_rate": 4e-4,
+        "max_signal": 0.0,
+        "recompute_every": 0,
+        "validation_interval": 2_000,
     },
     # Without the reads, what a feed-forward controller does at a step depends on its input alone;
     # few slots, and no links that it could use: what is left is to add up.
