@@ -244,7 +244,8 @@ flags.DEFINE_integer(
 flags.DEFINE_bool(
     "stop_when_solved",
     False,
-    "Whether to stop as soon as fresh sequences (twice 1,000) have no error.",
+    "Whether to stop as soon as fresh sequences (twice 1,000) have no error; with "
+    "--validation_interval, as soon as a validation says that the task is solved.",
 )
 
 FLAGS = flags.FLAGS

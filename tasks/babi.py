@@ -166,16 +166,16 @@ class Babi(base.Task):
             )
         self.batch_size = batch_size
         self.tasks = numbers_of_tasks(tasks)
+        self._data_dir, self._max_buckets = data_dir, max_buckets
+        self._parts: dict[str, _Part] = {}
+        training, validation, substitutes = _split(data_dir, self.tasks, split_seed)
+        self._add("train", training)
+        self._add("validation", validation)
         self.notes = tuple(
             f"Task {task} is learnt from {name}, which only stands in for a file that is missing: "
             "its errors cannot be compared with published ones."
-            for task, name in babi_data.names(data_dir, self.tasks, "train").items()
-            if babi_data.is_substitute(name)
+            for task, name in substitutes.items()
         )
-        self._data_dir, self._max_buckets = data_dir, max_buckets
-        self._parts: dict[str, _Part] = {}
-        for part, found in zip(PARTS, _split(data_dir, self.tasks, split_seed), strict=False):
-            self._add(part, found)
         self.lengths = [bucket.num_steps for bucket in self._parts["train"].buckets]
         self.num_steps = max(self.lengths)
         self.input_size = self.target_size = len(SYMBOLS)
@@ -362,12 +362,16 @@ def _part(seed: Any) -> str:
 
 
 @functools.lru_cache(maxsize=4)
-def _split(data_dir: str, tasks: tuple[int, ...], seed: int) -> tuple[Stories, Stories]:
-    """The stories to train on, and the tenth of each task's that is kept for validation."""
+def _split(
+    data_dir: str, tasks: tuple[int, ...], seed: int
+) -> tuple[Stories, Stories, Mapping[int, str]]:
+    """Stories to train on, a tenth of each task's kept for validation, and substitutes' names."""
     training, validation = [], []
     for task, stories in babi_data.read(data_dir, tasks, "train").items():
         number = -(-len(stories) // 10)
         kept = set(np.random.default_rng([seed, task]).permutation(len(stories))[:number].tolist())
         for k, story in enumerate(stories):
             (validation if k in kept else training).append(story)
-    return encode(training), encode(validation)
+    names = babi_data.names(data_dir, tasks, "train")
+    substitutes = {task: name for task, name in names.items() if babi_data.is_substitute(name)}
+    return encode(training), encode(validation), substitutes

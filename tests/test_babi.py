@@ -9,6 +9,7 @@ import pytest
 from absl.testing import flagsaver
 
 import evaluate
+import tasks
 import train
 from tests import golden
 from training import checkpoints
@@ -100,6 +101,33 @@ def test_a_validation_is_said_and_a_training_without_progress_stops(run_train, t
         "--patience=3",
     ) == 0  # fmt: skip
     assert "No better in 3 validations. Stopped at step 4." in capsys.readouterr().out
+
+
+def test_a_training_stops_when_a_validation_says_that_it_is_solved(
+    run_train, tmp_path, monkeypatch, capsys
+):
+    asked = []
+
+    def is_solved(self, metrics):
+        asked.append(metrics)
+        return len(asked) == 2
+
+    monkeypatch.setattr(tasks.Babi, "is_solved", is_solved)
+    arguments = [
+        f"--data_dir={DATA}",
+        f"--checkpoint_dir={tmp_path / 'run'}",
+        "--stop_when_solved",
+        "--validation_interval=2",
+        "--num_training_iterations=9",
+    ]
+
+    assert run_train(*arguments) == 0
+    assert run_train(*arguments) == 0  # Nothing is left to do.
+
+    assert capsys.readouterr().out.count("Solved at step 4.") == 2
+    assert len(asked) == 2
+    last = checkpoints.read(tmp_path / "run", 4)
+    assert last.state["validation"] == [4, asked[1]["question_error"]]
 
 
 def test_the_data_may_lie_elsewhere_when_a_run_goes_on(run_train, trained, tmp_path, capsys):

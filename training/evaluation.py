@@ -65,14 +65,15 @@ class Evaluation:
             for first_batch in _sets(step)
         )
 
-    def validation_error(self, step: int) -> float:
-        """Returns the task's error, the smallest of which tells the best training step.
+    def validate(self, step: int) -> dict[str, float]:
+        """Returns metrics by name, of which the task's error tells the best training step.
 
-        Of bAbI it is the mean over its tasks, in all stories that are kept for validation.
+        Of bAbI they are means over its tasks, in all stories that are kept for validation.
         """
         if self._examination:
-            return question_answering.mean(self._examination.scores("validation"))[0]
-        return self.final(step)[self._task.error_name]
+            question, word = question_answering.mean(self._examination.scores("validation"))
+            return {"question_error": question, "word_error": word}
+        return self.final(step)
 
     def sample_at(self, step: int) -> str:
         """Returns a fresh episode, another one for each training step, as `sample` does."""

@@ -28,7 +28,8 @@ class Plan(NamedTuple):
       report_interval: steps between reports, >= 1.
       checkpoint_interval: steps between checkpoints, >= 1; `None`: only at the end.
       summary_interval: steps between looks into the memory, >= 1; `None`: none.
-      stop_when_solved: whether to stop as soon as fresh sequences have no error.
+      stop_when_solved: whether to stop as soon as fresh sequences have no error; with validations,
+        as soon as one of them says that the task is solved.
       nan_policy: what to do about steps that are not finite, see `Guard`.
       nan_limit: how often in a row, >= 1.
       validation_interval: steps between validations, each of which is a checkpoint, >= 1; `None`:
@@ -45,6 +46,11 @@ class Plan(NamedTuple):
     nan_limit: int = 10
     validation_interval: int | None = None
     patience: int | None = None
+
+    @property
+    def looks_for_success(self) -> bool:
+        """Whether to look between validations, of which there are none, if it is solved."""
+        return self.stop_when_solved and not self.validation_interval
 
     def steps_until_something(self, step: int) -> int:
         """Returns how many steps there are from `step` to where this has anything to do."""
@@ -209,7 +215,7 @@ class Loop:
         progress, plan = self.progress, self._plan
         if not plan.stop_when_solved:
             progress.solved = None
-        elif progress.solved is None:
+        elif plan.looks_for_success and progress.solved is None:
             progress.solved = self.step > 0 and self._is_solved()
         if self.step == 0:
             self._look()
@@ -266,7 +272,7 @@ class Loop:
                 self._report.write(step, scalars, sample, str(self._curriculum))
             self._curriculum.advance(scalars)
             # A look costs a thousand sequences: only where success is in sight.
-            if plan.stop_when_solved and scalars["solved_sequences"] > 0.98:
+            if plan.looks_for_success and scalars["solved_sequences"] > 0.98:
                 progress.solved = self._is_solved()
         if plan.summary_interval and step % plan.summary_interval == 0:
             self._look()
@@ -277,8 +283,11 @@ class Loop:
     def _validate(self) -> None:
         """Measures how good it is now on what it does not learn from."""
         step, task = self.step, self._training.task
-        error = self._distribution.of_chief(lambda: self._evaluation.validation_error(step))
+        metrics = self._distribution.of_chief(lambda: self._evaluation.validate(step))
+        error = metrics[task.error_name]
         self.progress.validated(step, error)
+        if self._plan.stop_when_solved:
+            self.progress.solved = task.is_solved(metrics)
         say(
             f"step {step:,}: validation: {task.describe_error(error)}"
             + ("" if self.progress.not_better else ", the best so far")
