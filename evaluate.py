@@ -269,12 +269,10 @@ def _line(model: str, size: str, slots: str, error: str, right: str, verdict: st
 
 def _plot(results: Sequence[Result], path: str) -> None:
     """Draws error against size, the range in training shaded."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
     axes.axvspan(0, results[0].trained_to, color="0.92", label="up to the largest in training")
     for model in dict.fromkeys(result.model for result in results):
         own = [result for result in results if result.model == model]
@@ -291,7 +289,6 @@ def _plot(results: Sequence[Result], path: str) -> None:
     axes.set_ylim(-3, 103)
     axes.legend()
     figure.savefig(path, dpi=150)
-    pyplot.close(figure)
 
 
 _fail = functools.partial(command.fail, "evaluate.py")

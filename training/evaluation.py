@@ -68,12 +68,15 @@ class Evaluation:
     def validate(self, step: int) -> dict[str, float]:
         """Returns metrics by name, of which the task's error tells the best training step.
 
-        Of bAbI they are means over its tasks, in all stories that are kept for validation.
+        Of bAbI they are means over its tasks, in all stories that are kept for validation, and the
+        part of each task's questions that is wrong.
         """
-        if self._examination:
-            question, word = question_answering.mean(self._examination.scores("validation"))
-            return {"question_error": question, "word_error": word}
-        return self.final(step)
+        if not self._examination:
+            return self.final(step)
+        scores = self._examination.scores("validation")
+        question, word = question_answering.mean(scores)
+        of_tasks = {f"question_error/{task}": own.question_error for task, own in scores.items()}
+        return {"question_error": question, "word_error": word, **of_tasks}
 
     def sample_at(self, step: int) -> str:
         """Returns a fresh episode, another one for each training step, as `sample` does."""

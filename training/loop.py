@@ -293,7 +293,8 @@ class Loop:
             + ("" if self.progress.not_better else ", the best so far")
         )
         with self._events.open():
-            tf.summary.scalar(f"validation/{task.error_name}", error, step)
+            for name, value in metrics.items():
+                tf.summary.scalar(f"validation/{name}", value, step)
 
     def _look(self) -> None:
         """Shows what the memory does now."""

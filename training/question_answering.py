@@ -141,14 +141,12 @@ def table(scores: Mapping[str, Mapping[int, Score]]) -> Iterator[str]:
 
 def plot(scores: Mapping[str, Mapping[int, Score]], path: str | pathlib.Path) -> None:
     """Draws the question error of each task, and the paper's DNC, into a PNG file."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     numbers = list(next(iter(scores.values())))
     places = np.arange(len(numbers))
-    figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
     width = 0.8 / len(scores)
     for k, (name, own) in enumerate(scores.items()):
         errors = [100 * own[number].question_error for number in numbers]
@@ -162,4 +160,3 @@ def plot(scores: Mapping[str, Mapping[int, Score]], path: str | pathlib.Path) ->
     axes.set_ylim(0, 100)
     axes.legend()
     figure.savefig(path, dpi=150)
-    pyplot.close(figure)
