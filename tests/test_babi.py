@@ -5,8 +5,11 @@ import shlex
 import shutil
 import sys
 
+import numpy as np
 import pytest
+import tensorflow as tf
 from absl.testing import flagsaver
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import evaluate
 import tasks
@@ -119,6 +122,7 @@ def test_a_training_stops_when_a_validation_says_that_it_is_solved(
         "--stop_when_solved",
         "--validation_interval=2",
         "--num_training_iterations=9",
+        "--summaries",
     ]
 
     assert run_train(*arguments) == 0
@@ -128,6 +132,16 @@ def test_a_training_stops_when_a_validation_says_that_it_is_solved(
     assert len(asked) == 2
     last = checkpoints.read(tmp_path / "run", 4)
     assert last.state["validation"] == [4, asked[1]["question_error"]]
+    events = EventAccumulator(str(tmp_path / "run")).Reload()
+    errors = [
+        [
+            float(tf.make_ndarray(event.tensor_proto))
+            for event in events.Tensors(f"validation/{tag}")
+        ]
+        for tag in ("question_error", "question_error/1", "question_error/19")
+    ]
+    np.testing.assert_allclose(errors[0], np.mean(errors[1:], axis=0), rtol=1e-6)
+    np.testing.assert_allclose(errors[0], [metrics["question_error"] for metrics in asked], 1e-6)
 
 
 def test_the_data_may_lie_elsewhere_when_a_run_goes_on(run_train, trained, tmp_path, capsys):
