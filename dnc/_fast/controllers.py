@@ -1,5 +1,6 @@
 """One step of the controller with its bound, forwards and backwards."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -43,21 +44,25 @@ class LSTMController:
         [i f g o] = x W_x + b + [r h] W,   c' = s(f) c + s(i) tanh(g),   h' = s(o) tanh(c')
 
     x W_x + b is what `prepare` returns for all steps, W is the only one of `weights`. In a
-    `dnc.EmbeddedInputs` it is x E W_x + b.
+    `dnc.EmbeddedInputs` it is x E W_x + b. In a `dnc.ClippedSignal` gradients are bounded.
     """
 
     @classmethod
     def fits(cls, controller: snt.RNNCore) -> bool:
         """Whether this is such a controller."""
-        if type(controller) is EmbeddedInputs:
-            controller = controller.core
-        return type(controller) is snt.LSTM and controller._projection_size is None
+        wrappers, lstm = _unwrap(controller)
+        is_embedded_once = [type(wrapper) for wrapper in wrappers].count(EmbeddedInputs) <= 1
+        return type(lstm) is snt.LSTM and lstm._projection_size is None and is_embedded_once
 
     def __init__(self, core: DNC):
         self._core = core
-        self._lstm, self._embedding = core.controller, None
-        if type(core.controller) is EmbeddedInputs:
-            self._lstm, self._embedding = core.controller.core, core.controller.embedding
+        wrappers, self._lstm = _unwrap(core.controller)
+        self._embedding, self._bound = None, math.inf
+        for wrapper in wrappers:
+            if type(wrapper) is EmbeddedInputs:
+                self._embedding = wrapper.embedding
+            else:
+                self._bound = min(wrapper.bound, self._bound)
         self._words_width = core.access.num_reads * core.access.word_size
 
     @property
@@ -103,8 +108,9 @@ class LSTMController:
         """Gradients by all that `step` depends on but its weights."""
         del inputs, words
         hidden, cell, i, f, g, o, tanh_cell = self._activate(kept, state.cell)
-        d_hidden = self._unless_clipped(hidden, d_output + d_next_state.hidden)
-        d_cell = self._unless_clipped(cell, d_next_state.cell)
+        d_hidden = self._bounded(d_output) + self._bounded(d_next_state.hidden)
+        d_hidden = self._unless_clipped(hidden, d_hidden)
+        d_cell = self._unless_clipped(cell, self._bounded(d_next_state.cell))
         d_cell += d_hidden * o * (1.0 - tf.square(tanh_cell))
         d_gates = tf.concat(
             [
@@ -133,10 +139,24 @@ class LSTMController:
         tanh_cell = tf.tanh(cell)
         return o * tanh_cell, cell, i, f, g, o, tanh_cell
 
+    def _bounded(self, gradient: tf.Tensor) -> tf.Tensor:
+        if self._bound == math.inf:
+            return gradient
+        return tf.clip_by_value(gradient, -self._bound, self._bound)
+
     def _unless_clipped(self, x: tf.Tensor, d_clipped: tf.Tensor) -> tf.Tensor:
         if self._core.clip_value is None:
             return d_clipped
         return tf.where(tf.abs(x) > self._core.clip_value, tf.zeros([], x.dtype), d_clipped)
+
+
+def _unwrap(controller: snt.RNNCore) -> tuple[list[snt.RNNCore], snt.RNNCore]:
+    """The `EmbeddedInputs` and `ClippedSignal` around a controller, and what is inside of them."""
+    wrappers = []
+    while type(controller) in (ClippedSignal, EmbeddedInputs):
+        wrappers.append(controller)
+        controller = controller.core
+    return wrappers, controller
 
 
 class OtherController:

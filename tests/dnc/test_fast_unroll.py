@@ -67,11 +67,24 @@ CONTROLLERS = {
     "FeedForward": lambda: dnc.FeedForward([7, 6]),
     # So small a bound that it makes a difference.
     "ClippedSignal": lambda: dnc.ClippedSignal(snt.LSTM(7, dtype=tf.float64), 0.01),
+    "ClippedSignal, twice": lambda: dnc.ClippedSignal(
+        dnc.ClippedSignal(snt.LSTM(7, dtype=tf.float64), 0.02), 0.01
+    ),
+    "ClippedSignal, GRU": lambda: dnc.ClippedSignal(snt.GRU(7, dtype=tf.float64), 0.01),
     "EmbeddedInputs": lambda: dnc.EmbeddedInputs(
         snt.LSTM(7, dtype=tf.float64), INPUT_SIZE, 4, dtype=tf.float64
     ),
     "EmbeddedInputs, DeepLSTM": lambda: dnc.EmbeddedInputs(
         dnc.DeepLSTM([4, 3], dtype=tf.float64), INPUT_SIZE, 4, dtype=tf.float64
+    ),
+    "EmbeddedInputs, twice": lambda: dnc.EmbeddedInputs(
+        dnc.EmbeddedInputs(snt.LSTM(7, dtype=tf.float64), 4, 3, dtype=tf.float64),
+        INPUT_SIZE,
+        4,
+        dtype=tf.float64,
+    ),
+    "EmbeddedInputs, ClippedSignal": lambda: dnc.EmbeddedInputs(
+        dnc.ClippedSignal(snt.LSTM(7, dtype=tf.float64), 0.01), INPUT_SIZE, 4, dtype=tf.float64
     ),
     "InputsOnly": lambda: dnc.InputsOnly(snt.LSTM(7, dtype=tf.float64), INPUT_SIZE),
 }
