@@ -8,7 +8,6 @@ Prints a table, and whether each model has solved its task; --plot and --csv wri
 
 import csv
 import functools
-import os
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,6 @@ from absl import flags
 
 from training.quiet import native_logs_hidden
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is imported: only errors.
 with native_logs_hidden():
     import tensorflow as tf  # Here, so that what it writes is hidden.
 

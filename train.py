@@ -24,7 +24,6 @@ from training.quiet import native_logs_hidden
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Until there is something to save, just end.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is imported: only errors.
 with native_logs_hidden():
     import tensorflow as tf
 

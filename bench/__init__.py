@@ -14,10 +14,7 @@ in `bench.workloads`. Whatever is compared is timed in turn in one run, since th
 drifts: ratios are to be trusted, milliseconds are of this machine on this day.
 """
 
-import os
-
 from training.quiet import native_logs_hidden
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is imported: only errors.
 with native_logs_hidden():
     import tensorflow  # noqa: F401

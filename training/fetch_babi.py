@@ -9,7 +9,6 @@ taken with --archive=FILE.
 
 import functools
 import hashlib
-import os
 import pathlib
 import shutil
 import sys
@@ -19,12 +18,13 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from training import command
 from training.quiet import native_logs_hidden
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is imported: only errors.
 with native_logs_hidden():
-    from tasks import babi_data
+    import tensorflow  # noqa: F401
+
+from tasks import babi_data
+from training import command
 
 URLS = (
     "https://s3.amazonaws.com/text-datasets/babi_tasks_1-20_v1-2.tar.gz",

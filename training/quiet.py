@@ -12,8 +12,9 @@ def native_logs_hidden() -> Iterator[None]:
     """Context in which nothing reaches standard error, unless it ends in an exception.
 
     For the import of TensorFlow, whose libraries log there before any setting of theirs applies
-    (tensorflow/tensorflow#100442).
+    (tensorflow/tensorflow#100442). Later it logs errors only, if the environment does not differ.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     original = os.dup(2)
     with tempfile.TemporaryFile() as hidden:

@@ -20,7 +20,6 @@ from absl import flags
 
 from training.quiet import native_logs_hidden
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is imported: only errors.
 with native_logs_hidden():
     import tensorflow as tf
 
