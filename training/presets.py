@@ -167,8 +167,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # (45 % wrong in task 1), and then learns the stories by heart.
     "babi_small": {
         **_BABI,
-        "num_training_iterations": 40_000,
-        "decay_steps": 40_000,
+        **_steps(20_000),
         "batch_size": 8,
         "embedding_size": 64,
         "hidden_size": 128,
