@@ -1,6 +1,9 @@
 """Draws the validation errors of a run on bAbI, task by task, from its TensorBoard events.
 
-python docs/babi_curves.py checkpoints/babi docs/pictures/babi_joint.png
+    pip install matplotlib
+    PYTHONPATH=. python docs/babi_curves.py checkpoints/babi docs/pictures/babi_joint.png
+
+The run must have written summaries.
 """
 
 import sys
