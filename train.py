@@ -394,8 +394,7 @@ def _main(
         say(f"Replicas: {distribution.num_replicas}, of {num_episodes} episodes of each batch.")
     say(
         f"{'Training' if state is None else 'Resuming'} in {run.directory}: {FLAGS.task}, "
-        f"{num_parameters(core):,} parameters, step {int(training.step):,}. "
-        "Compiling takes a few seconds."
+        f"{num_parameters(core):,} parameters, step {int(training.step):,}. {_compiling(task)}"
     )
     for name, before in run.changes.items():
         say(f"It goes on with --{name}={config[name]}; before it was {before}.")
@@ -489,6 +488,15 @@ def _defaults(config: dict[str, Any]) -> dict[str, Any]:
     """What flags were before they existed: their values for older runs."""
     own = tasks.defaults(FLAGS.task)
     return {name: own[name] if name in own else FLAGS[name].default for name in config}
+
+
+def _compiling(task: tasks.Task) -> str:
+    if len(task.lengths) == 1:
+        return "Compiling takes a few seconds."
+    return (
+        f"Compiling for batches of {len(task.lengths)} lengths, {min(task.lengths):,} to "
+        f"{max(task.lengths):,} steps, takes up to a minute."
+    )
 
 
 def _optimizer(variables: Sequence[tf.Variable]) -> snt.Optimizer:

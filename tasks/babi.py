@@ -12,6 +12,7 @@ from tasks import babi_data, base
 from tasks.babi_data import NUMBERS, SYMBOLS, TO_ANSWER, Story
 
 PARTS = ("train", "validation", "test")
+FAILED = 0.05  # With a larger error a task counts as failed (Weston et al. 2015).
 _MOST_BUCKETS = 32  # With more it would take very long to compile.
 
 
@@ -129,7 +130,6 @@ class Babi(base.Task):
     of stories, and how many there are in it is how often it comes.
 
     Attributes:
-      lengths: time steps of batches to train on, one for each bucket.
       tasks: numbers of the tasks.
     """
 
@@ -176,10 +176,14 @@ class Babi(base.Task):
             "its errors cannot be compared with published ones."
             for task, name in substitutes.items()
         )
-        self.lengths = [bucket.num_steps for bucket in self._parts["train"].buckets]
         self.num_steps = max(self.lengths)
         self.input_size = self.target_size = len(SYMBOLS)
         self.sizes = {}
+
+    @property
+    def lengths(self) -> list[int]:
+        """The time steps of each bucket of stories to train on."""
+        return [bucket.num_steps for bucket in self._parts["train"].buckets]
 
     def stories(self, part: str) -> Stories:
         """Returns all stories of one of `PARTS`: "train", "validation" or "test".
@@ -270,8 +274,8 @@ class Babi(base.Task):
         }
 
     def is_solved(self, metrics: Mapping[str, float]) -> bool:
-        """Whether at most 5 % of the questions are answered wrongly (Weston et al. 2015)."""
-        return metrics["question_error"] <= 0.05
+        """Whether at most 5 % of the questions are answered wrongly."""
+        return metrics["question_error"] <= FAILED
 
     def describe_error(self, error: float) -> str:
         """Returns a question error as text."""

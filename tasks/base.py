@@ -26,7 +26,7 @@ class Task(abc.ABC):
 
     Attributes:
       batch_size: episodes B in a batch.
-      num_steps: time steps T of a batch, the same for all batches.
+      num_steps: time steps T of a batch, the same for all; or of the longest, see `lengths`.
       input_size: width X of an observation.
       target_size: width Y of a target.
       sizes: what makes an episode harder, such as "length": the least and the greatest it can be,
@@ -44,6 +44,11 @@ class Task(abc.ABC):
     target_size: int
     sizes: Mapping[str, tuple[int, int]]
     notes: Sequence[str] = ()
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """The time steps that batches to train on can have: a program is compiled for each."""
+        return [self.num_steps]
 
     @abc.abstractmethod
     def batch(self, seed: Any, step: Any, sizes: Mapping[str, Any] | None = None) -> Batch:

@@ -15,7 +15,7 @@ import evaluate
 import tasks
 import train
 from tests import golden
-from training import checkpoints
+from training import checkpoints, runs, ship
 from training.models import load
 
 DATA = golden.DATA / "babi"
@@ -154,8 +154,11 @@ def test_the_data_may_lie_elsewhere_when_a_run_goes_on(run_train, trained, tmp_p
         "--num_training_iterations=5",
     )
 
+    out = capsys.readouterr().out
     assert code == 0
-    assert f"It goes on with --data_dir={tmp_path / 'elsewhere'}" in capsys.readouterr().out
+    assert f"It goes on with --data_dir={tmp_path / 'elsewhere'}" in out
+    least, greatest = load(trained)[1].lengths
+    assert f"Compiling for batches of 2 lengths, {least} to {greatest} steps, takes" in out
 
 
 def test_evaluation_is_a_table_of_all_test_questions_with_files(trained, run_evaluate, tmp_path):
@@ -189,6 +192,23 @@ def test_a_larger_memory_and_another_folder_can_be_evaluated(trained, run_evalua
 
     assert code == 0
     assert len(out.splitlines()) == 6
+
+
+def test_a_shipped_model_does_not_tell_where_its_data_was(
+    trained, run_evaluate, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(runs, "PRETRAINED", tmp_path)
+    ship.ship(trained, "babi_tiny")
+
+    code, out, err = run_evaluate("--pretrained=babi_tiny")
+    assert (code, out) == (2, "")
+    assert err.startswith("evaluate.py: Task babi needs --data_dir: the folder en-10k")
+
+    table = run_evaluate("--pretrained=babi_tiny", f"--data_dir={DATA}")
+    assert table[0] == 0
+    before = run_evaluate(f"--checkpoint_dir={trained}")
+    assert table[1].splitlines()[2:] == before[1].splitlines()[2:]  # All but the name.
+    assert str(DATA) not in (tmp_path / "babi_tiny" / "step-4.json").read_text()
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,8 @@ def ship(source: str | os.PathLike, name: str, best: bool = False) -> pathlib.Pa
         new = pathlib.Path(folder) / name
         new.mkdir()
         save = tf.train.Checkpoint(core=core).write
+        if "data_dir" in config:
+            config = {**config, "data_dir": ""}  # Others have the data elsewhere.
         checkpoints.write(new, checkpoint.step, save, flags=config, state={}, best=None)
         if directory.exists():
             shutil.rmtree(directory)
