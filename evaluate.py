@@ -180,11 +180,7 @@ def _write_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 def _directories() -> list[pathlib.Path]:
     directories = [pathlib.Path(directory) for directory in FLAGS.checkpoint_dir]
-    known = sorted(path.name for path in runs.PRETRAINED.glob("*") if path.is_dir())
-    for name in FLAGS.pretrained:
-        if name not in known:
-            raise ValueError(f"--pretrained must be of {', '.join(known) or 'none'}, got {name}.")
-        directories.append(runs.PRETRAINED / name)
+    directories += map(runs.pretrained, FLAGS.pretrained)
     if not directories:
         raise ValueError("Give --checkpoint_dir or --pretrained: what is to be measured.")
     return directories

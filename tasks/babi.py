@@ -116,13 +116,95 @@ def numbers_of_tasks(text: str) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-@base.register("babi")
-class Babi(base.Task):
+class QuestionAnswering(base.Task):
     """Stories with questions; the answer is to be said word by word when it is asked for.
 
     Observations [T, B, 159]: one token a step, one-hot: words, ".", "?", and after each "?" a "-"
     for each word of its answer. Target [T, B, 159]: the answer's word at a "-", elsewhere 0; the
     mask is 1 at a "-". Past a story's end all are 0.
+    """
+
+    metric_names = ("question_error", "word_error", "solved_sequences")
+    input_size = target_size = len(SYMBOLS)
+    sizes: Mapping[str, tuple[int, int]] = {}
+
+    def cost(self, logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Returns the cross-entropy in nats per story, over the words of answers."""
+        loss = tf.nn.softmax_cross_entropy_with_logits(target, logits) * mask
+        return tf.reduce_mean(tf.reduce_sum(loss, axis=0))
+
+    def metrics(self, logits: tf.Tensor, batch: base.Batch) -> dict[str, tf.Tensor]:
+        """Returns the parts of questions and of words that are wrong; and `solved_sequences`.
+
+        A question is right only if all words of its answer are.
+        """
+        counts = count(logits, batch)
+        questions, wrong, words, wrong_words = tf.unstack(tf.reduce_sum(counts, axis=0))
+        return {
+            "question_error": wrong / questions,
+            "word_error": wrong_words / words,
+            "solved_sequences": tf.reduce_mean(tf.cast(tf.equal(counts[:, 1], 0.0), tf.float32)),
+        }
+
+    def is_solved(self, metrics: Mapping[str, float]) -> bool:
+        """Whether at most 5 % of the questions are answered wrongly."""
+        return metrics["question_error"] <= FAILED
+
+    def describe_error(self, error: float) -> str:
+        """Returns a question error as text."""
+        return f"{error:.1%} of the questions wrong"
+
+    def to_human_readable(
+        self, batch: base.Batch, logits: Any = None, whole_batch: bool = False
+    ) -> str:
+        """Returns the first story (or all) as text, a sentence a line.
+
+        After a question stands the answer and, if it is another, what the model says.
+        """
+        mask = np.asarray(batch.mask)
+        said = None if logits is None else np.argmax(np.asarray(logits), axis=2)
+        stories = []
+        for b in range(mask.shape[1] if whole_batch else 1):
+            words = self.step_labels(batch)[b]
+            lines, line = [], []
+            answer, answered = [], []
+            for t, word in enumerate([*words, ""]):
+                if answer and not word.startswith(TO_ANSWER):
+                    wrong = said is not None and answer != answered
+                    line.append(" ".join(answer))
+                    lines.append(" ".join(line) + (f"  [{' '.join(answered)}]" if wrong else ""))
+                    line, answer, answered = [], [], []
+                if not word:
+                    break
+                if word.startswith(TO_ANSWER):
+                    answer.append(word.removeprefix(f"{TO_ANSWER} "))
+                    answered.append("" if said is None else SYMBOLS[said[t, b]])
+                elif word in (".", "?") and line:
+                    line[-1] += word
+                    if word == ".":
+                        lines.append(" ".join(line))
+                        line = []
+                else:
+                    line.append(word)
+            stories.append("\n".join(lines))
+        return "\n\n".join(stories)
+
+    def step_labels(self, batch: base.Batch) -> list[list[str]]:
+        """Returns the tokens of each story; where an answer is asked for, "- hallway"."""
+        observations, target, mask = (np.asarray(part) for part in batch)
+        labels = []
+        for b in range(mask.shape[1]):
+            length = int(np.sum(observations[:, b]))
+            tokens = [SYMBOLS[k] for k in np.argmax(observations[:length, b], axis=1)]
+            for t in np.flatnonzero(mask[:, b]):
+                tokens[t] = f"{TO_ANSWER} {SYMBOLS[np.argmax(target[t, b])]}"
+            labels.append(base.padded(tokens, mask.shape[0]))
+        return labels
+
+
+@base.register("babi")
+class Babi(QuestionAnswering):
+    """The stories of bAbI, read from its files.
 
     Batches with a seed >= 0 are of the stories to train on, those with a seed < 0 of the tenth of
     each task's that is kept for validation. A story of a batch is any with the same probability,
@@ -132,8 +214,6 @@ class Babi(base.Task):
     Attributes:
       tasks: numbers of the tasks.
     """
-
-    metric_names = ("question_error", "word_error", "solved_sequences")
 
     def __init__(
         self,
@@ -177,8 +257,6 @@ class Babi(base.Task):
             for task, name in substitutes.items()
         )
         self.num_steps = max(self.lengths)
-        self.input_size = self.target_size = len(SYMBOLS)
-        self.sizes = {}
 
     @property
     def lengths(self) -> list[int]:
@@ -255,78 +333,28 @@ class Babi(base.Task):
         drawn = base.uniform_integers(key, [self.batch_size], first, end - 1)
         return _batch(own.tensors, drawn, num_steps)
 
-    def cost(self, logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Returns the cross-entropy in nats per story, over the words of answers."""
-        loss = tf.nn.softmax_cross_entropy_with_logits(target, logits) * mask
-        return tf.reduce_mean(tf.reduce_sum(loss, axis=0))
 
-    def metrics(self, logits: tf.Tensor, batch: base.Batch) -> dict[str, tf.Tensor]:
-        """Returns the parts of questions and of words that are wrong; and `solved_sequences`.
+class OwnStory(QuestionAnswering):
+    """A story that somebody tells, and whose answers nobody gave: every batch is this one.
 
-        A question is right only if all words of its answer are.
+    The target is "-" where an answer is asked for.
+    """
+
+    batch_size = 1
+
+    def __init__(self, text: str):
+        """Takes the story, see `babi_data.from_text`.
+
+        Raises:
+          ValueError: if a word is unknown, a sentence has no end, or nothing is asked.
         """
-        counts = count(logits, batch)
-        questions, wrong, words, wrong_words = tf.unstack(tf.reduce_sum(counts, axis=0))
-        return {
-            "question_error": wrong / questions,
-            "word_error": wrong_words / words,
-            "solved_sequences": tf.reduce_mean(tf.cast(tf.equal(counts[:, 1], 0.0), tf.float32)),
-        }
+        stories = encode([babi_data.from_text(text)])
+        self.num_steps = int(stories.length[0])
+        self._batch = _batch(Stories(*map(tf.constant, stories)), tf.constant([0]), self.num_steps)
 
-    def is_solved(self, metrics: Mapping[str, float]) -> bool:
-        """Whether at most 5 % of the questions are answered wrongly."""
-        return metrics["question_error"] <= FAILED
-
-    def describe_error(self, error: float) -> str:
-        """Returns a question error as text."""
-        return f"{error:.1%} of the questions wrong"
-
-    def to_human_readable(
-        self, batch: base.Batch, logits: Any = None, whole_batch: bool = False
-    ) -> str:
-        """Returns the first story (or all) as text, a sentence a line.
-
-        After a question stands the answer and, if it is another, what the model says.
-        """
-        mask = np.asarray(batch.mask)
-        said = None if logits is None else np.argmax(np.asarray(logits), axis=2)
-        stories = []
-        for b in range(mask.shape[1] if whole_batch else 1):
-            words = self.step_labels(batch)[b]
-            lines, line = [], []
-            answer, answered = [], []
-            for t, word in enumerate([*words, ""]):
-                if answer and not word.startswith(TO_ANSWER):
-                    wrong = said is not None and answer != answered
-                    line.append(" ".join(answer))
-                    lines.append(" ".join(line) + (f"  [{' '.join(answered)}]" if wrong else ""))
-                    line, answer, answered = [], [], []
-                if not word:
-                    break
-                if word.startswith(TO_ANSWER):
-                    answer.append(word.removeprefix(f"{TO_ANSWER} "))
-                    answered.append("" if said is None else SYMBOLS[said[t, b]])
-                elif word in (".", "?") and line:
-                    line[-1] += word
-                    if word == ".":
-                        lines.append(" ".join(line))
-                        line = []
-                else:
-                    line.append(word)
-            stories.append("\n".join(lines))
-        return "\n\n".join(stories)
-
-    def step_labels(self, batch: base.Batch) -> list[list[str]]:
-        """Returns the tokens of each story; where an answer is asked for, "- hallway"."""
-        observations, target, mask = (np.asarray(part) for part in batch)
-        labels = []
-        for b in range(mask.shape[1]):
-            length = int(np.sum(observations[:, b]))
-            tokens = [SYMBOLS[k] for k in np.argmax(observations[:length, b], axis=1)]
-            for t in np.flatnonzero(mask[:, b]):
-                tokens[t] = f"{TO_ANSWER} {SYMBOLS[np.argmax(target[t, b])]}"
-            labels.append(base.padded(tokens, mask.shape[0]))
-        return labels
+    def batch(self, seed: Any, step: Any, sizes: Mapping[str, Any] | None = None) -> base.Batch:
+        """Returns the story, whatever the arguments are."""
+        return self._batch
 
 
 def count(logits: tf.Tensor, batch: base.Batch) -> tf.Tensor:

@@ -6,6 +6,7 @@ an ID of 1 begins a story; several words of an answer have commas between them.
 """
 
 import collections
+import difflib
 import pathlib
 import re
 import tarfile
@@ -137,6 +138,44 @@ def parse(lines: Iterable[str], task: int, name: str) -> list[Story]:
         answers += said
     end()
     return stories
+
+
+def from_text(text: str) -> Story:
+    """Returns the story that somebody tells in the words of bAbI, in upper or lower case.
+
+    Sentences end with "." and questions with "?". The answers are not known, so each word of them
+    is "-": as many as stand after the question, one if none does.
+
+        mary took the milk. mary took the apple. what is mary carrying? - -
+
+    Returns:
+      The story, as of task 0.
+
+    Raises:
+      ValueError: if a word is none of bAbI's, a sentence has no word or no end, or none asks.
+    """
+    tokens: list[str] = []
+    for piece in re.findall(r"[^\s.?]+|[.?]", text.lower()):
+        if piece not in NUMBERS:
+            alike = difflib.get_close_matches(piece, _WORDS, 3)
+            hint = f" (but {', '.join(alike)})" if alike else ""
+            raise ValueError(f"{piece!r} is not one of the {len(_WORDS)} words of bAbI{hint}.")
+        before = tokens[-1] if tokens else "."
+        if piece in (".", "?") and before in (".", "?", TO_ANSWER):
+            raise ValueError(f"There is no sentence before a {piece!r}.")
+        if piece == TO_ANSWER and before not in ("?", TO_ANSWER):
+            raise ValueError(f"A {piece!r} must follow a question; it stands after {before!r}.")
+        if piece != TO_ANSWER and before == "?":
+            tokens.append(TO_ANSWER)
+        tokens.append(piece)
+    if tokens[-1:] == ["?"]:
+        tokens.append(TO_ANSWER)
+    number = tokens.count(TO_ANSWER)
+    if not number:
+        raise ValueError("The story asks nothing: end a sentence with '?'.")
+    if tokens[-1] not in (".", TO_ANSWER):
+        raise ValueError(f"The last sentence, ending in {tokens[-1]!r}, needs a '.' or '?'.")
+    return Story(0, tuple(tokens), (TO_ANSWER,) * number)
 
 
 def read(path: str, tasks: Sequence[int], part: str) -> dict[int, list[Story]]:

@@ -170,10 +170,26 @@ def restore(
       ValueError: as `make_task` and `make_core`.
     """
     task = make_task(config, batch_size)
+    return restore_core(checkpoint, config, task), task
+
+
+def restore_core(
+    checkpoint: Checkpoint, config: Mapping[str, Any], task: tasks.Task
+) -> snt.RNNCore:
+    """Returns the core of a configuration with a checkpoint's variables, as `restore`.
+
+    Args:
+      checkpoint: as `newest_checkpoint` finds it.
+      config: its flags, some of which may be others, as for `load`.
+      task: what the core is for: one with the widths of the task that it was trained on.
+
+    Raises:
+      ValueError: as `make_core`.
+    """
     core = make_core(config, task)
     status = tf.train.Checkpoint(core=core).read(checkpoint.prefix)
     status.assert_existing_objects_matched().expect_partial()
-    return core, task
+    return core
 
 
 def _check_memory(core: snt.RNNCore, task: tasks.Task) -> None:

@@ -224,6 +224,18 @@ class Run:
         checkpoints.write_text(path, json.dumps(self._config, indent=2, sort_keys=True) + "\n")
 
 
+def pretrained(name: str) -> pathlib.Path:
+    """Returns the directory of a model that comes with the program.
+
+    Raises:
+      ValueError: if there is none of this name.
+    """
+    known = sorted(path.name for path in PRETRAINED.glob("*") if path.is_dir())
+    if name not in known:
+        raise ValueError(f"--pretrained must be of {', '.join(known) or 'none'}, got {name}.")
+    return PRETRAINED / name
+
+
 def newest_checkpoint(
     directory: str | os.PathLike, best: bool = False
 ) -> tuple[Checkpoint, dict[str, Any]]:

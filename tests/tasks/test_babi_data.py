@@ -4,9 +4,12 @@ import hashlib
 import io
 import itertools
 import pathlib
+import re
 import tarfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks import babi_data
 from tests import golden
@@ -212,6 +215,52 @@ def test_all_words_are_known_and_used():
     assert said - shown == set(
         ["e", "maybe", "n", "none", "nothing", "one", "s", "three", "two", "w", "yes"]
     )
+
+
+@pytest.mark.parametrize(
+    "text, tokens",
+    [
+        ("Where is Mary?", "where is mary ? -"),
+        ("WHAT is\n\nmary carrying ?- -", "what is mary carrying ? - -"),
+        ("where is mary? - john is up. is he?", "where is mary ? - john is up . is he ? -"),
+        ("is mary there?is john there?", "is mary there ? - is john there ? -"),
+    ],
+)
+def test_a_story_of_ones_own_asks_for_a_word_or_as_many_as_there_are_dashes(text, tokens):
+    story = babi_data.from_text(text)
+
+    assert " ".join(story.tokens) == tokens
+    assert story.answers == ("-",) * tokens.split().count("-")
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("", "asks nothing"),
+        ("mary is here.", "'here' is not one of the 156 words of bAbI (but where, there"),
+        ("mary is in the office.", "asks nothing"),
+        ("where is mary? john is in the office", "ending in 'office', needs a '.' or '?'"),
+        ("where is mary?.", "no sentence before a '.'"),
+        ("? where is mary?", "no sentence before a '?'"),
+        ("where is mary? - . where is john?", "no sentence before a '.'"),
+        ("mary - is in the office. where is mary?", "'-' must follow a question"),
+        ("- where is mary?", "'-' must follow a question"),
+    ],
+)
+def test_a_story_of_ones_own_that_is_none_is_refused(text, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        babi_data.from_text(text)
+
+
+@given(st.lists(st.sampled_from(["mary", "is", "office", ".", "?", "-", "x", "\n"])).map(" ".join))
+def test_a_story_of_ones_own_has_whole_sentences_or_is_refused(text):
+    try:
+        story = babi_data.from_text(text)
+    except ValueError:
+        return
+    told = "".join({".": ".", "?": "?", "-": "-"}.get(token, "w") for token in story.tokens)
+    assert re.fullmatch(r"(w+\.|w+\?-+)+", told) and "?" in told
+    assert "".join(story.tokens).replace("-", "") == re.sub(r"[\s-]", "", text)
 
 
 @needs_complete

@@ -22,7 +22,9 @@ def test_what_was_hidden_is_shown_when_it_fails(capfd):
     assert capfd.readouterr().err == "the reason\n"
 
 
-@pytest.mark.parametrize("module", ["evaluate", "training.ship", "training.fetch_babi"])
+@pytest.mark.parametrize(
+    "module", ["evaluate", "training.ship", "training.fetch_babi", "training.ask"]
+)
 def test_of_a_command_one_reads_what_is_wrong_and_nothing_else(module):
     # TF_CPP_MIN_LOG_LEVEL is what these tests set.
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}

@@ -1,0 +1,115 @@
+import shlex
+import sys
+
+import numpy as np
+import pytest
+from absl.testing import flagsaver
+
+import dnc
+import train
+from dnc_inspector import page
+from tasks import babi_data
+from tests import golden
+from training import ask
+from training.models import load
+
+STORY = "Mary went to the kitchen.\nJohn took the milk. Where is Mary? What is John carrying?"
+
+
+def run_of(core, directory):
+    arguments = (
+        f"--task=babi --data_dir={golden.DATA / 'babi'} --tasks=1,19 --batch_size=3 --core={core} "
+        "--hidden_size=6 --memory_size=4 --word_size=3 --num_read_heads=1 --recompute_every=0 "
+        "--num_training_iterations=1 --max_buckets=1 --nojit --nosummaries"
+    )
+    with pytest.MonkeyPatch.context() as patch, flagsaver.flagsaver():
+        argv = ["train", *shlex.split(arguments), f"--checkpoint_dir={directory}"]
+        patch.setattr(sys, "argv", argv)
+        assert train.main(train._parse(argv)) == 0
+    return directory
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The directory of a run of one step."""
+    return run_of("dnc", tmp_path_factory.mktemp("runs") / "stories")
+
+
+def test_each_answer_is_the_word_that_the_model_finds_the_most_probable(run):
+    text = "\n".join(
+        " ".join(story.tokens)
+        for story in babi_data.read(str(golden.DATA / "babi"), [1, 19], "test")[19]
+    )
+    core, _ = load(run)
+
+    answered, trace = ask.answer(run, text)
+
+    tokens = text.split()
+    inputs = np.eye(159, dtype=np.float32)[[babi_data.NUMBERS[token] for token in tokens]]
+    logits = dnc.unroll(core, inputs[:, np.newaxis])[0].numpy()[:, 0]
+    words = [babi_data.SYMBOLS[k] for k in logits.argmax(axis=1)]
+    said = [word for token, word in zip(tokens, words, strict=True) if token == "-"]
+    assert [w for line in answered.splitlines() for w in line.partition("? ")[2].split()] == said
+    assert len(said) == 2 * text.count("?") > 0
+    np.testing.assert_allclose(trace.outputs[:, 0], logits, rtol=1e-5, atol=1e-6)
+    assert [t for t in trace.tokens[0] if t.startswith("- ")] == [f"- {word}" for word in said]
+
+
+def test_a_story_comes_back_with_answers_and_a_trace_that_makes_a_page(run, tmp_path, capsys):
+    (tmp_path / "story.txt").write_text(STORY)
+    trace_file = tmp_path / "of a story.npz"
+    arguments = [f"--checkpoint_dir={run}", f"--story_file={tmp_path / 'story.txt'}"]
+
+    assert ask.main(["ask", *arguments, f"--trace_file={trace_file}"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["mary went to the kitchen.", "john took the milk."]
+    assert lines[2].startswith("where is mary? ") and lines[3].startswith("what is john carrying? ")
+    assert lines[-1] == f"  python -m dnc_inspector '{trace_file}'"
+    trace = dnc.Trace.load(trace_file)
+    assert (trace.task, trace.step, len(trace.tokens[0])) == ("babi", 1, 22)
+    assert trace.tokens[0][:5] == ["mary", "went", "to", "the", "kitchen"]
+    assert page.main([str(trace_file)]) == 0
+
+    assert ask.main(["ask", f"--checkpoint_dir={run}", f"--story={STORY}", "--best"]) == 0
+    assert capsys.readouterr().out.splitlines()[-4:] == lines[:4]
+
+
+def test_a_model_without_memory_answers_too(tmp_path, capsys):
+    run = run_of("lstm", tmp_path / "run")
+    arguments = ["ask", f"--checkpoint_dir={run}", f"--story={STORY}"]
+
+    assert ask.main(arguments) == 0
+    assert "where is mary? " in capsys.readouterr().out
+    assert ask.main([*arguments, f"--trace_file={tmp_path / 'trace.npz'}"]) == 2
+    assert "has no memory to look into" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--story=a."], "Give --checkpoint_dir or --pretrained"),
+        (["--checkpoint_dir=a", "--pretrained=copy_dnc", "--story=a."], "Give --checkpoint_dir or"),
+        (["--pretrained=copy_dnc"], "Give --story or --story_file"),
+        (["--pretrained=none", "--story=a."], "--pretrained must be of addition_dnc, "),
+        (["--pretrained=copy_dnc", "--story=a."], "Only models of babi answer stories; "),
+        (["--checkpoint_dir=missing", "--story=a."], "There is no run in missing."),
+        (["--pretrained=copy_dnc", "--story_file=missing"], "No such file or directory: 'missing'"),
+        (["a story"], "every option starts with --. See python -m training.ask --help."),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line_and_exit_code_2(capsys, arguments, said):
+    assert ask.main(["ask", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("training.ask: ") and said in line
+
+
+def test_a_word_that_is_not_known_is_told_with_those_that_are_alike(run, capsys):
+    assert ask.main(["ask", f"--checkpoint_dir={run}", "--story=Where is Marry?"]) == 2
+    told = "'marry' is not one of the 156 words of bAbI (but mary"
+    assert told in capsys.readouterr().err
+
+
+def test_help_tells_how_to_ask(capsys):
+    assert ask.main(["ask", "--help"]) == 0
+    assert "Where is Mary?" in capsys.readouterr().out
