@@ -7,7 +7,6 @@ Prints a table, and whether each model has solved its task; --plot and --csv wri
 """
 
 import csv
-import functools
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ with native_logs_hidden():
 from training import command, question_answering, runs
 from training.checkpoints import Checkpoint
 from training.evaluation import BATCH_SIZE, Evaluation
-from training.messages import NO_MEMORY, OUT_OF_MEMORY, say
+from training.messages import say
 from training.models import has_slots, make_task, num_parameters, restore
 from training.question_answering import Examination
 
@@ -97,28 +96,21 @@ class Result(NamedTuple):
 def main(argv: list[str]) -> int:
     """Evaluates, prints, draws. Returns the exit code."""
     tf.get_logger().setLevel("ERROR")  # It advises against making many functions.
-    try:
-        if not command.parse(FLAGS, argv, __doc__):
-            return 0
-    except ValueError as error:
-        return _fail(f"{error}. See evaluate.py --help.")
-    try:
-        directories = _directories()
-        sizes = _whole_numbers("lengths")
-        slots = _whole_numbers("memory_size")
-        for path in filter(None, [FLAGS.plot, FLAGS.csv]):
-            if not pathlib.Path(path).resolve().parent.is_dir():
-                raise ValueError(f"There is no folder for {path}.")
-        found = _checkpoints(directories)
-        if next(iter(found.values()))[1]["task"] == "babi":
-            _examine(found, sizes, slots)
-        else:
-            _measure(found, sizes, slots)
-    except (ValueError, OSError) as error:
-        return _fail(str(error))
-    except OUT_OF_MEMORY:
-        return _fail(NO_MEMORY)
-    return 0
+    return command.run("evaluate.py", FLAGS, argv, __doc__, _evaluate)
+
+
+def _evaluate() -> None:
+    directories = _directories()
+    sizes = _whole_numbers("lengths")
+    slots = _whole_numbers("memory_size")
+    for path in filter(None, [FLAGS.plot, FLAGS.csv]):
+        if not pathlib.Path(path).resolve().parent.is_dir():
+            raise ValueError(f"There is no folder for {path}.")
+    found = _checkpoints(directories)
+    if next(iter(found.values()))[1]["task"] == "babi":
+        _examine(found, sizes, slots)
+    else:
+        _measure(found, sizes, slots)
 
 
 def _measure(found: _Checkpoints, sizes: Sequence[int] | None, slots: Sequence[int] | None) -> None:
@@ -284,8 +276,6 @@ def _plot(results: Sequence[Result], path: str) -> None:
     axes.legend()
     figure.savefig(path, dpi=150)
 
-
-_fail = functools.partial(command.fail, "evaluate.py")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv))

@@ -7,7 +7,6 @@ Prints the story with the model's answers. The words must be those of bAbI; wher
 several, put a "-" for each after the question. --trace_file saves what the memory did.
 """
 
-import functools
 import pathlib
 import shlex
 import sys
@@ -82,37 +81,30 @@ def answer(directory: pathlib.Path, text: str, best: bool = False) -> tuple[str,
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command. Returns the exit code."""
-    try:
-        if not command.parse(_FLAGS, argv, __doc__):
-            return 0
-    except ValueError as error:
-        return _fail(f"{error}. See python -m training.ask --help.")
-    try:
-        if bool(_FLAGS.checkpoint_dir) == bool(_FLAGS.pretrained):
-            raise ValueError("Give --checkpoint_dir or --pretrained: who is to answer.")
-        if (_FLAGS.story is None) == (_FLAGS.story_file is None):
-            raise ValueError("Give --story or --story_file: what to answer.")
-        text = _FLAGS.story
-        if text is None:
-            text = pathlib.Path(_FLAGS.story_file).read_text("utf-8", errors="replace")
-        if _FLAGS.pretrained:
-            directory = runs.pretrained(_FLAGS.pretrained)
-        else:
-            directory = pathlib.Path(_FLAGS.checkpoint_dir)
-        answered, trace = answer(directory, text, _FLAGS.best)
-        if _FLAGS.trace_file and not trace:
-            raise ValueError("--trace_file is for a DNC: this model has no memory to look into.")
-        say(answered)
-        if _FLAGS.trace_file:
-            trace.save(_FLAGS.trace_file)
-            quoted = shlex.quote(_FLAGS.trace_file)
-            say(f"\nTo make a page of what the memory did:\n  python -m dnc_inspector {quoted}")
-    except (ValueError, OSError) as error:
-        return _fail(error)
-    return 0
+    return command.run("training.ask", _FLAGS, argv, __doc__, _answer)
 
 
-_fail = functools.partial(command.fail, "training.ask")
+def _answer() -> None:
+    if bool(_FLAGS.checkpoint_dir) == bool(_FLAGS.pretrained):
+        raise ValueError("Give --checkpoint_dir or --pretrained: who is to answer.")
+    if (_FLAGS.story is None) == (_FLAGS.story_file is None):
+        raise ValueError("Give --story or --story_file: what to answer.")
+    text = _FLAGS.story
+    if text is None:
+        text = pathlib.Path(_FLAGS.story_file).read_text("utf-8", errors="replace")
+    if _FLAGS.pretrained:
+        directory = runs.pretrained(_FLAGS.pretrained)
+    else:
+        directory = pathlib.Path(_FLAGS.checkpoint_dir)
+    answered, trace = answer(directory, text, _FLAGS.best)
+    if _FLAGS.trace_file and not trace:
+        raise ValueError("--trace_file is for a DNC: this model has no memory to look into.")
+    say(answered)
+    if _FLAGS.trace_file:
+        trace.save(_FLAGS.trace_file)
+        quoted = shlex.quote(_FLAGS.trace_file)
+        say(f"\nTo make a page of what the memory did:\n  python -m dnc_inspector {quoted}")
+
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv))

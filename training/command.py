@@ -1,11 +1,11 @@
 """What the commands beside train.py have in common: flags of their own, help, errors in a line."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from training.messages import in_one_line
+from training.messages import NO_MEMORY, OUT_OF_MEMORY, in_one_line
 
 
 def new_flags() -> flags.FlagValues:
@@ -44,6 +44,41 @@ def parse(values: flags.FlagValues, argv: Sequence[str], doc: str) -> bool:
     if unexpected:
         raise ValueError(f"Unexpected arguments {unexpected}: every option starts with --")
     return True
+
+
+def run(
+    command: str,
+    values: flags.FlagValues,
+    argv: Sequence[str],
+    doc: str,
+    function: Callable[[], None],
+) -> int:
+    """Runs a command: sets its flags and calls a function; what is wrong is told in one line.
+
+    Args:
+      command: its name: a script, or a module that is run with `python -m`.
+      values: its flags.
+      argv: name of the program and arguments.
+      doc: what --help says first.
+      function: does what the command is for. Its `ValueError`s and `OSError`s are what is wrong
+        with the input.
+
+    Returns:
+      The exit code: 0, or 2 if something was wrong.
+    """
+    try:
+        if not parse(values, argv, doc):
+            return 0
+    except ValueError as error:
+        called = command if command.endswith(".py") else f"python -m {command}"
+        return fail(command, f"{error}. See {called} --help.")
+    try:
+        function()
+    except (ValueError, OSError) as error:
+        return fail(command, error)
+    except OUT_OF_MEMORY:
+        return fail(command, NO_MEMORY)
+    return 0
 
 
 def fail(command: str, message: Exception | str, code: int = 2) -> int:

@@ -7,7 +7,6 @@ training stories): give one of them to train.py as --data_dir. An archive that i
 taken with --archive=FILE.
 """
 
-import functools
 import hashlib
 import pathlib
 import shutil
@@ -117,11 +116,10 @@ def download(path: pathlib.Path) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command. Returns the exit code."""
-    try:
-        if not command.parse(_FLAGS, argv, __doc__):
-            return 0
-    except ValueError as error:
-        return _fail(f"{error}. See python -m training.fetch_babi --help.")
+    return command.run("training.fetch_babi", _FLAGS, argv, __doc__, _fetch)
+
+
+def _fetch() -> None:
     directory = pathlib.Path(_FLAGS.directory)
     with tempfile.TemporaryDirectory() as folder:
         archive = pathlib.Path(_FLAGS.archive or f"{folder}/babi.tar.gz")
@@ -129,27 +127,24 @@ def main(argv: Sequence[str]) -> int:
             try:
                 download(archive)
             except OSError as error:
-                return _fail(
+                raise OSError(
                     f"Cannot download bAbI ({error}). Get tasks_1-20_v1-2.tar.gz in another way, "
                     "and give it as --archive=FILE; or unpack it, and give its folder en-10k to "
                     "train.py as --data_dir."
-                )
+                ) from error
         try:
             folders, missing = unpack(archive, directory)
-        except ValueError as error:
-            return _fail(error)
         except OSError as error:
-            return _fail(f"Cannot read {archive} or write {directory}: {error.strerror}.")
+            raise OSError(
+                f"Cannot read {archive} or write {directory}: {error.strerror}."
+            ) from error
     if missing:
         print(f"Not in the archive: {', '.join(missing)}.")
     print(
         f"The files in {directory} are those of the release. To train on them:\n"
         f"  python train.py --task=babi --data_dir={directory / folders[0]}"
     )
-    return 0
 
-
-_fail = functools.partial(command.fail, "training.fetch_babi")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv))

@@ -7,7 +7,6 @@ flags, and leaves out what only further training would: the optimizer's averages
 `evaluate.py --pretrained=addition_dnc` finds it in checkpoints/pretrained.
 """
 
-import functools
 import os
 import pathlib
 import re
@@ -80,23 +79,17 @@ def ship(source: str | os.PathLike, name: str, best: bool = False) -> pathlib.Pa
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command. Returns the exit code."""
+    return command.run("training.ship", _FLAGS, argv, __doc__, _ship)
+
+
+def _ship() -> None:
+    if not (_FLAGS.checkpoint_dir and _FLAGS.name):
+        raise ValueError("Give --checkpoint_dir and --name: what to ship, and as what.")
     try:
-        if not command.parse(_FLAGS, argv, __doc__):
-            return 0
-    except ValueError as error:
-        return _fail(f"{error}. See python -m training.ship --help.")
-    try:
-        if not (_FLAGS.checkpoint_dir and _FLAGS.name):
-            raise ValueError("Give --checkpoint_dir and --name: what to ship, and as what.")
         say(f"Shipped as {ship(_FLAGS.checkpoint_dir, _FLAGS.name, _FLAGS.best)}.")
-    except (ValueError, OSError) as error:
-        return _fail(str(error))
     except tf.errors.OpError as error:
-        return _fail(f"Cannot write to {runs.PRETRAINED}: {reason(error)}.")
-    return 0
+        raise OSError(f"Cannot write to {runs.PRETRAINED}: {reason(error)}.") from error
 
-
-_fail = functools.partial(command.fail, "training.ship")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv))
