@@ -22,7 +22,7 @@ def main(directory: str, target: str) -> None:
     """Writes the picture."""
     events = EventAccumulator(directory, {"tensors": 0}).Reload()
     tags = [tag for tag in events.Tags()["tensors"] if tag.startswith(f"{_ERROR}/")]
-    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
     for task in sorted(int(tag.rpartition("/")[2]) for tag in tags):
         label = f"{task} {TASK_NAMES[task - 1]}"
@@ -30,7 +30,7 @@ def main(directory: str, target: str) -> None:
     axes.plot(*_curve(events, _ERROR), color="black", linewidth=2, label="mean")
     axes.axhline(5, color="0.6", linewidth=0.8, linestyle="--", label="solved: 5 %")
     axes.set(xlabel="training step", ylabel="wrong questions, %", ylim=(0, None))
-    axes.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(target, dpi=150)
 
 

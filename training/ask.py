@@ -69,9 +69,7 @@ def answer(directory: pathlib.Path, text: str, best: bool = False) -> tuple[str,
     said = tf.one_hot(tf.argmax(logits, axis=2), task.target_size) * batch.mask[..., tf.newaxis]
     batch = batch._replace(target=said)
     if trace:
-        trace = trace.replace(
-            target=said,
-            mask=batch.mask,
+        trace = trace.replace(  # Without a target: nobody says what is right.
             tokens=task.step_labels(batch),
             task=config["task"],
             step=checkpoint.step,
