@@ -158,8 +158,8 @@ def from_text(text: str) -> Story:
     for piece in re.findall(r"[^\s.?]+|[.?]", text.lower()):
         if piece not in NUMBERS:
             alike = difflib.get_close_matches(piece, _WORDS, 3)
-            hint = f" (but {', '.join(alike)})" if alike else ""
-            raise ValueError(f"{piece!r} is not one of the {len(_WORDS)} words of bAbI{hint}.")
+            hint = f" Did you mean {' or '.join(alike)}?" if alike else ""
+            raise ValueError(f"{piece!r} is not one of the {len(_WORDS)} words of bAbI.{hint}")
         before = tokens[-1] if tokens else "."
         if piece in (".", "?") and before in (".", "?", TO_ANSWER):
             raise ValueError(f"There is no sentence before a {piece!r}.")

@@ -106,7 +106,7 @@ def test_what_cannot_be_asked_is_one_line_and_exit_code_2(capsys, arguments, sai
 
 def test_a_word_that_is_not_known_is_told_with_those_that_are_alike(run, capsys):
     assert ask.main(["ask", f"--checkpoint_dir={run}", "--story=Where is Marry?"]) == 2
-    told = "'marry' is not one of the 156 words of bAbI (but mary"
+    told = "'marry' is not one of the 156 words of bAbI. Did you mean mary"
     assert told in capsys.readouterr().err
 
 
