@@ -161,11 +161,10 @@ class QuestionAnswering(base.Task):
 
         After a question stands the answer and, if it is another, what the model says.
         """
-        mask = np.asarray(batch.mask)
         said = None if logits is None else np.argmax(np.asarray(logits), axis=2)
+        labels = self.step_labels(batch)
         stories = []
-        for b in range(mask.shape[1] if whole_batch else 1):
-            words = self.step_labels(batch)[b]
+        for b, words in enumerate(labels if whole_batch else labels[:1]):
             lines, line = [], []
             answer, answered = [], []
             for t, word in enumerate([*words, ""]):
