@@ -1,20 +1,18 @@
 """Training on bAbI and its evaluation, as a user types them."""
 
 import csv
+import functools
 import shlex
 import shutil
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import evaluate
 import tasks
-import train
-from tests import golden
+from tests import golden, scripts
 from training import checkpoints, runs, ship
 from training.models import load
 
@@ -27,16 +25,7 @@ TINY = (
 
 @pytest.fixture(scope="module")
 def run_train():
-    def run(*arguments):
-        argv = ["train", *shlex.split(TINY), *arguments]
-        with pytest.MonkeyPatch.context() as patch, flagsaver.flagsaver():
-            patch.setattr(sys, "argv", argv)
-            try:
-                return train.main(train._parse(argv))
-            except SystemExit as error:
-                return error.code
-
-    return run
+    return functools.partial(scripts.run_train, *shlex.split(TINY))
 
 
 @pytest.fixture(scope="module")

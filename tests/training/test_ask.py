@@ -1,15 +1,13 @@
 import shlex
-import sys
 
 import numpy as np
 import pytest
-from absl.testing import flagsaver
 
 import dnc
-import train
 from dnc_inspector import page
 from tasks import babi_data
 from tests import golden
+from tests.scripts import run_train
 from training import ask
 from training.models import load
 
@@ -22,10 +20,7 @@ def run_of(core, directory):
         "--hidden_size=6 --memory_size=4 --word_size=3 --num_read_heads=1 --recompute_every=0 "
         "--num_training_iterations=1 --max_buckets=1 --nojit --nosummaries"
     )
-    with pytest.MonkeyPatch.context() as patch, flagsaver.flagsaver():
-        argv = ["train", *shlex.split(arguments), f"--checkpoint_dir={directory}"]
-        patch.setattr(sys, "argv", argv)
-        assert train.main(train._parse(argv)) == 0
+    assert run_train(*shlex.split(arguments), f"--checkpoint_dir={directory}") == 0
     return directory
 
 

@@ -1,15 +1,13 @@
 import json
 import shlex
 import shutil
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl.testing import flagsaver
 
 import evaluate
-import train
+from tests.scripts import run_train
 from training import checkpoints, runs, ship
 from training.models import load
 
@@ -21,10 +19,7 @@ def run(tmp_path_factory):
     """The directory of a small run."""
     directory = tmp_path_factory.mktemp("runs") / "copies"
     arguments = f"--task=copy --max_length=2 --num_bits=2 --num_training_iterations=2 {TINY}"
-    with pytest.MonkeyPatch.context() as patch, flagsaver.flagsaver():
-        argv = ["train", *shlex.split(arguments), f"--checkpoint_dir={directory}"]
-        patch.setattr(sys, "argv", argv)
-        assert train.main(train._parse(argv)) == 0
+    assert run_train(*shlex.split(arguments), f"--checkpoint_dir={directory}") == 0
     return directory
 
 
