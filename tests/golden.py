@@ -9,7 +9,6 @@ import tensorflow as tf
 import dnc
 
 DATA = pathlib.Path(__file__).parent / "data"
-COMPLETE = pathlib.Path(__file__).parents[2] / "shared" / "golden"
 TRACES = [
     "trace_a_tiny",
     "trace_a_tiny_warm",

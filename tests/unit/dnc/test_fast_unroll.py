@@ -1,0 +1,438 @@
+"""`dnc.unroll` has a fast way for a `dnc.DNC` in a graph: the same values and gradients."""
+
+import functools
+import importlib
+
+import numpy as np
+import pytest
+import sonnet as snt
+import tensorflow as tf
+from absl import logging
+
+import dnc
+from dnc._fast import loop
+from tests.models import make_core, random_inputs, random_state
+
+GRAPHS = {
+    "graph": tf.function,
+    "compiled": functools.partial(tf.function, jit_compile=True),
+}
+NUM_STEPS, BATCH_SIZE, INPUT_SIZE = 5, 3, 5
+LENGTHS = [5, 2, 0]
+RESET = np.array([[0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]], bool)
+
+
+def dense(**options):
+    return {"num_writes": 1, **options}
+
+
+def sparse(memory_size=6, num_writes=1, **options):
+    linkage = dnc.SparseTemporalLinkage(memory_size, num_writes, num_links=3)
+    return {
+        "memory_size": memory_size,
+        "num_writes": num_writes,
+        "linkage": linkage,
+        **options,
+    }
+
+
+ACCESS = {
+    "dense links": dense,
+    "two write heads": functools.partial(dense, num_writes=2),
+    "three write heads, one slot": functools.partial(dense, num_writes=3, memory_size=1),
+    "one read head": functools.partial(dense, num_reads=1),
+    "sparse links": sparse,
+    "sparse links, two write heads": functools.partial(sparse, num_writes=2),
+    "no links": lambda: dense(linkage=dnc.NoLinkage(6)),
+    "no links, two write heads": lambda: dense(num_writes=2, linkage=dnc.NoLinkage(6, 2)),
+    "many columns": functools.partial(dense, memory_size=130, word_size=130),
+    "sorted slots": functools.partial(dense, memory_size=260),
+    "sorted slots, two write heads": functools.partial(sparse, memory_size=260, num_writes=2),
+    "used slots looked up": functools.partial(dense, content_weights=dnc.UsedCosineWeights),
+    "used slots, two write heads": functools.partial(
+        dense, content_weights=dnc.UsedCosineWeights, num_writes=2
+    ),
+    "the paper's strengths": functools.partial(dense, strength_op=dnc.oneplus),
+    "no bias": functools.partial(dense, with_bias=False),
+    "gradient by the write before": lambda: dense(
+        num_writes=2, freeness=dnc.Freeness(6, stop_write_gradient=False)
+    ),
+}
+CONTROLLERS = {
+    "LSTM": lambda: snt.LSTM(7, dtype=tf.float64),
+    "LSTM with projection": lambda: snt.LSTM(7, projection_size=4, dtype=tf.float64),
+    "GRU": lambda: snt.GRU(7, dtype=tf.float64),
+    "VanillaRNN": lambda: snt.VanillaRNN(7, dtype=tf.float64),
+    "DeepLSTM": lambda: dnc.DeepLSTM([4, 3], dtype=tf.float64),
+    "FeedForward": lambda: dnc.FeedForward([7, 6]),
+    # So small a bound that it makes a difference.
+    "ClippedSignal": lambda: dnc.ClippedSignal(snt.LSTM(7, dtype=tf.float64), 0.01),
+    "ClippedSignal, twice": lambda: dnc.ClippedSignal(
+        dnc.ClippedSignal(snt.LSTM(7, dtype=tf.float64), 0.02), 0.01
+    ),
+    "ClippedSignal, GRU": lambda: dnc.ClippedSignal(snt.GRU(7, dtype=tf.float64), 0.01),
+    "EmbeddedInputs": lambda: dnc.EmbeddedInputs(
+        snt.LSTM(7, dtype=tf.float64), INPUT_SIZE, 4, dtype=tf.float64
+    ),
+    "EmbeddedInputs, DeepLSTM": lambda: dnc.EmbeddedInputs(
+        dnc.DeepLSTM([4, 3], dtype=tf.float64), INPUT_SIZE, 4, dtype=tf.float64
+    ),
+    "EmbeddedInputs, twice": lambda: dnc.EmbeddedInputs(
+        dnc.EmbeddedInputs(snt.LSTM(7, dtype=tf.float64), 4, 3, dtype=tf.float64),
+        INPUT_SIZE,
+        4,
+        dtype=tf.float64,
+    ),
+    "EmbeddedInputs, ClippedSignal": lambda: dnc.EmbeddedInputs(
+        dnc.ClippedSignal(snt.LSTM(7, dtype=tf.float64), 0.01), INPUT_SIZE, 4, dtype=tf.float64
+    ),
+    "InputsOnly": lambda: dnc.InputsOnly(snt.LSTM(7, dtype=tf.float64), INPUT_SIZE),
+}
+
+
+def with_variables(core, scale=1.0):
+    """The core with variables of random sign and size."""
+    core(tf.zeros([1, INPUT_SIZE], tf.float64), core.initial_state(1, tf.float64))
+    rng = np.random.default_rng(0)
+    for variable in core.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape) * scale / np.sqrt(variable.shape[0]))
+    return core
+
+
+def after_some_steps(core, batch_size=BATCH_SIZE):
+    """A state as it occurs, in which no two slots are equally used."""
+    state = core.initial_state(batch_size, tf.float64)
+    usage = tf.constant(np.random.default_rng(1).random(state.access_state.usage.shape))
+    state = state._replace(access_state=state.access_state._replace(usage=usage))
+    for x in random_inputs(4, batch_size, seed=7):
+        state = core(x, state)[1]
+    return tf.nest.map_structure(tf.stop_gradient, state)
+
+
+def with_gradients(unroll, core, inputs, state, **options):
+    """Outputs and last state; gradients by inputs, state and variables of a loss of all of them."""
+    floating = [x for x in tf.nest.flatten(state) if x.dtype.is_floating]
+    with tf.GradientTape() as tape:
+        tape.watch([inputs, *floating])
+        results = unroll(core, inputs, state, **options)
+        parts = [x for x in tf.nest.flatten(results) if x.dtype.is_floating]
+        loss = sum(tf.reduce_sum(tf.sin(3.0 * x + float(i))) for i, x in enumerate(parts))
+    sources = [inputs, *floating, *core.trainable_variables]
+    return results, tape.gradient(loss, sources, unconnected_gradients="zero")
+
+
+def assert_same(actual, expected, tolerance):
+    tf.nest.assert_same_structure(actual, expected)
+    for one, other in zip(tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True):
+        scale = max(1.0, float(np.max(np.abs(other), initial=0.0)))
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * scale)
+
+
+def check(core, graph, inputs=None, state=None, tolerance=1e-10, **options):
+    """Fast and plain way agree for the core; the fast one is taken."""
+    assert loop.reason_against(core) is None
+    inputs = random_inputs(NUM_STEPS, BATCH_SIZE) if inputs is None else inputs
+    state = after_some_steps(core, inputs.shape[1]) if state is None else state
+    fast = GRAPHS[graph](functools.partial(with_gradients, dnc.unroll, core, **options))
+    # The plain steps, one by one: in eager mode there is no other way.
+    plain_options = {name: x for name, x in options.items() if name != "checkpoint_every"}
+    plain = with_gradients(dnc.unroll, core, inputs, state, **plain_options)
+    assert_same(fast(inputs, state), plain, tolerance)
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Counts how often the fast way is taken."""
+    calls = []
+    fast = loop.unroll
+    monkeypatch.setattr(loop, "unroll", lambda *x: calls.append(x[0]) or fast(*x))
+    return calls
+
+
+@pytest.mark.parametrize("kind", ACCESS)
+def test_every_memory_gives_what_the_plain_steps_give(kind, taken):
+    core = make_core(dtype=tf.float64, **ACCESS[kind]())
+    check(core, "graph")
+    assert taken
+
+
+@pytest.mark.parametrize("kind", ["dense links", "sparse links, two write heads", "many columns"])
+def test_it_gives_the_same_when_it_is_compiled(kind):
+    check(make_core(dtype=tf.float64, **ACCESS[kind]()), "compiled")
+
+
+@pytest.mark.parametrize("kind", CONTROLLERS)
+def test_every_controller_gives_what_the_plain_steps_give(kind, taken):
+    core = with_variables(dnc.DNC(dnc.MemoryAccess(6, 4, 2), CONTROLLERS[kind](), 3, 20.0))
+    check(core, "graph")
+    assert taken
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "LSTM with projection", "DeepLSTM"])
+def test_what_is_clipped_has_no_gradient(kind):
+    core = dnc.DNC(dnc.MemoryAccess(6, 4, 2), CONTROLLERS[kind](), 3, clip_value=0.2)
+    check(with_variables(core, scale=3.0), "graph")
+    unbounded = dnc.DNC(dnc.MemoryAccess(6, 4, 2), CONTROLLERS[kind](), 3, clip_value=None)
+    check(with_variables(unbounded, scale=3.0), "graph")
+
+
+@pytest.mark.parametrize(
+    ("kind", "controller", "batch_size", "graph"),
+    [
+        ("dense links", "LSTM", BATCH_SIZE, "compiled"),
+        ("dense links", "DeepLSTM", 1, "graph"),
+        ("two write heads", "FeedForward", BATCH_SIZE, "graph"),
+        ("two write heads", "LSTM", 1, "graph"),
+        ("sparse links", "GRU", BATCH_SIZE, "compiled"),
+        ("sparse links", "LSTM", 1, "graph"),
+    ],
+)
+def test_lengths_and_resets_give_what_the_plain_steps_give(kind, controller, batch_size, graph):
+    access = dnc.MemoryAccess(**{"memory_size": 6, "word_size": 4, "num_reads": 2} | ACCESS[kind]())
+    core = with_variables(dnc.DNC(access, CONTROLLERS[controller](), 3, 20.0))
+    inputs = random_inputs(NUM_STEPS, batch_size)
+    lengths, reset = tf.constant(LENGTHS[-batch_size:]), tf.constant(RESET[:, :batch_size])
+    check(core, graph, inputs, sequence_length=lengths, reset=reset)
+
+
+@pytest.mark.parametrize("num_steps", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_short_sequences_and_single_examples(num_steps, batch_size):
+    core = make_core(dtype=tf.float64)
+    check(core, "graph", random_inputs(num_steps, batch_size))
+
+
+def test_the_state_of_an_empty_memory_has_the_same_finite_gradients():
+    core = make_core(dtype=tf.float64)
+    check(core, "graph", state=core.initial_state(BATCH_SIZE, tf.float64))
+
+
+@pytest.mark.parametrize("memory_size", [6, 260])
+def test_full_and_empty_slots_have_the_same_finite_gradients(memory_size):
+    core = make_core(memory_size=memory_size, dtype=tf.float64)
+    state = after_some_steps(core)
+    usage = np.random.default_rng(3).choice([0.0, 0.5, 1.0], [BATCH_SIZE, memory_size])
+    access_state = state.access_state._replace(
+        usage=tf.constant(usage),
+        write_weights=tf.zeros_like(state.access_state.write_weights),
+        read_weights=tf.zeros_like(state.access_state.read_weights),
+    )
+    # One step: after it, slots are equally used but for rounding, which puts them in any order.
+    inputs = random_inputs(1, BATCH_SIZE)
+    check(core, "graph", inputs, state._replace(access_state=access_state))
+
+
+def test_float32_agrees_within_its_precision():
+    core = make_core(memory_size=20, word_size=8, num_reads=4, hidden_size=16)
+    inputs = random_inputs(12, 4, dtype=tf.float32)
+    state = random_state(core, 4, tf.float32)
+    check(core, "compiled", inputs, state, tolerance=1e-5)
+
+
+def test_gradients_agree_with_finite_differences():
+    freeness = dnc.Freeness(4, stop_write_gradient=False)  # Else it is not the whole gradient.
+    core = make_core(4, 3, num_writes=2, dtype=tf.float64, freeness=freeness)
+    inputs, state = random_inputs(3, 2), random_state(core, 2)
+    unroll = tf.function(lambda inputs: tf.reduce_sum(tf.sin(dnc.unroll(core, inputs, state)[0])))
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        value = unroll(inputs)
+    gradient = tape.gradient(value, inputs)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        direction = tf.constant(rng.normal(size=inputs.shape))
+        step = 1e-5
+        slope = (unroll(inputs + step * direction) - unroll(inputs - step * direction)) / (2 * step)
+        np.testing.assert_allclose(slope, tf.reduce_sum(gradient * direction), rtol=1e-6)
+
+
+def test_second_derivatives_are_those_of_the_plain_steps():
+    core = make_core(dtype=tf.float64)
+    inputs, state = random_inputs(3, 2), after_some_steps(core, 2)
+
+    def second(unroll):
+        with tf.GradientTape() as outer:
+            outer.watch(inputs)
+            with tf.GradientTape() as inner:
+                inner.watch(inputs)
+                loss = tf.reduce_sum(tf.sin(unroll(core, inputs, state)[0]))
+            gradient = inner.gradient(loss, inputs)
+            slope = tf.reduce_sum(gradient * tf.cos(gradient))
+        return outer.gradient(slope, inputs)
+
+    fast = tf.function(functools.partial(second, dnc.unroll))()
+    assert_same(fast, second(snt.dynamic_unroll), 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_one_trace_serves_any_number_of_steps_and_any_batch_size(dtype):
+    core = make_core(dtype=dtype)
+    traces = []
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, INPUT_SIZE], dtype)])
+    def run(inputs):
+        traces.append(1)
+        return with_gradients(
+            dnc.unroll, core, inputs, core.initial_state(tf.shape(inputs)[1], dtype)
+        )
+
+    for num_steps, batch_size in [(4, 2), (1, 3), (2, 1)]:
+        inputs = random_inputs(num_steps, batch_size, dtype=dtype)
+        state = core.initial_state(batch_size, dtype)
+        plain = with_gradients(dnc.unroll, core, inputs, state)
+        assert_same(run(inputs), plain, 1e-10 if dtype == tf.float64 else 1e-4)
+    assert len(traces) == 1
+
+
+# Less memory.
+
+RESET_OF_7 = np.random.default_rng(5).random([7, BATCH_SIZE]) < 0.2
+CHECKPOINTED = {
+    "fast": ("DNC", "graph"),
+    "fast, compiled": ("DNC", "compiled"),
+    "fast, sparse links": ("sparse", "graph"),
+    "plain": ("DNC", "eager"),
+    "plain, sparse links": ("sparse", "eager"),
+    "another core": ("LSTM", "graph"),
+    "another core, compiled": ("LSTM", "compiled"),
+}
+MODES = {"eager": lambda function: function, **GRAPHS}
+
+
+@pytest.mark.parametrize(
+    ("kind", "every"),
+    [(kind, 3) for kind in CHECKPOINTED]
+    + [(kind, every) for kind in ("fast", "plain") for every in (1, 7, 10)],
+)
+def test_checkpointing_changes_neither_values_nor_gradients(kind, every):
+    name, mode = CHECKPOINTED[kind]
+    inputs = random_inputs(7, BATCH_SIZE)
+    if name in ("DNC", "sparse"):
+        core = make_core(dtype=tf.float64, **(sparse() if name == "sparse" else dense()))
+        state = after_some_steps(core)
+    else:
+        core = snt.LSTM(4, dtype=tf.float64)
+        state = core.initial_state(BATCH_SIZE)
+        core(inputs[0], state)
+    options = {"sequence_length": tf.constant([7, 3, 5]), "reset": tf.constant(RESET_OF_7)}
+    run = functools.partial(with_gradients, dnc.unroll, core, **options)
+    checkpointed = MODES[mode](functools.partial(run, checkpoint_every=every))
+    assert_same(checkpointed(inputs, state), run(inputs, state), 1e-10)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_checkpointing_returns_all_states_when_asked(mode):
+    core = make_core(dtype=tf.float64)
+    inputs, state = random_inputs(7, BATCH_SIZE), after_some_steps(core)
+    run = functools.partial(with_gradients, dnc.unroll, core, return_all_states=True)
+    checkpointed = MODES[mode](functools.partial(run, checkpoint_every=3))
+    assert_same(checkpointed(inputs, state), run(inputs, state), 1e-10)
+
+
+def test_checkpointing_passes_gradients_to_a_learned_initial_state():
+    class Learned(snt.RNNCore):
+        def __init__(self):
+            super().__init__()
+            self.start = tf.Variable(tf.constant([[0.5, -0.25]], tf.float64))
+
+        def __call__(self, inputs, prev_state):
+            state = tf.tanh(inputs + prev_state)
+            return state, state
+
+        def initial_state(self, batch_size):
+            return tf.repeat(self.start, batch_size, axis=0)
+
+    core, inputs = Learned(), random_inputs(4, 2, 2)
+    reset = tf.constant([[False, False], [False, True], [False, False], [True, False]])
+
+    def gradient(checkpoint_every=None):
+        with tf.GradientTape() as tape:
+            outputs, _ = dnc.unroll(core, inputs, reset=reset, checkpoint_every=checkpoint_every)
+            loss = tf.reduce_sum(tf.sin(outputs))
+        return tape.gradient(loss, core.start)
+
+    expected = gradient()
+    for run in MODES.values():
+        np.testing.assert_allclose(run(functools.partial(gradient, 3))(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("every", [0, -1, 2.5, True])
+def test_an_impossible_checkpoint_interval_is_an_error(every):
+    with pytest.raises(ValueError, match=r"checkpoint_every.*got"):
+        dnc.unroll(make_core(), random_inputs(3, 1, dtype=tf.float32), checkpoint_every=every)
+
+
+def test_checkpointing_an_unknown_number_of_steps_is_an_error():
+    core = make_core()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2, INPUT_SIZE])])
+    def run(inputs):
+        return dnc.unroll(core, inputs, checkpoint_every=2)[0]
+
+    with pytest.raises(ValueError, match=r"checkpoint_every needs.*known number of steps"):
+        run(tf.zeros([3, 2, INPUT_SIZE]))
+
+
+# Where it cannot be taken.
+
+
+class MyFreeness(dnc.Freeness):
+    """A part that might do anything."""
+
+
+class MyCore(dnc.DNC):
+    """A core that might do anything."""
+
+
+def dropout(x):
+    return tf.nn.dropout(x, 0.5)
+
+
+PLAIN = {
+    "compute_dtype=bfloat16": lambda: dnc.DNC(
+        dnc.MemoryAccess(4, 3), snt.LSTM(5), 2, compute_dtype=tf.bfloat16
+    ),
+    "a controller of type FeedForward": lambda: dnc.DNC(dnc.MemoryAccess(4, 3), dropout, 2),
+    "a controller of type DeepRNN": lambda: dnc.DNC(
+        dnc.MemoryAccess(4, 3), snt.DeepRNN([snt.Linear(4), tf.nn.relu]), 2
+    ),
+    "a part of type MyFreeness": lambda: dnc.DNC(
+        dnc.MemoryAccess(4, 3, freeness=MyFreeness(4)), snt.LSTM(5), 2
+    ),
+    "the strength_op dropout": lambda: dnc.DNC(
+        dnc.MemoryAccess(4, 3, strength_op=dropout), snt.LSTM(5), 2
+    ),
+    "a DeepRNN around its dnc.DNC": lambda: snt.DeepRNN(
+        [snt.Linear(3), dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(5), 2)]
+    ),
+    "a part of type MyCore": lambda: MyCore(dnc.MemoryAccess(4, 3), snt.LSTM(5), 2),
+}
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What is said in the log, by a process that has said nothing yet."""
+    messages = []
+    monkeypatch.setattr(logging, "info", lambda text, *values: messages.append(text % values))
+    importlib.import_module("dnc.unroll")._say_once.cache_clear()
+    return messages
+
+
+@pytest.mark.parametrize("reason", PLAIN)
+def test_it_says_once_why_it_takes_the_plain_way(reason, taken, said):
+    core = PLAIN[reason]()
+    inputs = random_inputs(3, 2, dtype=tf.float32)
+    for _ in range(2):
+        outputs, _ = tf.function(lambda: dnc.unroll(core, inputs))()
+    assert outputs.shape == [3, 2, 2]
+    assert not taken
+    assert len(said) == 1
+    assert reason in said[0]
+
+
+def test_all_states_are_returned_by_the_plain_steps(taken):
+    core = make_core(dtype=tf.float64)
+    inputs, state = random_inputs(3, 2), after_some_steps(core, 2)
+    run = functools.partial(dnc.unroll, core, inputs, state, return_all_states=True)
+    assert_same(tf.function(run)(), run(), 1e-12)
+    assert not taken

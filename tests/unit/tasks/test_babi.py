@@ -1,0 +1,321 @@
+"""The bAbI task on the excerpt in tests/data/babi."""
+
+import itertools
+
+import numpy as np
+import pytest
+import sonnet as snt
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dnc
+import tasks
+from tasks import babi, babi_data, base
+from tests.unit.tasks.test_babi_data import EXCERPT
+
+DATA = str(EXCERPT)
+
+
+@pytest.fixture(scope="module")
+def task():
+    return tasks.get("babi", data_dir=DATA, tasks="1,8,19", batch_size=4, max_buckets=3)
+
+
+def stories_of(part, numbers=(1, 8, 19)):
+    found = babi_data.read(DATA, numbers, part)
+    return list(itertools.chain.from_iterable(found.values()))
+
+
+def in_a_batch(batch):
+    """Tokens and answers of each story of a batch, read off its numbers."""
+    observations, target, mask = (np.asarray(part) for part in batch)
+    found = []
+    for b in range(mask.shape[1]):
+        length = int(observations[:, b].sum())
+        assert not observations[length:, b].any() and not target[mask[:, b] == 0, b].any()
+        assert (observations[:length, b].sum(axis=1) == 1).all()
+        tokens = [babi_data.SYMBOLS[k] for k in observations[:length, b].argmax(axis=1)]
+        answered = target[mask[:, b] == 1, b]
+        assert (answered.sum(axis=1) == 1).all()
+        assert [token == "-" for token in tokens] == list(mask[:length, b] == 1)
+        answers = [babi_data.SYMBOLS[k] for k in answered.argmax(axis=1)]
+        found.append((tuple(tokens), tuple(answers)))
+    return found
+
+
+def test_a_batch_holds_stories_of_the_files(task):
+    known = {(story.tokens, story.answers) for story in stories_of("train")}
+    seen = set()
+    for step in range(60):
+        batch = task.batch(0, step)
+        assert batch.observations.shape[0] in task.lengths
+        seen.update(in_a_batch(batch))
+
+    assert seen <= known
+    kept = {(story.tokens, story.answers) for story in stories_of("train")} - seen
+    assert len(kept) == 6  # Two of each task are kept for validation.
+
+
+def test_validation_has_the_stories_that_are_not_trained_on(task):
+    trained, kept = (
+        {story for step in range(60) for story in in_a_batch(task.batch(seed, step))}
+        for seed in (0, -1)
+    )
+
+    assert len(kept) == 6 and len(trained) == 30
+    assert not trained & kept
+
+
+def test_another_split_seed_keeps_other_stories(task):
+    other = tasks.get("babi", data_dir=DATA, tasks="1,8,19", split_seed=2)
+
+    assert not np.array_equal(task.stories("validation").tokens, other.stories("validation").tokens)
+
+
+def test_stories_are_drawn_evenly(task):
+    counts = {}
+    for step in range(600):
+        for story in in_a_batch(task.batch(3, step)):
+            counts[story] = counts.get(story, 0) + 1
+
+    assert len(counts) == 30
+    # 2,400 draws, but all of a batch from one bucket: 80 each, with a deviation of about 13.
+    assert min(counts.values()) > 30 and max(counts.values()) < 150
+
+
+def test_a_batch_depends_on_seed_and_step_alone(task):
+    again = tasks.get("babi", data_dir=DATA, tasks="1,8,19", batch_size=4, max_buckets=3)
+    first = in_a_batch(task.batch(5, 6))
+
+    assert in_a_batch(again.batch(tf.constant(5), tf.constant(6))) == first
+    batches = [in_a_batch(task.batch(*at)) for at in [(5, 7), (6, 6), (5, 6 + 2**40)]]
+    assert all(batch != first for batch in batches)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_in_a_graph_each_length_has_its_branch(task, jit):
+    traced = []
+
+    @tf.function(jit_compile=jit)
+    def sums(step):
+        def of(batch):
+            traced.append(batch.mask.shape[0])
+            return [tf.reduce_sum(part) for part in batch], tf.shape(batch.mask)[0]
+
+        return task.with_batch(0, step, of)
+
+    for step in range(8):
+        found, num_steps = sums(tf.constant(step))
+        batch = task.batch(0, step)
+        assert num_steps == batch.mask.shape[0]
+        np.testing.assert_allclose(found, [np.sum(part) for part in batch])
+    assert traced == task.lengths
+
+
+def test_a_batch_reads_as_its_story(task):
+    batch = task.batch(0, 0)
+    (tokens, answers), *_ = in_a_batch(batch)
+    text = task.to_human_readable(batch)
+
+    words = text.replace(".", " .").replace("?", " ?").split()
+    expected, answers = [], list(answers)
+    for token in tokens:
+        expected.append(answers.pop(0) if token == "-" else token)
+    assert words == expected
+    assert len(task.to_human_readable(batch, whole_batch=True).split("\n\n")) == 4
+
+
+def test_wrong_answers_stand_beside_the_right_ones():
+    task = tasks.get("babi", data_dir=DATA, tasks="19", batch_size=1)
+    batch = task.batch(0, 0)
+    right = task.to_human_readable(batch, 10.0 * batch.target)
+    wrong = np.asarray(batch.target).copy()
+    last = np.flatnonzero(np.asarray(batch.mask)[:, 0])[-1]
+    wrong[last, 0] = np.eye(159)[babi_data.NUMBERS["milk"]]
+
+    assert right == task.to_human_readable(batch)
+    first_word = right.split("\n")[-1].split()[-2]
+    assert task.to_human_readable(batch, wrong) == f"{right}  [{first_word} milk]"
+
+
+def test_labels_name_tokens_and_answers(task):
+    batch = task.batch(0, 1)
+    for labels, (tokens, answers) in zip(task.step_labels(batch), in_a_batch(batch), strict=True):
+        assert len(labels) == batch.mask.shape[0]
+        answers = iter(answers)
+        expected = [f"- {next(answers)}" if token == "-" else token for token in tokens]
+        assert labels == base.padded(expected, len(labels))
+
+
+def test_the_loss_is_that_of_the_words_of_answers(task):
+    batch = task.batch(0, 2)
+    logits = np.random.default_rng(0).normal(size=batch.target.shape)
+    expected = []
+    for b in range(4):
+        nats = 0.0
+        for t in np.flatnonzero(np.asarray(batch.mask)[:, b]):
+            p = np.exp(logits[t, b]) / np.exp(logits[t, b]).sum()
+            nats -= np.log(p[np.argmax(batch.target[t, b])])
+        expected.append(nats)
+    changed = np.where(np.asarray(batch.mask)[:, :, None] == 1, logits, 7.0)
+
+    for x in (logits, changed):
+        found = task.cost(tf.constant(x, tf.float32), batch.target, batch.mask)
+        np.testing.assert_allclose(found, np.mean(expected), rtol=1e-5)
+
+
+def slow_errors(said, stories):
+    """Wrong questions, questions, wrong words and words, one story after the other."""
+    wrong = questions = wrong_words = words = 0
+    for (tokens, answers), own in zip(stories, said, strict=True):
+        right, k = None, 0
+        for token in tokens:
+            if token == "?":
+                questions += 1
+                wrong += right is False
+                right = True
+            elif token == "-":
+                same = own[k] == answers[k]
+                right, k = right and same, k + 1
+                words, wrong_words = words + 1, wrong_words + (not same)
+        wrong += right is False
+    return wrong, questions, wrong_words, words
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**31 - 1), part_wrong=st.floats(0, 1))
+def test_a_question_is_right_only_if_all_words_of_its_answer_are(task, seed, part_wrong):
+    batch = task.batch(seed, 0)
+    stories = in_a_batch(batch)
+    rng = np.random.default_rng(seed)
+    said = [
+        [word if rng.uniform() >= part_wrong else "milk" for word in answers]
+        for _, answers in stories
+    ]
+    logits = rng.uniform(size=batch.target.shape)
+    for b, words in enumerate(said):
+        places = np.flatnonzero(np.asarray(batch.mask)[:, b])
+        logits[places, b, [babi_data.NUMBERS[word] for word in words]] += 1.0
+    wrong, questions, wrong_words, words = slow_errors(said, stories)
+
+    metrics = task.metrics(tf.constant(logits, tf.float32), batch)
+
+    assert set(metrics) == set(task.metric_names)
+    np.testing.assert_allclose(metrics["question_error"], wrong / questions, rtol=1e-6)
+    np.testing.assert_allclose(metrics["word_error"], wrong_words / words, rtol=1e-6)
+    without = np.mean([own == list(right[1]) for own, right in zip(said, stories, strict=True)])
+    np.testing.assert_allclose(metrics["solved_sequences"], without)
+
+
+def test_at_most_five_percent_of_wrong_questions_is_solved(task):
+    assert task.is_solved({"question_error": 0.05})
+    assert not task.is_solved({"question_error": 0.051})
+
+
+def best_by_search(lengths, number):
+    """The fewest padded steps of any division into so many runs."""
+    sizes = sorted(set(lengths))
+    return min(
+        sum(min(cut for cut in (*cuts, sizes[-1]) if cut >= n) for n in lengths)
+        for cuts in itertools.combinations(sizes[:-1], number - 1)
+    )
+
+
+@settings(deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=20).map(sorted),
+    most=st.integers(1, 6),
+)
+def test_as_few_buckets_as_are_almost_the_best(lengths, most):
+    found = babi.buckets(np.array(lengths), most)
+
+    assert len(found) <= most
+    assert [bucket.first for bucket in found] == [0, *(bucket.end for bucket in found[:-1])]
+    assert found[-1].end == len(lengths)
+    for bucket in found:
+        assert max(lengths[bucket.first : bucket.end]) == bucket.num_steps
+    steps = sum(bucket.num_steps * (bucket.end - bucket.first) for bucket in found)
+    assert steps == best_by_search(lengths, len(found))
+    enough = 1.05 * best_by_search(lengths, min(most, len(set(lengths))))
+    assert steps <= enough
+    assert len(found) == 1 or best_by_search(lengths, len(found) - 1) > enough
+
+
+@pytest.mark.parametrize(
+    "text, numbers",
+    [("1", (1,)), ("1-20", tuple(range(1, 21))), ("4-6, 1,2,5", (1, 2, 4, 5, 6)), ("20", (20,))],
+)
+def test_tasks_are_given_by_number_and_range(text, numbers):
+    assert babi.numbers_of_tasks(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["", "0", "21", "1,,2", "3-1", "one", "1-", "-1", "1-21", "²"])
+def test_tasks_that_do_not_exist_are_refused(text):
+    with pytest.raises(ValueError, match="tasks must be numbers from 1 to 20"):
+        babi.numbers_of_tasks(text)
+
+
+@pytest.mark.parametrize(
+    "options, why",
+    [
+        ({}, "needs --data_dir.*make babi"),
+        ({"data_dir": "nowhere"}, "Cannot read bAbI data from nowhere: No such file or directory."),
+        ({"data_dir": DATA, "tasks": "2"}, "no train file of bAbI task 2 in .*, only of 1, 8, 19"),
+        ({"data_dir": DATA, "batch_size": 0}, "batch_size must be"),
+        ({"data_dir": DATA, "split_seed": 0}, "split_seed must be"),
+        ({"data_dir": DATA, "max_buckets": 0}, "max_buckets must be"),
+        ({"data_dir": DATA, "tasks": "1", "max_buckets": 33}, "max_buckets must be at most 32"),
+    ],
+)
+def test_bad_options_are_refused(options, why):
+    with pytest.raises(ValueError, match=why):
+        tasks.get("babi", **options)
+
+
+@pytest.mark.parametrize("part", babi.PARTS)
+def test_every_story_of_a_part_comes_once(task, part):
+    stories = task.stories(part)
+    seen, numbers = [], []
+    for batch, which in task.every_batch(part):
+        found = in_a_batch(batch)
+        assert all(story == ((), ()) for story in found[len(which) :])
+        seen += found[: len(which)]
+        numbers += list(which)
+        assert list(stories.length[which]) == [len(tokens) for tokens, _ in found[: len(which)]]
+
+    assert numbers == list(range(len(stories.task)))
+    expected = sorted((story.tokens, story.answers) for story in stories_of("test"))
+    if part == "test":
+        assert sorted(seen) == expected
+    assert len(seen) == {"train": 30, "validation": 6, "test": 9}[part]
+
+
+def test_who_learns_from_a_substitute_is_told(tmp_path, task):
+    path = tmp_path / "qa1_x_train_substitute.txt"
+    path.write_bytes((EXCERPT / "qa1_single-supporting-fact_train.txt").read_bytes())
+    other = tasks.get("babi", data_dir=str(tmp_path), tasks="1")
+
+    assert task.notes == ()
+    (note,) = other.notes
+    assert note.startswith(f"Task 1 is learnt from {path}, which only stands in")
+
+
+def test_what_comes_after_a_question_does_not_change_its_loss():
+    task = tasks.get("babi", data_dir=DATA, tasks="1", batch_size=3)
+    tf.random.set_seed(0)
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(8), task.target_size)
+    batch = task.batch(0, 0)
+    mask = np.asarray(batch.mask)
+    first = np.cumsum(mask, axis=0) * mask == 1  # The first word that is asked for.
+    end = int(np.flatnonzero(first.any(axis=1)).max()) + 1
+    changed = np.asarray(batch.observations).copy()
+    rng = np.random.default_rng(0)
+    changed[end:] = np.eye(159)[rng.integers(159, size=changed[end:].shape[:2])]
+
+    def losses(observations, mask):
+        logits, _ = dnc.unroll(core, tf.constant(observations, tf.float32))
+        return float(task.cost(logits, batch.target, tf.constant(mask, tf.float32)))
+
+    assert losses(batch.observations, first) == losses(changed, first)
+    assert losses(batch.observations, batch.mask) != losses(changed, batch.mask)

@@ -1,0 +1,123 @@
+import pathlib
+import tarfile
+
+import pytest
+
+from tests.unit.tasks.test_babi_data import COMPLETE, EXCERPT, archive, needs_complete
+from training import fetch_babi
+
+CHANGED = {f"en-10k/{path.name}": path.read_bytes() for path in EXCERPT.glob("qa*.txt")}
+
+
+@pytest.fixture
+def released(monkeypatch):
+    """Takes the excerpt for the release, with one more file that git knows by its name."""
+    sums = {name: fetch_babi._name_of(name, content) for name, content in CHANGED.items()}
+    monkeypatch.setattr(fetch_babi, "known_files", lambda: sums)
+    return CHANGED
+
+
+def run(*arguments):
+    return fetch_babi.main(["fetch_babi", *map(str, arguments)])
+
+
+def test_the_files_are_unpacked_whatever_is_around_them(released, tmp_path, capsys):
+    around = {f"tasks_1-20_v1-2/{name}": content for name, content in released.items()}
+    path = archive(tmp_path / "babi.tar.gz", {**around, "tasks_1-20_v1-2/hn/qa1_test.txt": b"x"})
+
+    assert run(f"--archive={path}", f"--directory={tmp_path / 'data'}") == 0
+
+    found = {p.relative_to(tmp_path / "data").as_posix() for p in tmp_path.glob("data/*/*")}
+    assert found == released.keys()
+    for name, content in released.items():
+        assert (tmp_path / "data" / name).read_bytes() == content
+    out = capsys.readouterr().out
+    assert "Not in the archive: en-10k/qa3_three-supporting-facts_train.txt." in out
+    assert f"--data_dir={tmp_path / 'data' / 'en-10k'}" in out
+
+
+def test_a_file_that_was_changed_is_refused_and_nothing_written(tmp_path, capsys):
+    path = archive(tmp_path / "babi.tar.gz", CHANGED)  # They are excerpts of those of the release.
+
+    assert run(f"--archive={path}", f"--directory={tmp_path / 'data'}") == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("training.fetch_babi: en-10k/qa")
+    assert line.endswith("is not that of the release: it was changed.")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_file_of_which_only_the_name_in_git_is_known_is_checked_by_it(tmp_path, monkeypatch):
+    # `echo hello | git hash-object --stdin`
+    name = "en-10k/qa3_three-supporting-facts_train.txt"
+    monkeypatch.setattr(
+        fetch_babi, "_GIT_NAMES", {name: "ce013625030ba8dba906f756967f9e9ca394464a"}
+    )
+
+    fetch_babi.unpack(archive(tmp_path / "a.tar.gz", {name: b"hello\n"}), tmp_path / "data")
+    assert (tmp_path / "data" / name).read_bytes() == b"hello\n"
+    with pytest.raises(ValueError, match="is not that of the release"):
+        fetch_babi.unpack(archive(tmp_path / "b.tar.gz", {name: b"hello"}), tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    "files, said",
+    [
+        ({"a/../../en-10k/qa1_x.txt": b"x"}, "is not safe"),
+        ({"/en-10k/qa1_x.txt": b"x"}, "is not safe"),
+        ({"en-10k/something.txt": b"x"}, "has none of the files"),
+        (None, "is damaged or no archive"),
+    ],
+)
+def test_an_archive_that_cannot_be_is_refused(tmp_path, capsys, files, said):
+    path = tmp_path / "babi.tar.gz"
+    if files is None:
+        path.write_bytes(archive(path, CHANGED).read_bytes()[:-200])
+    else:
+        archive(path, files)
+
+    assert run(f"--archive={path}", f"--directory={tmp_path / 'data'}") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_missing_archive_is_named(tmp_path, capsys):
+    assert run(f"--archive={tmp_path / 'missing.tar'}") == 2
+    assert "missing.tar" in capsys.readouterr().err
+
+
+def test_without_a_connection_it_says_what_to_do(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(fetch_babi, "URLS", [(tmp_path / "nowhere").as_uri()])
+
+    assert run(f"--directory={tmp_path / 'data'}") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("training.fetch_babi: Cannot download bAbI (file://")
+    assert "--archive=FILE" in line and "--data_dir" in line
+
+
+def test_the_first_place_that_has_it_is_taken(released, tmp_path, monkeypatch, capsys):
+    path = archive(tmp_path / "babi.tar.gz", released)
+    monkeypatch.setattr(fetch_babi, "URLS", [(tmp_path / "nowhere").as_uri(), path.as_uri()])
+
+    assert run(f"--directory={tmp_path / 'data'}") == 0
+    assert len(list(tmp_path.glob("data/en-10k/*"))) == len(released)
+
+
+def test_wrong_flags_are_one_line(capsys):
+    assert run("--archiv=x") == 2
+    assert "See python -m training.fetch_babi --help." in capsys.readouterr().err
+    assert run("--help") == 0
+    assert "--archive" in capsys.readouterr().out
+
+
+@needs_complete
+def test_the_complete_archives_are_those_of_the_release(tmp_path):
+    folders, missing = fetch_babi.unpack(COMPLETE / "babi_en-1k.tar.gz", tmp_path)
+    assert (folders, missing) == (["en"], [])
+
+    folders, missing = fetch_babi.unpack(COMPLETE / "babi_en-10k.tar.gz", tmp_path)
+    assert (folders, missing) == (["en-10k"], ["en-10k/qa3_three-supporting-facts_train.txt"])
+    with tarfile.open(COMPLETE / "babi_en-1k.tar.gz") as tar:
+        names = [pathlib.PurePath(name).name for name in tar.getnames() if "/qa" in name]
+    assert len(names) == len(list((tmp_path / "en").iterdir())) == 40
