@@ -238,7 +238,6 @@ def test_a_batch_that_cannot_be_split_evenly_is_refused(two_devices):
     assert "--batch_size=3 cannot be split evenly over 2 replicas" in str(two_devices["error"])
 
 
-@pytest.mark.slow
 def test_two_workers_train_as_one_process_also_when_one_is_killed_and_started_again(tmp_path):
     (expected_code,), ((expected, _),) = finish([start(tmp_path)])
     assert expected_code == 0
@@ -265,7 +264,6 @@ def test_two_workers_train_as_one_process_also_when_one_is_killed_and_started_ag
     assert not list((tmp_path / "worker1").iterdir())
 
 
-@pytest.mark.slow
 def test_all_workers_end_when_the_chief_refuses_the_run(tmp_path):
     (tmp_path / "worker0").mkdir()
     (tmp_path / "worker0" / "run").write_text("")  # Where the folder should be.

@@ -27,7 +27,6 @@ def test_there_are_pages():
     assert {"README", "own_data", "migrating"} <= {page.stem for page in PAGES}
 
 
-@pytest.mark.slow
 @each_page
 def test_the_python_pieces_run_one_after_the_other(page, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)

@@ -292,7 +292,6 @@ def step_in(line):
     return int(line.split("step ")[1].split()[0].rstrip(".;").replace(",", ""))
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_is_saved_and_its_last_line_resumes_it(tmp_path):
     arguments = [*TINY, "--num_training_iterations=100000000"]
     lines = interrupt_after_first_report([sys.executable, str(SCRIPT), *arguments], tmp_path)
@@ -314,7 +313,6 @@ def newest_step(directory):
     return max(steps, default=0)
 
 
-@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path):
     """During steps, saves, reports and looks: it does all of them all the time."""
     arguments = shlex.split(

@@ -4,7 +4,6 @@ import os
 import sys
 
 import numpy as np
-import pytest
 from absl import flags
 from absl.testing import flagsaver
 from hypothesis import HealthCheck, given, settings
@@ -123,7 +122,6 @@ def test_any_flags_are_accepted_or_refused_in_one_line(
         assert not list(directory.iterdir())
 
 
-@pytest.mark.slow
 @settings(
     max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -79,7 +79,6 @@ def test_a_training_that_does_not_start_again_is_told(disturbed):
     assert found == [(KILL.name, 15, "it did not start again: It is broken.")]
 
 
-@pytest.mark.slow
 def test_train_py_survives(capsys):
     assert soak.main(["bench.soak", "--json", "--minutes=0.5"]) == 0
 
