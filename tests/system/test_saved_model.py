@@ -1,4 +1,4 @@
-"""A core written as a SavedModel, run by a process that has neither this package nor Sonnet, and by TFLite."""
+"""A SavedModel run by a process that has neither this package nor Sonnet, and by TFLite."""
 
 import subprocess
 import sys
