@@ -16,6 +16,7 @@ test: lint $(if $(CI),browser)  ## Lint, then run all tests; with CI=1 also wher
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 browser:  ## Install Chromium and Node.js for the tests of the inspector, on Debian as root.
 	{ command -v chromium && command -v chromedriver && command -v node; } >/dev/null || { \
@@ -58,7 +59,7 @@ results: $(READY)  ## Train the tasks with three seeds, DNC and LSTM, and measur
 	  --presets=addition,argmax,associative_recall,copy,copy_series,key_value,ngrams,priority_sort_chainer,repeat_copy
 
 clean:  ## Remove the environment and caches; trained models stay.
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): setup.py
