@@ -38,7 +38,7 @@ MUTANTS = (
         "self._find(part(batch, replica, number))._replace(gradients=_clip("
         "self._core.trainable_variables, self._find(part(batch, replica, number)), "
         "self.update.max_grad_norm).gradients)",
-        "system/test_distribution.py::test_two_devices_train_as_one_for_200_steps",
+        f"{_STEP}::test_gradients_of_replicas_are_clipped_after_their_mean",
     ),
     Mutant(
         "all replicas learn from the first part",
@@ -92,7 +92,7 @@ MUTANTS = (
         _CHECKPOINTS,
     ),
     Mutant(
-        "JSON file removed last but one",
+        "JSON file removed first",
         "training/checkpoints.py",
         "return {step: sorted(paths, key=_is_json) for",
         "return {step: sorted(paths, key=_is_json, reverse=True) for",
