@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: train test lint browser tensorboard babi bench bench-solved soak results clean
+.PHONY: train test lint browser tensorboard babi bench bench-solved soak results mutants clean
 
 train: $(READY)  ## Train the default task until it makes no errors.
 	$(BIN)/python train.py --stop_when_solved --report_interval=1000
@@ -57,6 +57,9 @@ bench-solved: $(READY)  ## Time until repeat copy is solved, for three seeds and
 results: $(READY)  ## Train the tasks with three seeds, DNC and LSTM, and measure them: docs/results.md (hours).
 	$(BIN)/python -m bench.results --cores=dnc,lstm \
 	  --presets=addition,argmax,associative_recall,copy,copy_series,key_value,ngrams,priority_sort_chainer,repeat_copy
+
+mutants: $(READY)  ## Put small faults into a copy of the code: do the tests find each? (an hour).
+	$(BIN)/python -m tests.mutants
 
 clean:  ## Remove the environment and caches; trained models stay.
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -198,6 +198,36 @@ def test_gradients_are_clipped_by_their_global_norm(task):
         np.testing.assert_allclose(left, right * 0.1 / free.norm, rtol=1e-5, atol=1e-9)
 
 
+class TwoReplicas:
+    """A `Distribution` whose replicas compute one after the other, in one process."""
+
+    num_replicas = 2
+
+    def check_batch_size(self, batch_size):
+        assert batch_size % 2 == 0
+
+    def mean(self, function, arguments, like):
+        found = [function(tf.constant(replica), *arguments) for replica in range(2)]
+        return tf.nest.map_structure(lambda x, y: (x + y) / 2.0, *found)
+
+
+def test_gradients_of_replicas_are_clipped_after_their_mean():
+    task = RepeatCopy(num_bits=2, batch_size=4)
+    trained = []
+    for distribution in (None, TwoReplicas()):
+        core = small_core(task)
+        optimizer = rmsprop(core.trainable_variables, learning_rate=1e-2, epsilon=1e-10)
+        update = Update(optimizer, max_grad_norm=0.01)
+        training = step.TrainingStep(core, task, update, 0, jit=False, distribution=distribution)
+        trained.append((training.run(3), values(core)))
+
+    (alone, expected), (split, found) = trained
+    assert alone.gradient_norm > 3 * 0.01
+    np.testing.assert_allclose(split.gradient_norm, alone.gradient_norm, rtol=1e-5)
+    for left, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(left, right, rtol=0, atol=1e-6)
+
+
 def test_every_variable_gets_a_gradient(task):
     core = small_core(task)
 
