@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: train test lint browser tensorboard babi bench bench-solved soak results clean
+.PHONY: train test lint browser tensorboard babi bench bench-solved soak results mutants clean
 
 train: $(READY)  ## Train the default task until it makes no errors.
 	$(BIN)/python train.py --stop_when_solved --report_interval=1000
@@ -16,6 +16,7 @@ test: lint $(if $(CI),browser)  ## Lint, then run all tests; with CI=1 also wher
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 browser:  ## Install Chromium and Node.js for the tests of the inspector, on Debian as root.
 	{ command -v chromium && command -v chromedriver && command -v node; } >/dev/null || { \
@@ -57,8 +58,11 @@ results: $(READY)  ## Train the tasks with three seeds, DNC and LSTM, and measur
 	$(BIN)/python -m bench.results --cores=dnc,lstm \
 	  --presets=addition,argmax,associative_recall,copy,copy_series,key_value,ngrams,priority_sort_chainer,repeat_copy
 
+mutants: $(READY)  ## Put small faults into a copy of the code: do the tests find each? (an hour).
+	$(BIN)/python -m tests.mutants
+
 clean:  ## Remove the environment and caches; trained models stay.
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): setup.py

@@ -40,6 +40,7 @@ setup(
             "pytest-xdist>=3.5",  # Tests on all cores: most of their time is XLA compilation.
             "selenium>=4.20",  # Tries the viewer in a browser.
             "ruff>=0.6",  # Formatter and linter.
+            "mypy>=1.18",  # Type checker; dnc ships its annotations.
             "tqdm>=4.66",  # train.py is tested too,
             "matplotlib>=3.8",  # and so is evaluate.py.
         ],

@@ -13,7 +13,7 @@ from dnc.unroll import unroll
 
 def export(
     core: snt.RNNCore,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     input_size: int | None = None,
     dtype: Any = tf.float32,

@@ -126,7 +126,7 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
 
 
 def save(
-    path: str | os.PathLike, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
 ) -> None:
     """Writes a trace as a compressed .npz file, never with pickled objects.
 
@@ -136,17 +136,18 @@ def save(
     """
     check(arrays, meta)
     header = json.dumps({"format": FORMAT, "version": VERSION, **meta})
+    contents: dict[str, Any] = {"header": np.array(header), **arrays}
     temporary = f"{os.fspath(path)}.tmp"
     try:
         with open(temporary, "wb") as file:
-            np.savez_compressed(file, header=np.array(header), **arrays)
+            np.savez_compressed(file, **contents)
         os.replace(temporary, path)
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
 
 
-def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Reads a file that `save` has written.
 
     Returns:

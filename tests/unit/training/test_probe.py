@@ -51,6 +51,11 @@ def test_it_looks_at_the_longest_of_a_batch_always_the_same(core, task):
         np.testing.assert_array_equal(array, again.arrays()[name], err_msg=name)
     other = Probe(core, task, seed=1).record(5)
     assert np.any(other.inputs != trace.inputs)
+    # Of a batch that neither training (seeds >= 0) nor evaluation (numbers >= 0) has.
+    batch = np.asarray(task.batch(-1, -1).observations)
+    for episode in np.moveaxis(trace.inputs, 1, 0):
+        steps = np.abs(episode).sum(axis=1) > 0
+        assert any(np.array_equal(own[steps], episode[steps]) for own in np.moveaxis(batch, 1, 0))
 
 
 def test_what_it_looks_at_is_labelled(core, task):

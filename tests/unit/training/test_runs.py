@@ -278,6 +278,15 @@ def test_a_damaged_best_checkpoint_is_named(tmp_path):
         newest_checkpoint(tmp_path, best=True)
 
 
+def test_a_checkpoint_that_was_being_moved_when_the_process_ended_is_used(saved):
+    folder = saved / "step-3.tmp"
+    folder.mkdir()
+    for name in ("step-3.index", "step-3.json"):
+        (saved / name).rename(folder / name)
+
+    assert restored(saved) == (3, {"note": "at 3"})
+
+
 def test_saving_a_step_twice_keeps_the_second(saved):
     with Run(saved, CONFIG) as run:
         objects = model()

@@ -7,7 +7,6 @@ import dnc
 from tasks.repeat_copy import RepeatCopy
 from tests import golden
 from training import step
-from training.distribution import Distribution
 from training.optimization import Update, rmsprop
 
 VARIANTS = ["lr1e-4", "lr1e-3", "lr1e-2_norm1"]
@@ -210,34 +209,6 @@ def test_a_step_trains_on_the_batch_of_its_seed_and_number(task):
     assert training.step == 42
 
 
-class TwoParts(Distribution):
-    """Two replicas that take turns in this process."""
-
-    num_replicas = 2
-
-    def __init__(self):
-        pass
-
-    def __bool__(self):
-        return True
-
-    def mean(self, function, arguments, like):
-        parts = [function(tf.constant(replica), *arguments) for replica in range(2)]
-        return tf.nest.map_structure(lambda x, y: (x + y) / 2, *parts)
-
-
-def test_a_batch_in_parts_gives_the_update_of_the_whole():
-    whole = Training(max_grad_norm=0.1)
-    parts = Training(max_grad_norm=0.1, distribution=TwoParts())
-
-    tf.nest.map_structure(
-        lambda left, right: np.testing.assert_allclose(left, right, rtol=1e-5),
-        whole.run(2),
-        parts.run(2),
-    )
-    assert_close(whole.values, parts.values)
-
-
 def test_the_step_counter_is_a_64_bit_integer_that_is_not_trained(trainings):
     counter = trainings[False].step
 
@@ -258,6 +229,30 @@ def test_gradients_are_clipped_by_their_global_norm(task):
     np.testing.assert_allclose(tf.linalg.global_norm(clipped.gradients), 0.1, rtol=1e-6)
     for left, right in zip(clipped.gradients, free.gradients, strict=True):
         np.testing.assert_allclose(left, right * 0.1 / free.norm, rtol=1e-5, atol=1e-9)
+
+
+class TwoReplicas:
+    """A `Distribution` whose replicas compute one after the other, in one process."""
+
+    num_replicas = 2
+
+    def check_batch_size(self, batch_size):
+        assert batch_size % 2 == 0
+
+    def mean(self, function, arguments, like):
+        found = [function(tf.constant(replica), *arguments) for replica in range(2)]
+        return tf.nest.map_structure(lambda x, y: (x + y) / 2.0, *found)
+
+
+def test_gradients_of_replicas_are_clipped_after_their_mean():
+    alone = Training(max_grad_norm=0.01)
+    split = Training(max_grad_norm=0.01, distribution=TwoReplicas())
+
+    expected, found = alone.run(3), split.run(3)
+
+    assert expected.gradient_norm > 3 * 0.01
+    np.testing.assert_allclose(found.gradient_norm, expected.gradient_norm, rtol=1e-5)
+    assert_close(split.values, alone.values, atol=1e-6)
 
 
 def test_every_variable_gets_a_gradient(task):
