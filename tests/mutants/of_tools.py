@@ -39,7 +39,7 @@ MUTANTS = (
         "bench/results.py",
         'row["solved"] == "True"',
         'row["solved"] != "True"',
-        "system/bench/test_results.py",
+        "unit/bench/test_results.py",
     ),
     Mutant(
         "a benchmark that failed ends with 0",
