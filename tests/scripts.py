@@ -92,6 +92,12 @@ def start(command: list[str], directory: str | os.PathLike = ROOT, **options) ->
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+def modules_after(statement: str) -> set[str]:
+    """Modules that a new Python has imported after a statement."""
+    command = f"import sys; {statement}; print(*sys.modules)"
+    return set(start([sys.executable, "-c", command], check=True).out.split())
+
+
 def contents(directory: pathlib.Path) -> dict[str, bytes]:
     """Content of each file of a run but the lock."""
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "lock"}
