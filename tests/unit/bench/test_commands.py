@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -87,21 +85,7 @@ def test_help_says_what_is_measured_and_which_flags_there_are(capsys, name):
     assert "--[no]json" in output
 
 
-def test_on_the_command_line_only_the_error_is_shown():
-    process = subprocess.run(
-        [sys.executable, "-m", "bench.step", "--config=huge"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-
-    assert process.returncode == 2
-    assert process.stdout == ""
-    assert process.stderr.startswith("bench.step: ")
-    assert process.stderr.count("\n") == 1
-
-
-def run(arguments, rows):
+def run(arguments, rows, **options):
     columns = [_command.Column("size", 6, lambda row: str(row["size"]))]
     return _command.run(
         "bench.example",
@@ -111,6 +95,7 @@ def run(arguments, rows):
         title=lambda: "Sizes.",
         columns=lambda: columns,
         rows=lambda: rows,
+        **options,
     )
 
 
@@ -132,6 +117,15 @@ def test_json_is_one_object_with_the_machine_the_flags_and_the_rows(capsys):
     assert result["benchmark"] == "bench.example"
     assert result["flags"] == {"rounds": 5}
     assert result["rows"] == [{"size": 1}]
+
+
+@pytest.mark.parametrize("sizes, code", [([1, 20], 0), ([20, 99, 1], 1)])
+def test_a_row_that_has_failed_is_an_exit_code_of_1(capsys, sizes, code):
+    rows = [{"size": size} for size in sizes]
+
+    assert run(["--json"], rows, has_failed=lambda row: row["size"] > 50) == code
+
+    assert json.loads(capsys.readouterr().out)["rows"] == rows
 
 
 def test_a_second_run_starts_from_the_defaults(capsys):

@@ -52,3 +52,14 @@ def test_without_a_checkpoint_or_with_one_of_an_older_version_progress_is_at_its
     assert math.isnan(progress.loss)
     assert progress.solved is None
     assert progress.means.take() == progress.module_norms.take() == {}
+
+
+def test_validations_without_a_better_one_are_counted():
+    progress = Progress(learning_rate=1.0)
+    counts = []
+    for step, error in enumerate([3.0, 2.0, 2.0, 5.0, 1.0], start=1):
+        progress.validated(step, error)
+        counts.append(progress.not_better)
+
+    assert counts == [0, 0, 1, 2, 0]
+    assert (progress.validation, progress.best_error) == ((5, 1.0), 1.0)

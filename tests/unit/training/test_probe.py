@@ -51,6 +51,11 @@ def test_it_looks_at_the_longest_of_a_batch_always_the_same(core, task):
         np.testing.assert_array_equal(array, again.arrays()[name], err_msg=name)
     other = Probe(core, task, seed=1).record(5)
     assert np.any(other.inputs != trace.inputs)
+    # Of a batch that neither training (seeds >= 0) nor evaluation (numbers >= 0) has.
+    batch = np.asarray(task.batch(-1, -1).observations)
+    for episode in np.moveaxis(trace.inputs, 1, 0):
+        steps = np.abs(episode).sum(axis=1) > 0
+        assert any(np.array_equal(own[steps], episode[steps]) for own in np.moveaxis(batch, 1, 0))
 
 
 def test_what_it_looks_at_is_labelled(core, task):
@@ -113,7 +118,7 @@ def test_it_changes_nothing_in_the_training(tmp_path, task):
         tf.random.set_seed(0)
         core = make_core(CONFIG, task)
         optimizer = rmsprop(core.trainable_variables, 1e-3, 1e-10)
-        training = TrainingStep(core, task, Update(optimizer, 50.0), seed=0)
+        training = TrainingStep(core, task, Update(optimizer, 50.0), seed=0, jit=False)
         probe = Probe(core, task, seed=0)
         found = []
         with tf.summary.create_file_writer(str(tmp_path)).as_default():
@@ -128,7 +133,7 @@ def test_it_changes_nothing_in_the_training(tmp_path, task):
 
 def test_gradient_norms_of_modules_make_up_the_whole(core, task):
     optimizer = rmsprop(core.trainable_variables, 1e-3, 1e-10)
-    averages = TrainingStep(core, task, Update(optimizer, 50.0), seed=0).run(1)
+    averages = TrainingStep(core, task, Update(optimizer, 50.0), seed=0, jit=False).run(1)
     assert set(averages.module_norms) == {
         "lstm",
         "memory_access/interface/linear",

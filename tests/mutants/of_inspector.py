@@ -1,0 +1,163 @@
+"""Mutants of `dnc_inspector`: files and pages in Python, and the viewer in JavaScript."""
+
+from tests.mutants import Mutant
+
+_VIEWER = "system/test_viewer.py::test_the_functions_of_the_viewer"
+
+MUTANTS = (
+    Mutant(
+        "title of a page not escaped",
+        "dnc_inspector/page.py",
+        "title=html.escape(title)",
+        "title=title",
+        "unit/dnc_inspector/test_page.py",
+    ),
+    Mutant(
+        "data can end its script",
+        "dnc_inspector/page.py",
+        r'return json.dumps(value).replace("<", "\\u003c")',
+        "return json.dumps(value)",
+        "unit/dnc_inspector/test_page.py",
+    ),
+    Mutant(
+        "a page may load anything",
+        "dnc_inspector/page.py",
+        "\"default-src 'none'; \"",
+        '"default-src *; "',
+        "unit/dnc_inspector/test_page.py",
+    ),
+    Mutant(
+        "plugin serves other files",
+        "dnc_inspector/plugin.py",
+        "    if name not in files:\n",
+        "    files[name] = STATIC / name\n    if not files[name].is_file():\n",
+        "unit/dnc_inspector/test_plugin.py::test_nothing_else_is_served",
+    ),
+    Mutant(
+        "plugin sends a damaged example",
+        "dnc_inspector/plugin.py",
+        "if not _is_gzip(data):",
+        "if False:",
+        "unit/dnc_inspector/test_plugin.py::test_damaged_data_is_refused",
+    ),
+    Mutant(
+        "schema accepts a wrong shape",
+        "dnc_inspector/schema.py",
+        "or list(array.shape) != expected or",
+        "or",
+        "unit/dnc_inspector/test_schema.py",
+    ),
+    Mutant(
+        "objects in a trace are unpickled",
+        "dnc_inspector/schema.py",
+        "allow_pickle=False",
+        "allow_pickle=True",
+        "unit/dnc_inspector/test_schema.py",
+    ),
+    Mutant(
+        "episode without its size",
+        "dnc_inspector/episode.py",
+        '"bytes": offset,',
+        '"bytes": 0,',
+        "unit/dnc_inspector/test_episode.py",
+    ),
+    Mutant(
+        "fields of an episode not aligned",
+        "dnc_inspector/episode.py",
+        "data += bytes(-len(data) % 4)",
+        'data += b""',
+        "unit/dnc_inspector/test_episode.py",
+    ),
+    Mutant(
+        "ends of stored links exchanged",
+        "dnc_inspector/episode.py",
+        '"link_to": to.astype("<u2")',
+        '"link_to": after.astype("<u2")',
+        "unit/dnc_inspector/test_episode.py",
+    ),
+    Mutant(
+        "episode of a later version accepted",
+        "dnc_inspector/header.py",
+        "if type(version) is not int or version != VERSION:",
+        "if type(version) is not int:",
+        "unit/dnc_inspector/test_episode.py",
+    ),
+    # --- JavaScript.
+    Mutant(
+        "viewer: names become HTML",
+        "dnc_inspector/static/dom.js",
+        "node.append(...children.filter((child) => child !== null));",
+        'node.innerHTML = children.join("");',
+        "system/test_viewer.py::test_no_text_becomes_html_or_code",
+    ),
+    Mutant(
+        "viewer: a write erases nothing",
+        "dnc_inspector/static/replay.js",
+        "kept *= 1 - weight * erase[head * W + column];",
+        "kept *= 1;",
+        _VIEWER,
+    ),
+    Mutant(
+        "viewer: a slot is linked to itself",
+        "dnc_inspector/static/replay.js",
+        "link[i * n + i] = 0;",
+        "",
+        _VIEWER,
+    ),
+    Mutant(
+        "viewer: precedence does not fade",
+        "dnc_inspector/static/replay.js",
+        "precedence[i] = (1 - sum) * precedence[i] + weights[i]",
+        "precedence[i] += weights[i]",
+        _VIEWER,
+    ),
+    Mutant(
+        "viewer: an example that was cut off is shown",
+        "dnc_inspector/static/episode.js",
+        "if (buffer.byteLength !== example.bytes) {",
+        "if (false) {",
+        _VIEWER,
+    ),
+    Mutant(
+        "viewer: float16 of half the size",
+        "dnc_inspector/static/episode.js",
+        "2 ** (exponent - 15)",
+        "2 ** (exponent - 16)",
+        _VIEWER,
+    ),
+    Mutant(
+        "viewer: steps that are not asked count",
+        "dnc_inspector/static/answers.js",
+        "!mask || mask[t] > 0",
+        "true",
+        _VIEWER,
+    ),
+    Mutant(
+        "viewer: least used slots on top",
+        "dnc_inspector/static/slots.js",
+        "total[b] - total[a] || a - b",
+        "total[a] - total[b] || a - b",
+        _VIEWER,
+    ),
+    Mutant(
+        "viewer: names in an address not encoded",
+        "dnc_inspector/static/state.js",
+        "encodeURIComponent(value)",
+        "value",
+        _VIEWER,
+    ),
+    Mutant(
+        "viewer: keys compared with the memory after the write",
+        "dnc_inspector/static/describe.js",
+        'replay.memoryAt(hit.kind === "write" ? t - 1 : t)',
+        "replay.memoryAt(t)",
+        _VIEWER,
+    ),
+    Mutant(
+        "viewer: ends of a link exchanged",
+        "dnc_inspector/static/describe.js",
+        "if (links.to[k] === slot)",
+        "if (links.from[k] === slot)",
+        _VIEWER,
+    ),
+)

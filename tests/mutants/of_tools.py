@@ -1,0 +1,107 @@
+"""Mutants of `bench` and of the scripts train.py and evaluate.py."""
+
+from tests.mutants import Mutant
+
+_TRAIN = "unit/test_train.py"
+_EVALUATE = "unit/test_evaluate.py"
+
+MUTANTS = (
+    Mutant(
+        "ratio upside down",
+        "bench/_timing.py",
+        "self.median_ms / baseline.median_ms",
+        "baseline.median_ms / self.median_ms",
+        "unit/bench/test_timing.py",
+    ),
+    Mutant(
+        "the shortest time instead of the median",
+        "bench/_timing.py",
+        "Timing(statistics.median(values), min(values)",
+        "Timing(min(values), min(values)",
+        "unit/bench/test_timing.py",
+    ),
+    Mutant(
+        "parts of a batch added up",
+        "bench/workloads.py",
+        "tf.add_n(x) / shards",
+        "tf.add_n(x)",
+        "unit/bench/test_workloads.py",
+    ),
+    Mutant(
+        "what was intact and lost is not told",
+        "bench/soak.py",
+        "elif life.began_at < intact:",
+        "elif life.began_at > intact:",
+        "unit/bench/test_soak.py::test_what_was_lost_and_should_not_have_been_is_told",
+    ),
+    Mutant(
+        "runs that failed count as solved",
+        "bench/results.py",
+        'row["solved"] == "True"',
+        'row["solved"] != "True"',
+        "unit/bench/test_results.py",
+    ),
+    Mutant(
+        "a benchmark that failed ends with 0",
+        "bench/_command.py",
+        "return int(any(map(has_failed, done)))",
+        "return 0",
+        "unit/bench/test_commands.py",
+    ),
+    Mutant(
+        "checkpoints of every second step",
+        "bench/memory.py",
+        "return max(1, round(num_steps**0.5))",
+        "return 2",
+        "unit/bench/test_memory.py",
+    ),
+    Mutant(
+        "resume ignores the step",
+        "train.py",
+        "            step=training.step,\n",
+        "",
+        _TRAIN,
+    ),
+    Mutant(
+        "exit code 0 for a training that cannot go on",
+        "train.py",
+        "return _fail(ending.failure, code=1)",
+        "return _fail(ending.failure, code=0)",
+        f"{_TRAIN}::TestAStepThatIsNotFinite::test_ends_the_training_with_a_report",
+    ),
+    Mutant(
+        "a run goes on with another seed",
+        "train.py",
+        '    "distribution",\n    "jit",\n',
+        '    "distribution",\n    "jit",\n    "seed",\n    "hidden_size",\n',
+        f"{_TRAIN}::TestResuming::test_is_refused_with_other_flags",
+    ),
+    Mutant(
+        "initial values do not depend on the seed",
+        "train.py",
+        "tf.random.set_seed(FLAGS.seed)",
+        "tf.random.set_seed(0)",
+        _TRAIN,
+    ),
+    Mutant(
+        "solved at a size that was not trained",
+        "evaluate.py",
+        "if same_memory and size == trained_to else None",
+        "if same_memory else None",
+        _EVALUATE,
+    ),
+    Mutant(
+        "sizes by default stop at twice the trained one",
+        "evaluate.py",
+        "_FACTORS = (1, 2, 4, 8)",
+        "_FACTORS = (1, 2)",
+        _EVALUATE,
+    ),
+    Mutant(
+        "memory of every size as trained",
+        "evaluate.py",
+        "        return [slots[0]] * len(sizes)\n",
+        '        return [config["memory_size"]] * len(sizes)\n',
+        _EVALUATE,
+    ),
+)

@@ -1,0 +1,250 @@
+"""Mutants of `training`: steps, checkpoints and all that goes on around them."""
+
+from tests.mutants import Mutant
+
+_STEP = "unit/training/test_step.py"
+_RUNS = "unit/training/test_runs.py"
+_CHECKPOINTS = "unit/training/test_checkpoints.py"
+_NUMERICS = "unit/training/test_numerics.py"
+_EVALUATION = "unit/training/test_evaluation.py"
+
+MUTANTS = (
+    # --- The step.
+    Mutant(
+        "seed ignored",
+        "training/step.py",
+        "return self._with_batch(self._seed, self.step, self._find)",
+        "return self._with_batch(0, self.step, self._find)",
+        f"{_STEP}::test_a_step_trains_on_the_batch_of_its_seed_and_number",
+    ),
+    Mutant(
+        "a step that is not finite is made",
+        "training/step.py",
+        "        if is_finite:\n",
+        "        if True:\n",
+        _NUMERICS,
+    ),
+    Mutant(
+        "a step that is not finite counts in the totals",
+        "training/step.py",
+        "tf.where(condition, total + x, total)",
+        "total + x",
+        _NUMERICS,
+    ),
+    Mutant(
+        "gradients clipped before the mean over replicas",
+        "training/step.py",
+        "self._find(part(batch, replica, number))",
+        "self._find(part(batch, replica, number))._replace(gradients=_clip("
+        "self._core.trainable_variables, self._find(part(batch, replica, number)), "
+        "self.update.max_grad_norm).gradients)",
+        f"{_STEP}::test_gradients_of_replicas_are_clipped_after_their_mean",
+    ),
+    Mutant(
+        "all replicas learn from the first part",
+        "training/distribution.py",
+        "tf.stack([0, index * size[1]] +",
+        "tf.stack([0, 0 * size[1]] +",
+        "unit/training/test_distribution.py::test_parts_of_a_batch_are_those_of_the_whole",
+    ),
+    # --- Optimizers and lessons.
+    Mutant(
+        "mean square starts at 0",
+        "training/optimization.py",
+        "mean_square.assign(tf.ones_like(mean_square))",
+        "mean_square.assign(tf.zeros_like(mean_square))",
+        "unit/training/test_optimization.py",
+    ),
+    Mutant(
+        "learning rate does not decay",
+        "training/optimization.py",
+        "learning_rate *= tf.maximum(1.0 - part_done, 0.0)",
+        "learning_rate *= 1.0",
+        f"{_STEP}::test_the_learning_rate_goes_to_zero_in_a_straight_line",
+    ),
+    Mutant(
+        "biases decay, too",
+        "training/optimization.py",
+        "if variable.shape.rank > 1:",
+        "if variable.shape.rank > 0:",
+        f"{_STEP}::test_weights_decay_and_biases_do_not",
+    ),
+    Mutant(
+        "a lesson too far",
+        "training/curriculum.py",
+        "return self._least + lesson",
+        "return self._least + lesson + 1",
+        "unit/training/test_curriculum.py",
+    ),
+    Mutant(
+        "the next lesson comes while the error is large",
+        "training/curriculum.py",
+        "if not metrics[self._task.error_name] < self._threshold:",
+        "if metrics[self._task.error_name] < self._threshold:",
+        "unit/training/test_curriculum.py",
+    ),
+    # --- Checkpoints.
+    Mutant(
+        "JSON file moved first",
+        "training/checkpoints.py",
+        "for path in sorted(folder.iterdir(), key=_is_json):",
+        "for path in sorted(folder.iterdir(), key=_is_json, reverse=True):",
+        _CHECKPOINTS,
+    ),
+    Mutant(
+        "JSON file removed first",
+        "training/checkpoints.py",
+        "return {step: sorted(paths, key=_is_json) for",
+        "return {step: sorted(paths, key=_is_json, reverse=True) for",
+        _CHECKPOINTS,
+    ),
+    Mutant(
+        "a complete checkpoint discarded",
+        "training/checkpoints.py",
+        'if (folder / f"{folder.stem}.json").exists():',
+        "if False:",
+        _CHECKPOINTS,
+    ),
+    Mutant(
+        "a damaged file accepted",
+        "training/checkpoints.py",
+        "if found[what] != expected[what]:",
+        "if False:",
+        _CHECKPOINTS,
+    ),
+    Mutant(
+        "a damaged JSON file accepted",
+        "training/checkpoints.py",
+        'intact = digest == _digest(content) and content["step"] == step',
+        "intact = bool(digest)",
+        _CHECKPOINTS,
+    ),
+    Mutant(
+        "text written in place",
+        "training/checkpoints.py",
+        'temporary = path.with_name(f"{path.name}.tmp")',
+        "temporary = path",
+        _CHECKPOINTS,
+    ),
+    # --- Runs.
+    Mutant(
+        "recovery skipped",
+        "training/runs.py",
+        "            checkpoints.recover(self.directory)\n",
+        "",
+        _RUNS,
+    ),
+    Mutant(
+        "lock ignored",
+        "training/lock.py",
+        "            if fcntl:\n",
+        "            if False:\n",
+        "unit/training/test_lock.py",
+    ),
+    Mutant(
+        "the best checkpoint has the largest loss",
+        "training/runs.py",
+        "loss < best.loss",
+        "loss > best.loss",
+        _RUNS,
+    ),
+    Mutant(
+        "the best checkpoint removed as an old one",
+        "training/runs.py",
+        "if old not in kept and not (best and old == best.step):",
+        "if old not in kept:",
+        _RUNS,
+    ),
+    Mutant(
+        "a run goes on with other flags",
+        "training/runs.py",
+        "        if name not in may_differ\n",
+        "        if False\n",
+        _RUNS,
+    ),
+    Mutant(
+        "checkpoint of another model accepted",
+        "training/runs.py",
+        "tf.train.Checkpoint(**objects).read(checkpoint.prefix).assert_consumed()",
+        "tf.train.Checkpoint(**objects).read(checkpoint.prefix).expect_partial()",
+        _RUNS,
+    ),
+    # --- Evaluation and the loop.
+    Mutant(
+        "validation uses the seed of the training",
+        "training/evaluation.py",
+        "self._seed = -1 - seed",
+        "self._seed = seed",
+        _EVALUATION,
+    ),
+    Mutant(
+        "the same set confirms that it is solved",
+        "training/evaluation.py",
+        "return 2 * NUM_BATCHES * step, 2 * NUM_BATCHES * step + NUM_BATCHES",
+        "return 2 * NUM_BATCHES * step, 2 * NUM_BATCHES * step",
+        _EVALUATION,
+    ),
+    Mutant(
+        "nan_policy: once too few",
+        "training/numerics.py",
+        "self._in_a_row > self._limit",
+        "self._in_a_row >= self._limit",
+        f"{_NUMERICS}::test_a_policy_holds_until_it_was_followed_too_often_in_a_row",
+    ),
+    Mutant(
+        "means of the last call only",
+        "training/reporting.py",
+        "self._steps += num_steps",
+        "self._steps = num_steps",
+        "unit/training/test_reporting.py",
+    ),
+    Mutant(
+        "learning rate not remembered",
+        "training/loop.py",
+        'learning_rate=state.get("learning_rate", learning_rate)',
+        "learning_rate=learning_rate",
+        "unit/training/test_loop.py",
+    ),
+    Mutant(
+        "patience never ends",
+        "training/loop.py",
+        "self.not_better = 0 if is_better else self.not_better + 1",
+        "self.not_better = 0",
+        "unit/training/test_loop.py",
+    ),
+    Mutant(
+        "probe looks at a batch of the training",
+        "training/probe.py",
+        "drawn = task.batch(-1 - seed, -1)",
+        "drawn = task.batch(seed, 0)",
+        "unit/training/test_probe.py",
+    ),
+    Mutant(
+        "update norms not divided by the steps",
+        "training/probe.py",
+        "(now - before) / (step - step_before)",
+        "(now - before)",
+        "unit/training/test_probe.py",
+    ),
+    Mutant(
+        "a preset overrides what was given",
+        "training/presets.py",
+        "if not values[flag].present and flag not in unused:",
+        "if flag not in unused:",
+        "unit/training/test_presets.py",
+    ),
+    Mutant(
+        "babi: questions measured by words",
+        "training/question_answering.py",
+        "return self.wrong_questions / self.questions",
+        "return self.wrong_words / self.words",
+        "unit/training/test_question_answering.py",
+    ),
+    Mutant(
+        "exit code 0 for a wrong flag",
+        "training/command.py",
+        "    return code\n",
+        "    return 0\n",
+        "unit/bench/test_commands.py unit/training/test_ask.py",
+    ),
+)
