@@ -45,7 +45,7 @@ def test_the_functions_of_the_viewer():
 def test_its_functions_are_called_as_their_jsdoc_says():
     """The TypeScript compiler checks the types in the comments of the plain modules."""
     tsc = shutil.which("tsc")
-    # Where it was promised (make test CI=1), a compiler that is missing is a failure.
+    # Where it was promised (make test-all CI=1), a compiler that is missing is a failure.
     if tsc is None and "CI" not in os.environ:
         pytest.skip("tsc, the TypeScript compiler, is not installed")
     assert tsc is not None, "tsc is not installed: run make browser, or npm install -g typescript."
