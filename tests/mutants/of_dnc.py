@@ -5,11 +5,18 @@ from tests.mutants import Mutant
 MUTANTS = (
     # --- Content-based addressing.
     Mutant(
-        "similarity without epsilon",
+        "similarity of keys without epsilon",
         "dnc/addressing.py",
         "tf.reduce_sum(tf.square(keys), axis=2) + EPSILON)",
         "tf.reduce_sum(tf.square(keys), axis=2))",
-        "unit/dnc/test_gradients.py",
+        "unit/dnc/test_addressing.py",
+    ),
+    Mutant(
+        "similarity of slots without epsilon",
+        "dnc/addressing.py",
+        "tf.reduce_sum(tf.square(memory), axis=2) + EPSILON)",
+        "tf.reduce_sum(tf.square(memory), axis=2))",
+        "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "strength not applied",
@@ -40,11 +47,11 @@ MUTANTS = (
         "unit/dnc/test_look_ups.py",
     ),
     Mutant(
-        "read strength activated by the wrong function",
+        "oneplus without the 1",
         "dnc/addressing.py",
         "return 1.0 + tf.nn.softplus(x)",
         "return tf.nn.softplus(x)",
-        "unit/dnc/test_addressing.py",
+        "unit/dnc/test_addressing.py::test_oneplus_and_softplus_at_zero",
     ),
     # --- Usage and allocation.
     Mutant(

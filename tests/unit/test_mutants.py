@@ -23,8 +23,10 @@ def test_the_text_of_a_mutant_is_in_its_file_once(mutant):
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_the_tests_of_a_mutant_exist(mutant):
     for test in mutant.tests.split():
-        path, _, name = test.partition("::")
-        assert f"def {name}(" in (ROOT / "tests" / path).read_text(encoding="utf-8") or not name
+        path, *names = test.split("::")
+        text = (ROOT / "tests" / path).read_text(encoding="utf-8")
+        for name in names:
+            assert f"def {name}(" in text or f"class {name}:" in text
 
 
 def test_every_package_has_mutants_and_the_viewer_has_some():
