@@ -7,7 +7,8 @@ be swapped. `unroll` runs a core over sequences; `record` and `summaries` show w
 """
 
 import importlib
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from dnc import deepmind, summaries
 from dnc.access import AccessState, MemoryAccess
@@ -59,7 +60,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "keras":  # Only when asked for: few need Keras.
-        return importlib.import_module("dnc.keras")
-    raise AttributeError(f"module 'dnc' has no attribute {name!r}")
+if TYPE_CHECKING:  # Of a module with a `__getattr__` type checkers accept any attribute.
+    from dnc import keras
+else:
+
+    def __getattr__(name: str) -> ModuleType:
+        if name == "keras":  # Only when asked for: few need Keras.
+            return importlib.import_module("dnc.keras")
+        raise AttributeError(f"module 'dnc' has no attribute {name!r}")

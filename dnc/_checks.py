@@ -5,9 +5,11 @@ Each function raises one `ValueError` saying what was expected and what came.
 
 import numbers
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
+
+Nest = TypeVar("Nest")
 
 
 def check_size(name: str, value: Any, minimum: int = 1) -> int:
@@ -22,7 +24,8 @@ def check_bound(name: str, value: Any, otherwise: str = "") -> Any:
 
     `otherwise` says what else is allowed.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value > 0:
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not value > 0:
         raise ValueError(f"{name} must be a number > 0{otherwise}, got {value!r}.")
     return value
 
@@ -163,8 +166,8 @@ def structure_text(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def require(condition: tf.Tensor, message: str, value: tf.Tensor) -> tf.Tensor:
-    """Returns `value` if the scalar `condition` holds.
+def require(condition: tf.Tensor, message: str, value: Nest) -> Nest:
+    """Returns `value`, a tensor or a nest of tensors, if the scalar `condition` holds.
 
     Raises:
       ValueError: if it does not and that is known now. In a graph where it is not,

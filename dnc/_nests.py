@@ -9,8 +9,8 @@ def where(mask: tf.Tensor, x: Any, y: Any) -> Any:
     """Chooses between two nests, by a mask over their leading axes."""
 
     def choose(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        other_axes = [tf.newaxis] * (x.shape.rank - mask.shape.rank)
-        return tf.where(mask[(..., *other_axes)], x, y)
+        with_all_axes = (..., *[tf.newaxis] * (x.shape.rank - mask.shape.rank))
+        return tf.where(mask[with_all_axes], x, y)
 
     return tf.nest.map_structure(choose, x, y)
 

@@ -110,7 +110,8 @@ def read_modes_panel(trace: Trace, b: int) -> bytes:
 def mode_colour(mode: str, colour: Colour) -> Colour:
     """The colour of a mode of a head of this colour."""
     strength, ink = (np.array([[share]]) for share in _MODES[mode])
-    return tuple(map(int, _glazed([(strength, colour), (ink, INK)])[0, 0, 0]))
+    red, green, blue = _glazed([(strength, colour), (ink, INK)])[0, 0, 0]
+    return int(red), int(green), int(blue)
 
 
 def _read_colour(head: int) -> Colour:

@@ -49,7 +49,7 @@ def checkpointed(run: Run, every: int, spec: Any) -> Run:
     def run_in_segments(sequence: Any, state: Any, fresh_state: Any) -> tuple[Any, Any]:
         num_steps = tf.nest.flatten(sequence)[0].shape[0]
         num_segments, rest = divmod(num_steps, every)
-        results = []
+        results: list[Any] = []
         join = functools.partial(_nests.reshape_first, num_axes=2, sizes=[-1])
         for number, length in ((num_segments, every), (min(rest, 1), rest)):
             if number == 0:

@@ -259,7 +259,8 @@ class DNC(snt.RNNCore):
                 f"inputs must be {weights.dtype.name} like the core's variables, "
                 f"got {inputs.dtype.name}."
             )
-        dtype, batch_size, sizes = inputs.dtype, inputs.shape[0], self.state_size
+        dtype, batch_size = inputs.dtype, inputs.shape[0]
+        sizes: Any = self.state_size  # A part replaced by None is not checked.
         foreign = sizes._replace(access_output=None, access_state=None)
         own = sizes._replace(access_state=None, controller_state=None)
         _checks.check_state("state", prev_state, own, dtype, batch_size)

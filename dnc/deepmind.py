@@ -18,12 +18,13 @@ import tensorflow as tf
 
 from dnc import _cores
 from dnc.core import DNC
+from dnc_inspector import paths
 
 _FORGET_BIAS = 1.0
 
 
 def restore(
-    core: DNC, variables: Mapping[str, np.ndarray] | str | os.PathLike, scope: str = "dnc"
+    core: DNC, variables: Mapping[str, np.ndarray] | str | os.PathLike[str], scope: str = "dnc"
 ) -> None:
     """Assigns the released model's variables to `core`, creating the core's variables if need be.
 
@@ -101,10 +102,10 @@ def _expected_shapes(core: DNC, scope: str) -> dict[str, tuple[int | None, ...]]
 
 
 def _read_checkpoint(
-    path: str | os.PathLike, shapes: Mapping[str, object]
+    path: str | os.PathLike[str], shapes: Mapping[str, object]
 ) -> dict[str, np.ndarray]:
     """Reads a TensorFlow 1 checkpoint without what only its training needed."""
-    path = os.fspath(path)
+    path = paths.for_tensorflow(path)
     try:
         reader = tf.train.load_checkpoint(path)
     except (tf.errors.OpError, ValueError) as error:

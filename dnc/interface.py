@@ -82,7 +82,7 @@ class Interface(snt.Module):
         num_reads = _checks.check_size("num_reads", num_reads)
         num_writes = _checks.check_size("num_writes", num_writes)
         self._num_writes = num_writes
-        self._shapes = InterfaceFields(
+        self._shapes: dict[str, tuple[int, ...]] = dict(
             read_keys=(num_reads, word_size),
             read_strengths=(num_reads,),
             write_keys=(num_writes, word_size),
@@ -93,7 +93,7 @@ class Interface(snt.Module):
             allocation_gate=(num_writes,),
             write_gate=(num_writes,),
             read_mode=(num_reads, 1 + 2 * num_writes),
-        )._asdict()
+        )
         self.linear = snt.Linear(sum(self.widths.values()), with_bias=with_bias, name="linear")
 
     @property

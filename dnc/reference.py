@@ -278,8 +278,17 @@ class Step(NamedTuple):
 
 def initial_state(N: int, W: int, R: int, Wn: int, H: int) -> State:
     """The state before the first step: all zero."""
-    shapes = State((R, W), (N, W), (R, N), (Wn, N), (Wn, N, N), (Wn, N), (N,), (H,), (H,))
-    return State(*(np.zeros(shape) for shape in shapes))
+    return State(
+        r=np.zeros([R, W]),
+        M=np.zeros([N, W]),
+        w_r=np.zeros([R, N]),
+        w_w=np.zeros([Wn, N]),
+        L=np.zeros([Wn, N, N]),
+        p=np.zeros([Wn, N]),
+        u=np.zeros([N]),
+        h=np.zeros([H]),
+        s=np.zeros([H]),
+    )
 
 
 def access(xi: Interface, old: State) -> tuple[State, dict[str, np.ndarray]]:

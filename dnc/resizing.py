@@ -1,7 +1,7 @@
 """Moves a running state to a memory of another size."""
 
 import numbers
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
@@ -9,8 +9,10 @@ from dnc import _checks
 from dnc.access import AccessState
 from dnc.addressing import resize_slots, usage_after_write
 
+State = TypeVar("State")
 
-def resize_memory(state: Any, memory_size: int, *, tolerance: float = 0.0) -> Any:
+
+def resize_memory(state: State, memory_size: int, *, tolerance: float = 0.0) -> State:
     """Returns a state with another number of memory slots: what was written stays where it is.
 
     No variable depends on the number of slots, so a network that was trained with a small memory

@@ -13,6 +13,7 @@ As TensorFlow's own summaries, each writes nothing where there is no default wri
 graphs, as `dnc.record` is.
 """
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -78,7 +79,7 @@ def write_panels(trace: Trace, step: Any = None, tag: str = "memory", example: i
 
     return all(
         [
-            _write_image(f"{tag}/{name}", lambda draw=draw: draw(trace, example), step, text)
+            _write_image(f"{tag}/{name}", functools.partial(draw, trace, example), step, text)
             for name, draw, text in (
                 ("1_episode", _panels.episode_panel, "What goes in and out; writes and reads."),
                 ("2_usage", _panels.usage_panel, "How much each slot is in use, and the gates."),

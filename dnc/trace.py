@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ class Trace:
     step: int = 0  # how many steps the model had been trained
     linkage: str = ""  # "dense", "sparse" or "none": how links are kept; "" for other linkages
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in (*schema.FIELDS, *schema.OPTIONAL_FIELDS):
             value = getattr(self, name)
             if value is not None:
@@ -160,27 +160,29 @@ class Trace:
                 precedence[b, head] = reference.precedence(precedence[b, head], weights)
         return derived
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the trace to a compressed .npz file, never with pickled objects.
 
         `python -m dnc_inspector trace.npz` makes a page of it that shows the episode.
 
         Raises:
+          ValueError: if `path` is not local.
           OSError: if the file cannot be written; a file that was there before is kept.
         """
         schema.save(path, self.arrays(), self.meta())
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Trace":
+    def load(cls, path: str | os.PathLike[str]) -> "Trace":
         """Reads what `save` has written.
 
         Raises:
-          ValueError: if the file is damaged, or something else than a trace.
+          ValueError: if the file is damaged or not a trace, or `path` is not local.
           OSError: if it cannot be read.
         """
         arrays, meta = schema.load(path)
         known = {field.name for field in dataclasses.fields(cls)}
-        return cls(**arrays, **{name: value for name, value in meta.items() if name in known})
+        fields: dict[str, Any] = {**arrays, **{k: v for k, v in meta.items() if k in known}}
+        return cls(**fields)
 
     def _steps(self) -> Iterator[tuple[int, int]]:
         """All steps before the ends of the examples."""
@@ -292,7 +294,7 @@ class _Recorder(snt.RNNCore):
     def __init__(self, core: snt.RNNCore, record_link: bool):
         super().__init__(name="recorder")
         # A function hides the core from those who look through a module's parts.
-        self._core = lambda: core
+        self._core: Callable[[], snt.RNNCore] = lambda: core
         self._record_link = record_link
 
     def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[dict[str, Any], Any]:
@@ -353,7 +355,7 @@ def _strengths(look_up: Any, strengths: tf.Tensor) -> tf.Tensor:
 
 def _link(linkage_state: Any) -> Any:
     """The links of a linkage's state, if they are of a known kind."""
-    link = getattr(linkage_state, "link", None)
+    link: Any = getattr(linkage_state, "link", None)
     is_dense = tf.is_tensor(link) and link.shape.rank == 4
     return link if is_dense or isinstance(link, SparseLinks) else None
 
@@ -370,11 +372,13 @@ def _dense_link(link: Any) -> np.ndarray | None:
     return dense[..., :num_slots]
 
 
-def _initial_fields(state: DNCState) -> dict[str, np.ndarray]:
+def _initial_fields(state: DNCState) -> dict[str, Any]:
     """The fields of a `Trace` that say what was there before the first step."""
     access = state.access_state
     names = ("memory", "read_weights", "write_weights", "usage")
-    fields = {f"initial_{name}": np.asarray(getattr(access, name)) for name in names}
+    fields: dict[str, Any] = {
+        f"initial_{name}": np.asarray(getattr(access, name)) for name in names
+    }
     if (precedence := getattr(access.linkage, "precedence_weights", None)) is not None:
         fields["initial_precedence_weights"] = np.asarray(precedence)
     link = tf.nest.map_structure(np.asarray, _link(access.linkage))

@@ -9,7 +9,7 @@ from absl import logging
 
 from dnc import _checks, _cores, _nests
 from dnc._fast import loop as fast
-from dnc._scan import checkpointed, scan
+from dnc._scan import Run, checkpointed, scan
 from dnc.core import DNC
 
 
@@ -120,23 +120,23 @@ def unroll(
 
     is_empty = tf.get_static_value(num_steps) == 0
     is_graph = is_empty or not tf.executing_eagerly()
-    is_checkpointed = checkpoint_every is not None and not is_empty
+    segment_length = None if is_empty else checkpoint_every
     output_spec = None
-    if is_graph or is_checkpointed:
+    if is_graph or segment_length is not None:
         # Outside of the loop: this creates the variables and tells what an output looks like.
         output_spec = _output_spec(core, inputs, batch_size, dtype)
 
-    def run(sequence: Any, state: Any, fresh_state: Any) -> tuple[tuple[Any, Any], Any]:
+    def run_all(sequence: Any, state: Any, fresh_state: Any) -> tuple[Any, Any]:
         if is_graph and not is_empty and not return_all_states and _has_fast_way(core):
             outputs, state = fast.unroll(core, sequence, state, fresh_state)
             return (outputs, ()), state
         step = functools.partial(_step, core, fresh_state)
         return scan(step, state, sequence, output_spec if is_graph else None, return_all_states)
 
-    if is_checkpointed:
-        run = checkpointed(
-            run, checkpoint_every, (output_spec, initial_state if return_all_states else ())
-        )
+    run: Run = run_all
+    if segment_length is not None:
+        kept_spec = (output_spec, initial_state if return_all_states else ())
+        run = checkpointed(run_all, segment_length, kept_spec)
     (outputs, states), state = run(sequence, initial_state, fresh_state)
     if not time_major:
         outputs, states = _swap_time_and_batch((outputs, states))

@@ -15,7 +15,7 @@ of 500 if TensorBoard itself cannot read its data.
 import pathlib
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tensorboard import errors, plugin_util
 from tensorboard.backend import http_util
@@ -24,6 +24,9 @@ from tensorboard.util import tb_logging
 from werkzeug import wrappers
 
 from dnc_inspector import header
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 STATIC = pathlib.Path(__file__).with_name("static")
 
@@ -56,7 +59,7 @@ class DncPlugin(base_plugin.TBPlugin):
             es_module_path="/static/index.js", tab_name="DNC Memory"
         )
 
-    def get_plugin_apps(self) -> dict[str, Callable]:
+    def get_plugin_apps(self) -> dict[str, "WSGIApplication"]:
         """Returns the routes."""
         return {
             "/index": _application(self._index),
@@ -137,7 +140,7 @@ class _Refusal(Exception):
         self.status = status
 
 
-def _application(answer: Callable[[wrappers.Request], wrappers.Response]) -> Callable:
+def _application(answer: Callable[[wrappers.Request], wrappers.Response]) -> "WSGIApplication":
     """The WSGI application that answers requests so, or says in JSON why not."""
 
     @wrappers.Request.application

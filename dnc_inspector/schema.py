@@ -3,12 +3,13 @@
 import io
 import json
 import os
-import pathlib
 import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from dnc_inspector import paths
 
 FORMAT = "dnc-trace"
 VERSION = 1
@@ -126,37 +127,39 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
 
 
 def save(
-    path: str | os.PathLike, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
 ) -> None:
     """Writes a trace as a compressed .npz file, never with pickled objects.
 
     Raises:
-      ValueError: as `check`.
+      ValueError: as `check`, or if `path` is not local.
       OSError: if the file cannot be written; a file that was there before is kept.
     """
+    path = paths.local(path)
     check(arrays, meta)
     header = json.dumps({"format": FORMAT, "version": VERSION, **meta})
-    temporary = f"{os.fspath(path)}.tmp"
+    contents: dict[str, Any] = {"header": np.array(header), **arrays}
+    temporary = f"{path}.tmp"
     try:
         with open(temporary, "wb") as file:
-            np.savez_compressed(file, header=np.array(header), **arrays)
+            np.savez_compressed(file, **contents)
         os.replace(temporary, path)
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
 
 
-def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Reads a file that `save` has written.
 
     Returns:
       The fields by name, and the meta data.
 
     Raises:
-      ValueError: if the file is damaged, or something else than a trace.
+      ValueError: if the file is damaged or not a trace, or `path` is not local.
       OSError: if it cannot be read.
     """
-    data = pathlib.Path(path).read_bytes()
+    data = paths.local(path).read_bytes()
     try:
         if not zipfile.is_zipfile(io.BytesIO(data)):
             raise ValueError("it is damaged, or not a trace as dnc.Trace.save writes it")

@@ -1,12 +1,37 @@
+"""How the tests run: how hard XLA compiles, how many examples hypothesis draws, when a hang ends.
+
+Set before TensorFlow is imported, and inherited by the processes that tests start.
+"""
+
+import faulthandler
 import os
 
+import hypothesis
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Compiling costs more than the tests' tiny programs ever run. `make test-all` repeats the
+# comparison with the recorded numbers with XLA_FLAGS= , as users compile.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
+
+pytest_plugins = ["tests.costs"]
+
+hypothesis.settings.register_profile(
+    "fast", deadline=None, max_examples=20, derandomize=True, print_blob=True
+)
+hypothesis.settings.register_profile(
+    "thorough", hypothesis.settings.get_profile("fast"), max_examples=200
+)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+MAX_SECONDS = 75 * 60  # Of a whole run, which takes minutes: only a hang gets there.
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """At least four processes, also on one core: --numprocesses=auto.
+def pytest_configure(config):
+    # The only limit in seconds: a single test must not fail because a machine is slow.
+    faulthandler.dump_traceback_later(MAX_SECONDS, exit=True)
 
-    What XLA compiled stays mapped into the memory of a process, a training step in some 500 pieces,
-    and Linux allows 65,530: in two processes, one of them gets there and crashes.
-    """
-    return max(4, min(os.cpu_count() or 1, 8))
+
+def pytest_unconfigure(config):
+    faulthandler.cancel_dump_traceback_later()

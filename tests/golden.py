@@ -14,10 +14,11 @@ TRACES = [
     "trace_a_tiny_warm",
     "trace_b_multiwrite",
     "trace_b_multiwrite_warm",
+    "trace_c_default",
+    "trace_c_default_warm",
     "trace_d_overflow",
     "trace_d_overflow_warm",
 ]
-LARGE_TRACES = ["trace_c_default", "trace_c_default_warm"]
 
 
 class Recording(dict):

@@ -1,19 +1,110 @@
-"""Runs train.py in the process of the tests, as if a user had typed it."""
+"""Runs the scripts as a user types them: in this process, or as a process of their own."""
 
+import contextlib
+import io
+import os
+import pathlib
+import subprocess
 import sys
+from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 from absl.testing import flagsaver
 
+import evaluate
 import train
 
+ROOT = pathlib.Path(train.__file__).resolve().parent
 
-def run_train(*arguments):
-    """Returns the exit code; flags are as before afterwards."""
+
+class Ended(NamedTuple):
+    """Exit code of a script, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines of standard output."""
+        return self.out.splitlines()
+
+    @property
+    def warnings(self) -> list[str]:
+        """Lines of standard error that are warnings."""
+        return [line for line in self.err.splitlines() if line.startswith("Warning: ")]
+
+
+class NoEvaluation:
+    """Takes the place of `Evaluation`, which is slow to trace, where no result of it matters."""
+
+    def __init__(self, core, task, seed, jit):
+        self._metrics = {task.error_name: 0.0, "solved_sequences": 0.0}
+
+    def final(self, step):
+        return self._metrics
+
+    def sample_at(self, step):
+        return ""
+
+
+def run_train(*arguments: str, directory: str | os.PathLike = ".", evaluates: bool = True) -> Ended:
+    """Runs train.py in this process and in `directory`; the flags are as before afterwards."""
+    # The script knows its own flags by sys.argv[0]; imported, they belong to module `train`.
     argv = ["train", *arguments]
     with pytest.MonkeyPatch.context() as patch, flagsaver.flagsaver():
         patch.setattr(sys, "argv", argv)
-        try:
-            return train.main(train._parse(argv))
-        except SystemExit as error:
-            return error.code
+        if not evaluates:
+            patch.setattr(train, "Evaluation", NoEvaluation)
+        return _run(lambda: train.main(train._parse(argv)), directory)
+
+
+def save_untrained(*arguments: str, directory: str | os.PathLike = ".") -> Ended:
+    """Runs train.py but for the training: a run with a checkpoint of step 0 is there at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.Loop, "_train", lambda loop, interruption: "")
+        ended = run_train(*arguments, directory=directory, evaluates=False)
+    assert ended.code == 0, ended.err
+    return ended
+
+
+def run_evaluate(*arguments: str, directory: str | os.PathLike = ".") -> Ended:
+    """Runs evaluate.py in this process and in `directory`, without XLA."""
+    return _run(lambda: evaluate.main(["evaluate", "--nojit", *arguments]), directory)
+
+
+def _run(main: Callable[[], int], directory: str | os.PathLike) -> Ended:
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = main()
+            except SystemExit as error:
+                code = error.code
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def start(command: list[str], directory: str | os.PathLike = ROOT, **options) -> Ended:
+    """Runs a command as a process in `directory`."""
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, **options)
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def modules_after(statement: str) -> set[str]:
+    """Modules that a new Python has imported after a statement."""
+    command = f"import sys; {statement}; print(*sys.modules)"
+    return set(start([sys.executable, "-c", command], check=True).out.split())
+
+
+def contents(directory: pathlib.Path) -> dict[str, bytes]:
+    """Content of each file of a run but the lock."""
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "lock"}
+
+
+def flip_a_bit(path: pathlib.Path) -> None:
+    """Damages a file so that its size is as before."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)

@@ -58,7 +58,7 @@ class Stored(NamedTuple):
     others: Any
 
 
-_LINKS = {
+_LINKS: dict[type, type[DenseLinks | SparseLinkage | NoLinks]] = {
     TemporalLinkage: DenseLinks,
     SparseTemporalLinkage: SparseLinkage,
     NoLinkage: NoLinks,
@@ -138,8 +138,16 @@ class Access:
         rows = tf.split(
             rows, [num_writes] * 4 + [num_reads] * 2 + [num_reads] * 2 * num_writes, axis=1
         )
-        allocation = usage.Allocation(*rows[:2], free_list)
-        return Kept(allocation, *rows[2:6], tf.stack(rows[6:], axis=2))
+        allocation = usage.Allocation(rows[0], rows[1], free_list)
+        write_cosines, write_content, read_cosines, read_content, *directions = rows[2:]
+        return Kept(
+            allocation,
+            write_cosines,
+            write_content,
+            read_cosines,
+            read_content,
+            tf.stack(directions, axis=2),
+        )
 
     def step(self, interface: tf.Tensor, state: State) -> tuple[tf.Tensor, State, Kept]:
         """Writes and reads.

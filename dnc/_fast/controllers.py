@@ -223,7 +223,9 @@ class OtherController:
             d_inputs, d_words, tf.nest.pack_sequence_as(state, d_parts), d_variables
         )
 
-    def weight_gradients(self, words: tf.Tensor, states: Any, d_inputs: tf.Tensor) -> list:
+    def weight_gradients(
+        self, words: tf.Tensor, states: Any, d_inputs: tf.Tensor
+    ) -> list[tf.Tensor]:
         """None are left."""
         del words, states, d_inputs
         return []

@@ -149,8 +149,7 @@ class _Unroll:
             inputs, state, fresh_state, weights = tf.nest.pack_sequence_as(arguments, flat)
             first, fresh = self._pack(state), self._pack(fresh_state)
             words, hidden, last, trail = self._forward(inputs, masks, first, fresh, weights)
-            last = self._unpack(last, state)
-            results = (words, hidden, last)
+            results = (words, hidden, self._unpack(last, state))
 
             def gradient(*d_flat: tf.Tensor, variables: Any = None) -> Any:
                 d_words, d_hidden, d_last = tf.nest.pack_sequence_as(results, d_flat)
@@ -205,8 +204,8 @@ class _Unroll:
             next_state = _State(flatten_words(words), controller, access)
             if masks.running is not None:
                 next_state = _nests.where(masks.running[t], next_state, state)
-            kept = _Kept(interface, kept_of_controller, self._access.store_kept(kept))
-            return next_state, hidden, kept
+            stored = _Kept(interface, kept_of_controller, self._access.store_kept(kept))
+            return next_state, hidden, stored
 
         num_steps = _nests.length(inputs)
         first_stored = self._store(first)
@@ -347,12 +346,12 @@ class _Unroll:
         if masks.reset is not None:
             anew = tf.nest.map_structure(lambda x: x[tf.newaxis], (fresh.words, fresh.controller))
             started = _nests.where(masks.reset, anew, started)
-        started = tf.nest.map_structure(_join_steps, started)
+        words, states = tf.nest.map_structure(_join_steps, started)
         d_interfaces = _join_steps(d_interfaces)
         d_weights = _Weights(
             tf.matmul(_join_steps(trail.hidden), d_interfaces, transpose_a=True),
             _sum_to(weights.interface_bias, d_interfaces),
-            self._controller.weight_gradients(*started, _join_steps(d_inputs)),
+            self._controller.weight_gradients(words, states, _join_steps(d_inputs)),
         )
         by_arguments = (
             d_inputs,

@@ -1,6 +1,6 @@
 """Usage and allocation."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -16,7 +16,7 @@ class Allocation(NamedTuple):
     # The product of the usages of all slots before in the free list: the weights without the factor
     # 1 - u[i], which may be 0. [B, Wn, N]
     used_before: tf.Tensor
-    free_list: tf.Tensor | tuple[()]  # [B, Wn, N], int32, if slots are sorted
+    free_list: Any  # [B, Wn, N], int32, if slots are sorted; else ()
 
 
 def is_sorted(num_slots: int) -> bool:
@@ -71,7 +71,8 @@ def update_gradient(
 
 def allocate(usage: tf.Tensor, write_gates: tf.Tensor) -> Allocation:
     """`addressing.write_allocation_weights`, with what its gradient needs."""
-    weights, used_before, free_lists = [], [], []
+    weights: list[tf.Tensor] = []
+    used_before, free_lists = [], []
     gates = tf.unstack(write_gates, axis=1)
     num_slots = usage.shape[1]
     for i in range(len(gates)):

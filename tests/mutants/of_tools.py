@@ -2,8 +2,8 @@
 
 from tests.mutants import Mutant
 
-_TRAIN = "system/test_train.py"
-_EVALUATE = "system/test_evaluate.py"
+_TRAIN = "unit/test_train.py"
+_EVALUATE = "unit/test_evaluate.py"
 
 MUTANTS = (
     Mutant(
@@ -67,14 +67,14 @@ MUTANTS = (
         "train.py",
         "return _fail(ending.failure, code=1)",
         "return _fail(ending.failure, code=0)",
-        f"{_TRAIN}::test_a_step_that_is_not_finite_ends_the_training_with_a_report",
+        f"{_TRAIN}::TestAStepThatIsNotFinite::test_ends_the_training_with_a_report",
     ),
     Mutant(
         "a run goes on with another seed",
         "train.py",
         '    "distribution",\n    "jit",\n',
         '    "distribution",\n    "jit",\n    "seed",\n    "hidden_size",\n',
-        f"{_TRAIN}::test_a_run_is_not_resumed_with_other_flags",
+        f"{_TRAIN}::TestResuming::test_is_refused_with_other_flags",
     ),
     Mutant(
         "initial values do not depend on the seed",

@@ -45,7 +45,7 @@ MUTANTS = (
         "training/distribution.py",
         "tf.stack([0, index * size[1]] +",
         "tf.stack([0, 0 * size[1]] +",
-        "system/test_distribution.py::test_parts_of_a_batch_are_those_of_the_whole",
+        "unit/training/test_distribution.py::test_parts_of_a_batch_are_those_of_the_whole",
     ),
     # --- Optimizers and lessons.
     Mutant(

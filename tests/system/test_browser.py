@@ -9,8 +9,6 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
-import sys
 import time
 import urllib.parse
 import urllib.request
@@ -19,6 +17,7 @@ import numpy as np
 import pytest
 
 from dnc_inspector import episode, page, schema
+from tests import served
 from tests.traces import make_trace, write_blobs
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -38,9 +37,8 @@ pytestmark = [
     ),
 ]
 
-ROOT = pathlib.Path(page.__file__).parents[1]
-ARTEFACTS = ROOT / "test-artefacts"
-PATIENCE = 20  # seconds
+ARTEFACTS = pathlib.Path(page.__file__).parents[1] / "test-artefacts"
+PATIENCE = 300  # Seconds until something that should appear does not: far more than it takes.
 
 TAG = "eval/episode"
 # Without quotes: TensorBoard's fast reader finds no data of a tag that has one in its name.
@@ -66,15 +64,6 @@ def diagonal_trace(seed=0, hostile=False, **sizes):
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """A folder that, on Python's path, declares what setup.py does, as if that were installed."""
-    folder = tmp_path_factory.mktemp("installed")
-    command = [sys.executable, "setup.py", "--quiet", "egg_info", f"--egg-base={folder}"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def logs(tmp_path_factory):
     """Runs of several steps, one with hostile names, and those that cannot be shown."""
     folder = tmp_path_factory.mktemp("logs")
@@ -95,23 +84,13 @@ def logs(tmp_path_factory):
     params=[["--load_fast=auto"], ["--load_fast=false", "--path_prefix=/deep/er"]],
     ids=["fast", "slow-with-prefix"],
 )
-def tensorboard(request, logs, installed):
+def tensorboard(request, logs, tmp_path_factory):
     """The address of a real TensorBoard that has read the logs."""
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", logs, "--port=0"]
-    command += ["--host=127.0.0.1", "--reload_interval=1", *request.param]
-    environment = {**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{ROOT}"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            address = next(
-                m[1] for line in process.stderr if (m := re.search(r"(http\S+)/ ", line))
-            )
-            deadline = time.monotonic() + PATIENCE
-            while len(runs_at(address)) < 5:
-                assert time.monotonic() < deadline, "TensorBoard has not read the logs"
-                time.sleep(0.2)
-            yield address
-        finally:
-            process.terminate()
+    folder = tmp_path_factory.mktemp("installed")
+    with served.tensorboard(
+        logs, folder, *request.param, has_read=lambda address: len(runs_at(address)) == 5
+    ) as address:
+        yield address
 
 
 def runs_at(address):
@@ -138,6 +117,8 @@ def driver(tmp_path_factory):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver.set_page_load_timeout(PATIENCE)
+    driver.set_script_timeout(PATIENCE)
     yield driver
     driver.quit()
 
@@ -185,6 +166,10 @@ class Viewer:
         while not condition():
             assert time.monotonic() < deadline, f"nothing comes after {self.ready!r}"
             time.sleep(0.03)
+
+    def until_text(self, selector, text):
+        """Waits until an element has this text."""
+        self.until(lambda: self.text(selector) == text)
 
     def shows(self, run="copy", tag=TAG, step=30, t=0):
         self.until(lambda: self.ready == f"{run}|{tag}|{step}|{t}")
@@ -298,28 +283,28 @@ def test_a_slot_and_its_history(tensorboard, viewer):
     viewer.open_plugin(tensorboard, run="copy", t=4)
     details = viewer.element(".details")
     details.send_keys(Keys.ARROW_DOWN)
-    assert viewer.text(".slot-panel h3") == "Slot 0"  # Written first.
+    viewer.until_text(".slot-panel h3", "Slot 0")  # Written first.
     details.send_keys(Keys.ARROW_DOWN)
-    assert viewer.text(".slot-panel h3") == "Slot 3"
+    viewer.until_text(".slot-panel h3", "Slot 3")
     assert "written" in viewer.text(".slot-panel ol")
     viewer.select("Slots by").select_by_visible_text("index")
     details.send_keys(Keys.ARROW_DOWN)
-    assert viewer.text(".slot-panel h3") == "Slot 4"
+    viewer.until_text(".slot-panel h3", "Slot 4")
 
     entry = viewer.element(".slot-panel li button")
     step = int(re.search(r"\d+", entry.text)[0])
     entry.click()
     viewer.shows(t=step)
     viewer.press(Keys.ESCAPE)
-    assert not viewer.element(".slot-panel").is_displayed()
+    viewer.until(lambda: not viewer.element(".slot-panel").is_displayed())
 
     # The middle of the memory, wherever it is: a click shows a slot, another one hides it.
     x, y = details.size["width"] * 0.4, details.size["height"] * 0.6
     viewer.point(".details", x, y).click().perform()
-    assert re.fullmatch(r"Slot \d", viewer.text(".slot-panel h3"))
-    assert re.search(r"slot \d", viewer.text(".tooltip"))
+    viewer.until(lambda: re.fullmatch(r"Slot \d", viewer.text(".slot-panel h3")))
+    viewer.until(lambda: re.search(r"slot \d", viewer.text(".tooltip")))
     viewer.point(".details", x, y).click().perform()
-    assert not viewer.element(".slot-panel").is_displayed()
+    viewer.until(lambda: not viewer.element(".slot-panel").is_displayed())
 
     viewer.element("input[type=checkbox]").click()
     assert viewer.errors() == []
@@ -334,7 +319,7 @@ def test_dark_mode_follows_tensorboard(tensorboard, viewer):
     viewer.save_screenshot("plugin-dark")
     viewer.driver.execute_script("parent.document.body.classList.remove('dark-mode')")
     viewer.until(lambda: background() != dark)
-    assert background() == "rgba(255, 255, 255, 1)"
+    viewer.until(lambda: background() == "rgba(255, 255, 255, 1)")
     assert viewer.errors() == []
 
 
@@ -352,10 +337,9 @@ def test_runs_steps_examples_and_comparison(tensorboard, viewer):
     )
     viewer.select("Training step", nth=1).select_by_visible_text("30")
     viewer.until(lambda: "training step 30" in viewer.text(".pane:nth-child(2) h2"))
-    assert "Not the same episode" in viewer.text(".notice")
+    viewer.until(lambda: "Not the same episode" in viewer.text(".notice"))
     for width in (1280, 1920):
         viewer.resize(width, 1000)
-        time.sleep(0.3)
         viewer.save_screenshot(f"plugin-comparison-{width}")
     viewer.button("Stop comparing").click()
     viewer.until(
@@ -381,6 +365,7 @@ def test_names_from_data_are_shown_as_text(tensorboard, viewer):
 @pytest.mark.parametrize("run", ["damaged", "newer"])
 def test_a_run_that_cannot_be_shown_says_so_and_others_can(tensorboard, viewer, run):
     viewer.open_plugin(tensorboard, run=run)
+    viewer.until(lambda: viewer.text(".pane .trouble"))
     message = viewer.text(".pane .trouble")
     assert f"run {run}, tag {TAG}, training step 1" in message
     assert "version" in message or "damaged" in message
@@ -468,7 +453,7 @@ def test_the_page_of_its_own(tmp_path, viewer):
     viewer.select("Run").select_by_visible_text("second")
     viewer.until(lambda: viewer.ready.startswith("second|"))
     viewer.button("?").click()
-    assert "diagonal" in viewer.text("dialog")
+    viewer.until(lambda: "diagonal" in viewer.text("dialog"))
     viewer.press(Keys.ESCAPE)
     viewer.save_screenshot("page")
 
@@ -503,7 +488,7 @@ def test_an_example_without_steps_is_shown_as_such(tmp_path, viewer):
     path.write_text(page.render({"short": (arrays, meta)}, title="short"), encoding="utf-8")
     viewer.open_page(path)
     viewer.shows("short", "copy", 0, 0)
-    assert "0 steps" in viewer.text(".facts")
+    viewer.until(lambda: "0 steps" in viewer.text(".facts"))
 
     viewer.select("Example").select_by_visible_text("1")
     viewer.element("input[type=range]").send_keys(Keys.END)

@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -85,20 +83,6 @@ def test_help_says_what_is_measured_and_which_flags_there_are(capsys, name):
     output = capsys.readouterr().out
     assert f"python -m bench.{name}" in output
     assert "--[no]json" in output
-
-
-def test_on_the_command_line_only_the_error_is_shown():
-    process = subprocess.run(
-        [sys.executable, "-m", "bench.step", "--config=huge"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-
-    assert process.returncode == 2
-    assert process.stdout == ""
-    assert process.stderr.startswith("bench.step: ")
-    assert process.stderr.count("\n") == 1
 
 
 def run(arguments, rows, **options):

@@ -33,15 +33,6 @@ def run(capsys, *arguments):
     return json.loads(capsys.readouterr().out)["rows"]
 
 
-def test_a_process_of_its_own_measures_a_step():
-    found = _peak.peak(Variant(TINY._replace(batch_size=64, num_steps=50)))
-
-    assert found.idle_mib > 50
-    # The links of all steps take 0.8 MiB, and there is more than links.
-    assert 0.8 < found.peak_mib < found.idle_mib
-    assert found.step_ms > 0
-
-
 def test_a_process_ended_for_want_of_memory_gives_no_figure(monkeypatch):
     class Killed:
         returncode = -9

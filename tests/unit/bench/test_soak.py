@@ -1,6 +1,5 @@
-import json
+import math
 import random
-import time
 
 import pytest
 
@@ -28,8 +27,7 @@ def disturbed(tmp_path, monkeypatch):
 
         monkeypatch.setattr(soak, "start", start)
         monkeypatch.setattr(soak, "FAULTS", [fault])
-        later = time.monotonic() + (100.0 if len(lives) > 2 else 0.5)
-        found = list(soak.disturb(TRAINING, tmp_path, random.Random(0), later))
+        found = list(soak.disturb(TRAINING, tmp_path, random.Random(0), math.inf))
         assert not left
         return found
 
@@ -77,14 +75,3 @@ def test_a_training_that_does_not_start_again_is_told(disturbed):
     found = disturbed((killed(0, 15), [10]), (nothing, [10]), fault=KILL)
 
     assert found == [(KILL.name, 15, "it did not start again: It is broken.")]
-
-
-@pytest.mark.slow
-def test_train_py_survives(capsys):
-    assert soak.main(["bench.soak", "--json", "--minutes=0.5"]) == 0
-
-    rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [row["what"] for row in rows] == [*(fault.name for fault in FAULTS), "same end"]
-    assert sum(row["tried"] for row in rows[:-1]) >= 1
-    assert rows[-1]["tried"] >= 1
-    assert all(row["survived"] == row["tried"] for row in rows)

@@ -1,10 +1,12 @@
 """Whatever is handed in: a `ValueError` that says what is wrong, or what the docstring promises."""
 
+import functools
+
 import numpy as np
 import pytest
 import sonnet as snt
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import dnc
@@ -97,7 +99,6 @@ def check_next_state(core, state, batch_size):
         assert part.shape == [batch_size, *like.shape[1:]]
 
 
-@settings(deadline=None)
 @given(
     arguments=one_odd(
         memory_size=SIZES,
@@ -118,7 +119,6 @@ def test_a_memory_of_any_arguments(arguments):
         check_next_state(access, state, 2)
 
 
-@settings(deadline=None)
 @given(
     arguments=one_odd(
         access=st.builds(lambda: dnc.MemoryAccess(3, 2)),
@@ -136,7 +136,6 @@ def test_a_dnc_of_any_arguments(arguments):
             check_next_state(core, result[1], 2)
 
 
-@settings(deadline=None)
 @given(
     arguments=one_odd(memory_size=SIZES, num_writes=SIZES, num_links=SIZES, num_candidates=SIZES),
     kind=st.sampled_from([dnc.SparseTemporalLinkage, dnc.TemporalLinkage, dnc.NoLinkage]),
@@ -154,22 +153,27 @@ def test_links_of_any_arguments(arguments, kind):
 
 
 CORES = {
-    "dnc": models.make_core(),
-    "two writers": models.make_core(num_writes=2),
-    "sparse": models.make_core(linkage=dnc.SparseTemporalLinkage(6, num_links=2)),
-    "deep": dnc.DeepLSTM([3, 4]),
-    "feed forward": dnc.FeedForward([3, 4]),
-    "access": dnc.MemoryAccess(6, 4, 2),
+    "dnc": models.make_core,
+    "two writers": lambda: models.make_core(num_writes=2),
+    "sparse": lambda: models.make_core(linkage=dnc.SparseTemporalLinkage(6, num_links=2)),
+    "deep": lambda: dnc.DeepLSTM([3, 4]),
+    "feed forward": lambda: dnc.FeedForward([3, 4]),
+    "access": lambda: dnc.MemoryAccess(6, 4, 2),
 }
-for core in CORES.values():  # Made for inputs of this width and type.
+
+
+@functools.cache
+def core_named(name):
+    """The core, made for inputs of a width and a type."""
+    core = CORES[name]()
     core(tf.zeros([1, 5]), core.initial_state(1))
+    return core
 
 
 @pytest.mark.parametrize("name", CORES)
-@settings(deadline=None)
 @given(data=st.data())
 def test_any_inputs_and_any_state(name, data):
-    core = CORES[name]
+    core = core_named(name)
     inputs = data.draw(mostly(st.just(tf.zeros([2, 5]))))
     state = data.draw(states(core))
 
@@ -192,7 +196,6 @@ PARTS = {
 
 
 @pytest.mark.parametrize("name", PARTS)
-@settings(deadline=None)
 @given(data=st.data())
 def test_any_inputs_and_any_state_of_a_part(name, data):
     core, good = PARTS[name]
@@ -205,10 +208,9 @@ def test_any_inputs_and_any_state_of_a_part(name, data):
 
 
 @pytest.mark.parametrize("name", ["dnc", "two writers", "sparse", "deep", "feed forward"])
-@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_an_unroll_of_anything(name, data):
-    core = CORES[name]
+    core = core_named(name)
     good = tf.zeros([4, 2, 5])
     inputs = data.draw(mostly(st.just(good)))
     options = data.draw(
@@ -233,14 +235,13 @@ def test_an_unroll_of_anything(name, data):
 
 
 @pytest.mark.parametrize("name", ["dnc", "two writers", "sparse"])
-@settings(deadline=None)
 @given(
     data=st.data(),
     memory_size=mostly(st.integers(1, 9), NUMBERS),
     tolerance=mostly(st.just(0.0), NUMBERS),
 )
 def test_any_state_resized_to_anything(name, data, memory_size, tolerance):
-    core = CORES[name]
+    core = core_named(name)
     state = data.draw(states(core))
 
     resized = or_refused(dnc.resize_memory, state, memory_size, tolerance=tolerance)
@@ -251,10 +252,9 @@ def test_any_state_resized_to_anything(name, data, memory_size, tolerance):
         assert access.usage.shape[1] == access.read_weights.shape[2] == memory_size
 
 
-@settings(deadline=None, max_examples=20)
 @given(data=st.data(), record_link=mostly(st.none() | st.booleans()))
 def test_a_record_of_anything(data, record_link):
-    core = CORES["dnc"]
+    core = core_named("dnc")
     good = tf.zeros([3, 2, 5])
     inputs = data.draw(mostly(st.just(good)))
     lengths = data.draw(mostly(st.none() | st.just([3, 1])))

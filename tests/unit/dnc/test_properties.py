@@ -11,11 +11,6 @@ from tests.models import make_core, random_inputs, random_state
 
 TOLERANCE = 1e-12  # Everything here is in float64.
 
-hypothesis.settings.register_profile(
-    "dnc", deadline=None, max_examples=25, derandomize=True, print_blob=True
-)
-hypothesis.settings.load_profile("dnc")
-
 sizes = st.fixed_dictionaries(
     {
         "memory_size": st.integers(1, 8),

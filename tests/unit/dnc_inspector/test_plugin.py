@@ -1,14 +1,7 @@
 import argparse
 import gzip
 import json
-import os
-import pathlib
-import re
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 import zlib
 
 import numpy as np
@@ -26,7 +19,6 @@ from dnc_inspector import episode, plugin
 from dnc_inspector.loader import DncLoader
 from tests.traces import make_trace, write_blobs
 
-ROOT = pathlib.Path(plugin.__file__).parents[1]
 ROUTE = "/data/plugin/dnc_memory"
 GZIPPED = gzip.compress(b"text", mtime=0)
 
@@ -452,79 +444,3 @@ def test_a_broken_plugin_is_left_out_and_logged(tmp_path, monkeypatch, caplog):
 
     assert list(Client(app).get("/data/plugins_listing").json) == ["works"]
     assert "Failed to load plugin DncLoader.load; ignoring it" in caplog.text
-
-
-def modules_after(statement):
-    """The modules of which a new Python knows after a statement."""
-    command = f"import sys; {statement}; print(*sys.modules)"
-    return set(
-        subprocess.check_output([sys.executable, "-c", command], cwd=ROOT, text=True).split()
-    )
-
-
-def test_the_loader_imports_only_the_base_classes_of_tensorboard():
-    expected = modules_after("import argparse, json, typing, tensorboard.plugins.base_plugin")
-
-    assert modules_after("import dnc_inspector.loader") == expected | {
-        "dnc_inspector",
-        "dnc_inspector.header",
-        "dnc_inspector.loader",
-    }
-
-
-def test_the_plugin_imports_neither_numpy_nor_a_model():
-    imported = modules_after("import dnc_inspector.plugin")
-
-    assert not {"numpy", "tensorflow", "sonnet", "dnc", "grpc"} & imported
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """A folder that, on Python's path, declares what setup.py does, as if that were installed."""
-    folder = tmp_path_factory.mktemp("installed")
-    command = [sys.executable, "setup.py", "--quiet", "egg_info", f"--egg-base={folder}"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture(params=["true", "false"], ids=["fast", "slow"])
-def address(request, tmp_path, installed, recorded):
-    """Where a real TensorBoard, with either of its readers of data, serves twelve episodes."""
-    write_blobs(tmp_path / "run", recorded, steps=range(12))
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", tmp_path, "--port=0"]
-    command += ["--host=127.0.0.1", "--path_prefix=/deep", f"--load_fast={request.param}"]
-    environment = {**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{ROOT}"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield next(m[1] for line in process.stderr if (m := re.search(r"(http\S+)/ ", line)))
-        finally:
-            process.terminate()
-
-
-def fetch(url):
-    try:
-        with urllib.request.urlopen(url) as response:
-            return response.status, response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-
-
-def test_a_real_tensorboard_finds_the_plugin_and_its_data(address, recorded):
-    deadline = time.monotonic() + 60
-    while not (runs := json.loads(fetch(f"{address}{ROUTE}/index")[1])["runs"]):
-        assert time.monotonic() < deadline, "TensorBoard has read no data"
-        time.sleep(0.2)
-
-    listed = json.loads(fetch(f"{address}/data/plugins_listing")[1])
-    assert listed["dnc_memory"]["enabled"] is True
-    records = runs["run"]["episode"]
-    assert [record["step"] for record in records] == list(range(12))
-    assert fetch(f"{address}{ROUTE}/header?key={records[-1]['header']}") == (200, recorded[0])
-    for key, blob in zip(records[-1]["examples"], recorded[1:], strict=True):
-        expected = (200, gzip.decompress(blob))
-        assert fetch(f"{address}{ROUTE}/example?key={key}") == expected
-    for key in ("", "nonsense", records[0]["header"][:-2], f"{records[0]['header']}A"):
-        status, reason = fetch(f"{address}{ROUTE}/header?key={key}")
-        assert status == 404
-        assert "no data under this key" in json.loads(reason)["error"]

@@ -21,32 +21,62 @@ CONFIG = {
 TASK = tasks.get("repeat_copy", max_length=3, batch_size=2)
 
 
-class SpoiltAt(type(TASK)):
-    """Repeat copy with a number in the batches of some steps that does not belong there."""
+class Spoilt(type(TASK)):
+    """Repeat copy with a number in the batch of one step that does not belong there.
 
-    def __init__(self, value, *steps):
+    Both are variables: one program serves all tests. A step of -1 is none.
+    """
+
+    def __init__(self, value=np.nan, step=-1):
         super().__init__(max_length=3, batch_size=2)
-        self.value, self.steps = value, steps
+        self.value = tf.Variable(value, dtype=tf.float32)
+        self.step = tf.Variable(step, dtype=tf.int64)
 
     def batch(self, seed, step, sizes=None):
         batch = super().batch(seed, step)
-        is_spoilt = tf.reduce_any(tf.equal(tf.cast(step, tf.int64), self.steps))
-        place = tf.scatter_nd([[4, 1, 2]], [self.value], batch.observations.shape)
+        is_spoilt = tf.equal(tf.cast(step, tf.int64), self.step)
+        place = tf.scatter_nd([[4, 1, 2]], [1.0], batch.observations.shape)
         observations = tf.where(is_spoilt & (place != 0), self.value, batch.observations)
         return batch._replace(observations=observations)
 
 
-def make_training(task=TASK, jit=True, learning_rate=1e-3):
+class Training(TrainingStep):
+    """The step of a small core."""
+
+    def __init__(self, task, jit=False, learning_rate=1e-3):
+        tf.random.set_seed(0)
+        self.core = make_core(CONFIG, task)
+        optimizer = rmsprop(self.core.trainable_variables, learning_rate, 1e-10)
+        super().__init__(self.core, task, Update(optimizer, 50.0), seed=0, jit=jit)
+        self._initial = self.values
+
+    @property
+    def _variables(self):
+        return [*self.core.trainable_variables, *self.update.optimizer.ms, self.step]
+
+    @property
+    def values(self):
+        return [variable.numpy() for variable in self._variables]
+
+    def begin(self, value=np.nan, spoilt_step=-1):
+        """Gives all variables their first values, and the task these ones."""
+        for variable, initial in zip(self._variables, self._initial, strict=True):
+            variable.assign(initial)
+        self.task.value.assign(value)
+        self.task.step.assign(spoilt_step)
+        return self
+
+
+@pytest.fixture(scope="module")
+def trainings():
+    """A training with XLA and one without; `begin` before use."""
+    return {jit: Training(Spoilt(), jit) for jit in (False, True)}
+
+
+@pytest.fixture(scope="module")
+def core():
     tf.random.set_seed(0)
-    core = make_core(CONFIG, task)
-    optimizer = rmsprop(core.trainable_variables, learning_rate, 1e-10)
-    return core, TrainingStep(core, task, Update(optimizer, 50.0), seed=0, jit=jit)
-
-
-def values(core, training):
-    return [
-        x.numpy() for x in (*core.trainable_variables, *training.update.optimizer.ms, training.step)
-    ]
+    return make_core(CONFIG, TASK)
 
 
 def look(core, task, step=0):
@@ -54,41 +84,45 @@ def look(core, task, step=0):
     return numerics.first_not_finite(core, task, batch, dnc.record(core, batch.observations))
 
 
+def assert_equal(lefts, rights):
+    for left, right in zip(lefts, rights, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
 # --- The step -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("jit", [True, False])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_call_ends_before_a_step_that_is_not_finite_as_if_it_had_not_been_tried(value, jit):
-    core, training = make_training(SpoiltAt(value, 3), jit)
+def test_a_call_ends_before_a_step_that_is_not_finite_as_if_untried(trainings, value, jit):
+    training = trainings[jit].begin(value, 3)
     training.run(10)
     assert int(training.step) == 3
-    before = values(core, training)
+    before = training.values
 
     training.run(10)
 
-    for array, expected in zip(values(core, training), before, strict=True):
-        np.testing.assert_array_equal(array, expected)
+    assert_equal(training.values, before)
 
 
-def test_the_steps_before_are_as_without_it():
-    core, training = make_training(SpoiltAt(np.nan, 3))
-    other_core, other = make_training()
-    totals, expected = training.run(10), other.run(3)
-    for array, wanted in zip(values(core, training), values(other_core, other), strict=True):
-        np.testing.assert_array_equal(array, wanted)
+def test_the_steps_before_are_as_without_it(trainings):
+    training = trainings[True]
+    totals, values = training.begin(np.nan, 3).run(10), training.values
+    expected = training.begin().run(3)
+
+    assert_equal(values, training.values)
     for name, total in totals.scalars().items():
         np.testing.assert_array_equal(total, expected.scalars()[name])
 
 
-def test_a_step_can_be_left_out():
-    core, training = make_training(SpoiltAt(np.nan, 3))
+def test_a_step_can_be_left_out(trainings):
+    training = trainings[True].begin(np.nan, 3)
     training.run(10)
     training.skip()
     assert int(training.step) == 4
     training.run(6)
     assert int(training.step) == 10
-    assert all(np.isfinite(x).all() for x in values(core, training))
+    assert all(np.isfinite(x).all() for x in training.values)
 
 
 def test_a_gradient_alone_may_be_what_is_not_finite():
@@ -100,50 +134,49 @@ def test_a_gradient_alone_may_be_what_is_not_finite():
                 tf.sqrt(tf.nn.relu(logits) * 0.0)
             )
 
-    core, training = make_training(Steep(max_length=3, batch_size=2))
-    before = values(core, training)
+    training = Training(Steep(max_length=3, batch_size=2))
+    before = training.values
     training.run(2)
-    for array, expected in zip(values(core, training), before, strict=True):
-        np.testing.assert_array_equal(array, expected)
-    assert "gradient of " in look(core, Steep(max_length=3, batch_size=2)).what
+    assert_equal(training.values, before)
+    assert "gradient of " in look(training.core, training.task).what
 
 
 def test_a_huge_learning_rate_ends_in_a_step_that_is_found():
-    core, training = make_training(learning_rate=1e38)
+    training = Training(TASK, learning_rate=1e38)
     training.run(50)
     assert int(training.step) < 50
-    assert look(core, TASK, int(training.step)) is not None
+    assert look(training.core, TASK, int(training.step)) is not None
 
 
 # --- Where it comes from --------------------------------------------------------------------------
 
 
-def test_where_all_is_finite_nothing_is_found():
-    core, _ = make_training()
+def test_where_all_is_finite_nothing_is_found(core):
     assert look(core, TASK) is None
 
 
 def test_a_variable_is_named():
-    core, _ = make_training()
+    core = make_core(CONFIG, TASK)
     weights = core.access.interface.linear.w
     weights.assign(tf.tensor_scatter_nd_update(weights, [[1, 2]], [np.inf]))
     finding = look(core, TASK)
     assert str(finding) == "variable memory_access/interface/linear/w:0 has inf in it"
 
 
-def test_the_batch_is_named_with_time_step_and_example():
-    core, _ = make_training()
-    finding = look(core, SpoiltAt(np.nan, 7), step=7)
+def test_the_batch_is_named_with_time_step_and_example(core):
+    finding = look(core, Spoilt(np.nan, 7), step=7)
     assert str(finding) == "observations has nan in it at time step 4 of example 1"
+
+
+@pytest.fixture(scope="module")
+def trace(core):
+    return dnc.record(core, TASK.batch(0, 0).observations)
 
 
 @pytest.mark.parametrize(
     "name", ["controller_output", "usage", "memory", "read_weights", "outputs"]
 )
-def test_the_first_quantity_of_a_time_step_is_named(name):
-    core, _ = make_training()
-    batch = TASK.batch(0, 0)
-    trace = dnc.record(core, batch.observations)
+def test_the_first_quantity_of_a_time_step_is_named(core, trace, name):
     spoilt = {}
     # All that comes later, in this step or in those after it, is spoilt, too.
     later = numerics._ORDER[numerics._ORDER.index(name) :]
@@ -151,25 +184,24 @@ def test_the_first_quantity_of_a_time_step_is_named(name):
         if field in numerics._ORDER:
             spoilt[field] = array.copy()
             spoilt[field][3 if field in later else 4 :, 1] = np.nan
-    finding = numerics.first_not_finite(core, TASK, batch, trace.replace(**spoilt))
+    finding = numerics.first_not_finite(core, TASK, TASK.batch(0, 0), trace.replace(**spoilt))
     assert finding == numerics.Finding(name, "nan", 3, 1)
 
 
-def test_every_quantity_of_a_time_step_is_looked_at():
-    core, _ = make_training()
-    fields = dnc.record(core, TASK.batch(0, 0).observations).arrays()
+def test_every_quantity_of_a_time_step_is_looked_at(trace):
     by_time = {
-        name for name, array in fields.items() if array.ndim > 1 and not name.startswith("initial_")
+        name
+        for name, array in trace.arrays().items()
+        if array.ndim > 1 and not name.startswith("initial_")
     }
     assert by_time == set(numerics._ORDER)
 
 
-def test_the_loss_is_named():
+def test_the_loss_is_named(core):
     class Bottomless(type(TASK)):
         def cost(self, logits, target, mask):
             return super().cost(logits, target, mask) - np.inf
 
-    core, _ = make_training()
     finding = look(core, Bottomless(max_length=3, batch_size=2))
     assert str(finding) == "loss has -inf in it"
 
@@ -179,18 +211,17 @@ def test_a_gradient_too_large_to_be_squared_is_named():
         def cost(self, logits, target, mask):
             return 1e25 * super().cost(logits, target, mask)
 
-    task = Steep(max_length=3, batch_size=2)
-    core, training = make_training(task)
+    training = Training(Steep(max_length=3, batch_size=2), jit=True)
     training.run(3)
     assert int(training.step) == 0  # All gradients are finite, but not their norm.
-    finding = look(core, task)
+    finding = look(training.core, training.task)
     assert finding.what.startswith("gradient of ")
     assert 1e15 < float(finding.values) < np.inf
 
 
-def test_a_report_holds_what_is_needed_to_find_out_more(tmp_path):
-    task = SpoiltAt(np.nan, 2)
-    core, training = make_training(task)
+def test_a_report_holds_what_is_needed_to_find_out_more(trainings, tmp_path):
+    training = trainings[True].begin(np.nan, 2)
+    core, task = training.core, training.task
     training.run(5)
     batch = task.batch(0, training.step)
     trace = dnc.record(core, batch.observations)
@@ -207,12 +238,11 @@ def test_a_report_holds_what_is_needed_to_find_out_more(tmp_path):
         np.testing.assert_array_equal(saved["observations"], batch.observations)
         assert set(saved.files) == {"observations", "target", "mask"}
     assert np.isnan(dnc.Trace.load(tmp_path / "report" / "trace.npz").inputs).sum() == 1
-    other_core, other = make_training()
-    tf.train.Checkpoint(core=other_core, optimizer=other.update.optimizer, step=other.step).read(
+    other = Training(TASK)
+    tf.train.Checkpoint(core=other.core, optimizer=other.update.optimizer, step=other.step).read(
         str(tmp_path / "report" / "state")
     ).assert_existing_objects_matched()
-    for array, expected in zip(values(other_core, other), values(core, training), strict=True):
-        np.testing.assert_array_equal(array, expected)
+    assert_equal(other.values, training.values)
 
 
 # --- What to do -----------------------------------------------------------------------------------
@@ -233,11 +263,10 @@ def test_a_policy_holds_until_it_was_followed_too_often_in_a_row(policy, steps, 
     assert [guard.decide(step) for step in steps] == decisions
 
 
-def test_where_the_report_cannot_be_written_what_was_found_is_said_all_the_same(tmp_path):
+def test_a_report_that_cannot_be_written_does_not_hide_the_finding(core, tmp_path):
     (tmp_path / "not-finite-2").write_text("in the way")
-    core, _ = make_training(SpoiltAt(np.nan, 2))
     checkpoint = tf.train.Checkpoint(core=core)
-    task = SpoiltAt(np.nan, 2)
+    task = Spoilt(np.nan, 2)
     line = numerics.explain(core, task, task.batch(0, 2), 2, tmp_path, checkpoint)
     assert "observations has nan in it at time step 4 of example 1" in line
     assert "The report cannot be written: File exists." in line

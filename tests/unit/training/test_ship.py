@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import evaluate
-from tests.scripts import run_train
+from tests.scripts import run_evaluate, save_untrained
 from training import checkpoints, runs, ship
 from training.models import load
 
@@ -16,10 +15,10 @@ TINY = "--hidden_size=5 --memory_size=4 --word_size=3 --num_read_heads=1 --nojit
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The directory of a small run."""
+    """The directory of a small run that was not trained."""
     directory = tmp_path_factory.mktemp("runs") / "copies"
-    arguments = f"--task=copy --max_length=2 --num_bits=2 --num_training_iterations=2 {TINY}"
-    assert run_train(*shlex.split(arguments), f"--checkpoint_dir={directory}") == 0
+    arguments = f"--task=copy --max_length=2 --num_bits=2 {TINY}"
+    save_untrained(*shlex.split(arguments), f"--checkpoint_dir={directory}")
     return directory
 
 
@@ -35,7 +34,7 @@ def test_a_shipped_model_is_the_trained_one_without_the_optimizer(run, pretraine
         assert ship.main(["ship", f"--checkpoint_dir={run}", "--name=copy_tiny"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"Shipped as {pretrained / 'copy_tiny'}."
 
-    names = ["step-2.data-00000-of-00001", "step-2.index", "step-2.json"]
+    names = ["step-0.data-00000-of-00001", "step-0.index", "step-0.json"]
     assert sorted(path.name for path in (pretrained / "copy_tiny").iterdir()) == names
     shipped, _ = load(pretrained / "copy_tiny")
     trained, _ = load(run)
@@ -48,14 +47,16 @@ def test_a_shipped_model_is_the_trained_one_without_the_optimizer(run, pretraine
     assert json.loads((pretrained / "copy_tiny" / names[2]).read_text())["flags"] == flags
 
 
-def test_a_shipped_model_can_be_measured_by_its_name(run, pretrained, capsys):
+def test_a_shipped_model_can_be_measured_by_its_name(run, pretrained):
     ship.ship(run, "copy_tiny")
-    arguments = ["--num_sequences=2", "--lengths=2", "--nojit"]
+    arguments = ["--num_sequences=2", "--lengths=2"]
 
-    assert evaluate.main(["evaluate", "--pretrained=copy_tiny", *arguments]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["copy_tiny", "2", "4"]
-    assert evaluate.main(["evaluate", "--pretrained=copy_dnc", *arguments]) == 2
-    assert "--pretrained must be of copy_tiny, got copy_dnc." in capsys.readouterr().err
+    ended = run_evaluate("--pretrained=copy_tiny", *arguments)
+    assert ended.code == 0
+    assert ended.lines[1].split()[:3] == ["copy_tiny", "2", "4"]
+    ended = run_evaluate("--pretrained=copy_dnc", *arguments)
+    assert ended.code == 2
+    assert "--pretrained must be of copy_tiny, got copy_dnc." in ended.err
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_a_large_model_is_not_shipped(run, pretrained, monkeypatch):
 def test_the_best_checkpoint_can_be_shipped(run, pretrained, tmp_path):
     source = tmp_path / "source"
     shutil.copytree(run, source)
-    flags = checkpoints.read(source, 2).flags
+    flags = checkpoints.read(source, 0).flags
     save = tf.train.Checkpoint(core=load(run)[0]).write
     for step in (1, 3):
         best = checkpoints.Best(1, 0.0)

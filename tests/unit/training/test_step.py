@@ -70,9 +70,12 @@ def test_training_goes_as_recorded_for_60_steps(recorded_training, variant):
         np.testing.assert_allclose(left, right, rtol=0, atol=2e-6, err_msg=right.name)
 
 
+TASK = RepeatCopy(num_bits=2, batch_size=4)
+
+
 @pytest.fixture
 def task():
-    return RepeatCopy(num_bits=2, batch_size=3)
+    return TASK
 
 
 def small_core(task):
@@ -83,15 +86,51 @@ def small_core(task):
     return core
 
 
-def training(task, jit=False, seed=0, recompute_every=None, **options):
-    core = small_core(task)
-    optimizer = rmsprop(core.trainable_variables, learning_rate=1e-2, epsilon=1e-10)
-    update = Update(optimizer, 50.0, **options)
-    return step.TrainingStep(core, task, update, seed, jit, recompute_every), core
+class Training(step.TrainingStep):
+    """The step of a small core, that can begin again without being compiled again."""
+
+    def __init__(self, jit=False, seed=0, recompute_every=None, distribution=None, **options):
+        core = small_core(TASK)
+        optimizer = rmsprop(core.trainable_variables, learning_rate=1e-2, epsilon=1e-10)
+        update = Update(optimizer, **{"max_grad_norm": 50.0, **options})
+        super().__init__(core, TASK, update, seed, jit, recompute_every, distribution)
+        self.core, self.optimizer = core, optimizer
+        self._initial = [variable.numpy() for variable in self._variables]
+
+    @property
+    def _variables(self):
+        return [*self.values, *self.optimizer.ms, *self.optimizer.mom, self.step]
+
+    @property
+    def values(self):
+        return self.core.trainable_variables
+
+    @property
+    def state(self):
+        """All variables as arrays."""
+        return [variable.numpy() for variable in self._variables]
+
+    def begin(self):
+        """Gives all variables their first values."""
+        for variable, value in zip(self._variables, self._initial, strict=True):
+            variable.assign(value)
+        return self
 
 
-def values(core):
-    return [variable.numpy() for variable in core.trainable_variables]
+@pytest.fixture(scope="module")
+def trainings():
+    """A training compiled with XLA and one without; `begin` before use."""
+    return {jit: Training(jit) for jit in (False, True)}
+
+
+def assert_equal(lefts, rights):
+    for left, right in zip(lefts, rights, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def assert_close(lefts, rights, rtol=0.0, atol=2e-6):
+    for left, right in zip(lefts, rights, strict=True):
+        np.testing.assert_allclose(left, right, rtol=rtol, atol=atol)
 
 
 def test_create_variables_returns_all_that_are_trained(task):
@@ -103,47 +142,41 @@ def test_create_variables_returns_all_that_are_trained(task):
     assert variables == core.trainable_variables
 
 
-def test_training_is_the_same_when_time_steps_are_computed_anew(task):
-    anew, anew_core = training(task, jit=True, recompute_every=3)
-    plain, plain_core = training(task)
+def test_training_is_the_same_when_time_steps_are_recomputed(trainings):
+    recomputed, plain = Training(jit=True, recompute_every=3), trainings[False].begin()
 
-    np.testing.assert_allclose(anew.run(5).loss, plain.run(5).loss, rtol=1e-5)
-    for left, right in zip(values(anew_core), values(plain_core), strict=True):
-        np.testing.assert_allclose(left, right, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(recomputed.run(5).loss, plain.run(5).loss, rtol=1e-5)
+    assert_close(recomputed.values, plain.values)
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_five_steps_and_three_equal_eight(task, jit):
-    split, split_core = training(task, jit)
-    split.run(5)
-    split.run(3)
-    whole, whole_core = training(task, jit)
-    whole.run(8)
+def test_five_steps_and_three_equal_eight(trainings, jit):
+    training = trainings[jit].begin()
+    training.run(5)
+    training.run(3)
+    split = training.state
+    training.begin().run(8)
 
-    for left, right in zip(values(split_core), values(whole_core), strict=True):
-        np.testing.assert_array_equal(left, right)
-    for left, right in zip(split.update.optimizer.ms, whole.update.optimizer.ms, strict=True):
-        np.testing.assert_array_equal(left, right)
-    assert split.step == whole.step == 8
+    assert_equal(split, training.state)
+    assert training.step == 8
 
 
-def test_training_is_the_same_with_and_without_compilation(task):
-    compiled, compiled_core = training(task, jit=True)
-    plain, plain_core = training(task, jit=False)
+def test_training_is_the_same_with_and_without_compilation(trainings):
+    compiled, plain = trainings[True].begin(), trainings[False].begin()
 
     tf.nest.map_structure(
         lambda left, right: np.testing.assert_allclose(left, right, rtol=1e-5),
         compiled.run(5),
         plain.run(5),
     )
-    for left, right in zip(values(compiled_core), values(plain_core), strict=True):
-        np.testing.assert_allclose(left, right, rtol=0, atol=2e-6)
+    assert_close(compiled.values, plain.values)
 
 
-def test_totals_are_sums_over_the_steps(task):
-    whole = training(task)[0].run(3)
-    single = training(task)[0]
-    parts = [single.run(1) for _ in range(3)]
+def test_totals_are_sums_over_the_steps(trainings, task):
+    training = trainings[False]
+    whole = training.begin().run(3)
+    training.begin()
+    parts = [training.run(1) for _ in range(3)]
 
     sums = tf.nest.map_structure(lambda *numbers: np.sum(numbers), *parts)
     tf.nest.map_structure(
@@ -153,31 +186,31 @@ def test_totals_are_sums_over_the_steps(task):
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_totals_are_the_same_to_the_last_bit_however_the_steps_are_divided(task, jit):
-    whole = training(task, jit)[0].run(20)
-    parts = training(task, jit)[0]
-    totals = parts.run(1)
+def test_totals_are_the_same_to_the_last_bit_however_steps_are_divided(trainings, jit):
+    training = trainings[jit]
+    whole = training.begin().run(20)
+    totals = training.begin().run(1)
     for num_steps in (2, 9, 8):
         floats = tf.nest.map_structure(float, totals)  # As they are in a checkpoint.
-        totals = parts.run(num_steps, floats.scalars(), floats.module_norms)
+        totals = training.run(num_steps, floats.scalars(), floats.module_norms)
 
     tf.nest.map_structure(np.testing.assert_array_equal, whole, totals)
 
 
 def test_a_step_trains_on_the_batch_of_its_seed_and_number(task):
-    trained, core = training(task, seed=5)
-    trained.step.assign(41)
-    expected = step.gradients(core, task, task.batch(5, 41), 50.0)
+    training = Training(seed=5)
+    training.step.assign(41)
+    expected = step.gradients(training.core, task, task.batch(5, 41), 50.0)
 
-    totals = trained.run(1)
+    totals = training.run(1)
 
     np.testing.assert_allclose(totals.loss, expected.loss, rtol=1e-6)
     np.testing.assert_allclose(totals.gradient_norm, expected.norm, rtol=1e-6)
-    assert trained.step == 42
+    assert training.step == 42
 
 
-def test_the_step_counter_is_a_64_bit_integer_that_is_not_trained(task):
-    counter = training(task)[0].step
+def test_the_step_counter_is_a_64_bit_integer_that_is_not_trained(trainings):
+    counter = trainings[False].step
 
     assert counter.dtype == tf.int64
     assert not counter.trainable
@@ -212,20 +245,14 @@ class TwoReplicas:
 
 
 def test_gradients_of_replicas_are_clipped_after_their_mean():
-    task = RepeatCopy(num_bits=2, batch_size=4)
-    trained = []
-    for distribution in (None, TwoReplicas()):
-        core = small_core(task)
-        optimizer = rmsprop(core.trainable_variables, learning_rate=1e-2, epsilon=1e-10)
-        update = Update(optimizer, max_grad_norm=0.01)
-        training = step.TrainingStep(core, task, update, 0, jit=False, distribution=distribution)
-        trained.append((training.run(3), values(core)))
+    alone = Training(max_grad_norm=0.01)
+    split = Training(max_grad_norm=0.01, distribution=TwoReplicas())
 
-    (alone, expected), (split, found) = trained
-    assert alone.gradient_norm > 3 * 0.01
-    np.testing.assert_allclose(split.gradient_norm, alone.gradient_norm, rtol=1e-5)
-    for left, right in zip(found, expected, strict=True):
-        np.testing.assert_allclose(left, right, rtol=0, atol=1e-6)
+    expected, found = alone.run(3), split.run(3)
+
+    assert expected.gradient_norm > 3 * 0.01
+    np.testing.assert_allclose(found.gradient_norm, expected.gradient_norm, rtol=1e-5)
+    assert_close(split.values, alone.values, atol=1e-6)
 
 
 def test_every_variable_gets_a_gradient(task):
@@ -239,35 +266,37 @@ def test_every_variable_gets_a_gradient(task):
         assert np.any(gradient), variable.name
 
 
-@pytest.mark.parametrize("jit", [False, True])
-def test_the_learning_rate_goes_to_zero_in_a_straight_line(task, jit):
-    decayed, core = training(task, jit, decay_steps=4)
+def test_the_learning_rate_goes_to_zero_in_a_straight_line(task):
+    training = Training(decay_steps=4)
     moved = []
     for _ in range(5):
-        before = values(core)
-        found = step.gradients(core, task, task.batch(0, decayed.step), max_grad_norm=50.0)
+        before = [variable.numpy() for variable in training.values]
+        batch = task.batch(0, training.step)
+        found = step.gradients(training.core, task, batch, max_grad_norm=50.0)
         mean_squares = [
             0.9 * ms.numpy() + 0.1 * np.square(g)
-            for ms, g in zip(decayed.update.optimizer.ms, found.gradients, strict=True)
+            for ms, g in zip(training.optimizer.ms, found.gradients, strict=True)
         ]
-        decayed.run(1)
+        training.run(1)
         steps = [
             np.sum((b - a) * np.sqrt(ms + 1e-10)) / np.sum(g)
-            for b, a, ms, g in zip(before, values(core), mean_squares, found.gradients, strict=True)
+            for b, a, ms, g in zip(
+                before, training.values, mean_squares, found.gradients, strict=True
+            )
         ]
         moved.append(np.median(steps))
 
     np.testing.assert_allclose(moved, [0.01, 0.0075, 0.005, 0.0025, 0.0], rtol=1e-2, atol=1e-6)
-    assert decayed.learning_rate == 0.01
+    assert training.learning_rate == 0.01
 
 
-def test_weights_decay_and_biases_do_not(task):
-    (plain, core), (decayed, other) = training(task), training(task, weight_decay=0.5)
-    before = values(core)
+def test_weights_decay_and_biases_do_not(trainings):
+    plain, decayed = trainings[False].begin(), Training(weight_decay=0.5)
+    before = [variable.numpy() for variable in plain.values]
 
     plain.run(1)
     decayed.run(1)
 
-    for start, alone, variable in zip(before, values(core), other.trainable_variables, strict=True):
+    for start, alone, variable in zip(before, plain.values, decayed.values, strict=True):
         expected = alone - 0.01 * 0.5 * start if variable.shape.rank > 1 else alone
         np.testing.assert_allclose(variable, expected, rtol=1e-5, atol=1e-7)

@@ -1,7 +1,6 @@
 """Training on bAbI and its evaluation, as a user types them."""
 
 import csv
-import functools
 import shlex
 import shutil
 
@@ -10,46 +9,39 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import evaluate
 import tasks
 from tests import golden, scripts
+from tests.scripts import run_evaluate
 from training import checkpoints, runs, ship
 from training.models import load
 
 DATA = golden.DATA / "babi"
-TINY = (
-    "--task=babi --tasks=1,19 --max_buckets=2 --batch_size=3 --hidden_size=6 --memory_size=4 "
-    "--word_size=3 --num_read_heads=1 --recompute_every=0 --nojit --nosummaries"
+TINY = shlex.split(
+    "--task=babi --tasks=1,19 --batch_size=3 --hidden_size=6 --memory_size=4"
+    " --word_size=3 --num_read_heads=1 --recompute_every=0 --nojit --nosummaries"
 )
+DNC = ["--max_buckets=2"]
+LSTM = ["--max_buckets=1", "--core=lstm"]  # Less to trace, where it does not matter what learns.
+
+
+def run_train(*arguments):
+    return scripts.run_train(*TINY, *arguments)
 
 
 @pytest.fixture(scope="module")
-def run_train():
-    return functools.partial(scripts.run_train, *shlex.split(TINY))
-
-
-@pytest.fixture(scope="module")
-def trained(run_train, tmp_path_factory):
+def trained(tmp_path_factory):
     """The directory of a run of four steps, two validations and no checkpoints between them."""
     directory = tmp_path_factory.mktemp("runs") / "stories"
-    code = run_train(
+    ended = run_train(
+        *DNC,
         f"--data_dir={DATA}",
         f"--checkpoint_dir={directory}",
         "--num_training_iterations=4",
         "--validation_interval=2",
         "--checkpoint_interval=-1",
     )
-    assert code == 0
+    assert (ended.code, ended.err) == (0, "")
     return directory
-
-
-@pytest.fixture
-def run_evaluate(capsys):
-    def run(*arguments):
-        code = evaluate.main(["evaluate", "--nojit", *arguments])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_each_validation_is_a_checkpoint_and_the_best_is_remembered(trained):
@@ -64,40 +56,35 @@ def test_each_validation_is_a_checkpoint_and_the_best_is_remembered(trained):
     assert core.access.memory_size == 4
 
 
-def test_a_validation_is_said_and_a_training_without_progress_stops(run_train, trained, capsys):
+def test_a_training_without_progress_stops(tmp_path):
+    run = tmp_path / "run"
     # The learning rate is too small for any answer to change.
-    arguments = ["--learning_rate=1e-30", "--validation_interval=1", "--patience=2"]
-    directory = trained.parent / "in_vain"
-
-    code = run_train(
+    arguments = [
+        *LSTM,
         f"--data_dir={DATA}",
-        f"--checkpoint_dir={directory}",
+        f"--checkpoint_dir={run}",
         "--num_training_iterations=9",
-        *arguments,
-    )
+        "--learning_rate=1e-30",
+        "--validation_interval=1",
+    ]
 
-    out = capsys.readouterr().out
-    assert code == 0
-    said = [line for line in out.splitlines() if "validation:" in line]
+    ended = run_train(*arguments, "--patience=2")
+
+    assert ended.code == 0
+    said = [line for line in ended.lines if "validation:" in line]
     assert len(said) == 3
     assert said[0].startswith("step 1: validation: ") and said[0].endswith(", the best so far")
     assert "% of the questions wrong" in said[0]
-    assert "No better in 2 validations. Stopped at step 3." in out
-    assert checkpoints.read(directory, 3).best.step == 1
+    assert "No better in 2 validations. Stopped at step 3." in ended.out
+    assert checkpoints.read(run, 3).best.step == 1
 
-    assert run_train(
-        f"--data_dir={DATA}",
-        f"--checkpoint_dir={directory}",
-        "--num_training_iterations=9",
-        *arguments[:-1],
-        "--patience=3",
-    ) == 0  # fmt: skip
-    assert "No better in 3 validations. Stopped at step 4." in capsys.readouterr().out
+    ended = run_train(*arguments, "--patience=3")
+
+    assert ended.code == 0
+    assert "No better in 3 validations. Stopped at step 4." in ended.out
 
 
-def test_a_training_stops_when_a_validation_says_that_it_is_solved(
-    run_train, tmp_path, monkeypatch, capsys
-):
+def test_a_training_stops_when_a_validation_finds_it_solved(tmp_path, monkeypatch):
     asked = []
 
     def is_solved(self, metrics):
@@ -106,6 +93,7 @@ def test_a_training_stops_when_a_validation_says_that_it_is_solved(
 
     monkeypatch.setattr(tasks.Babi, "is_solved", is_solved)
     arguments = [
+        *LSTM,
         f"--data_dir={DATA}",
         f"--checkpoint_dir={tmp_path / 'run'}",
         "--stop_when_solved",
@@ -114,10 +102,11 @@ def test_a_training_stops_when_a_validation_says_that_it_is_solved(
         "--summaries",
     ]
 
-    assert run_train(*arguments) == 0
-    assert run_train(*arguments) == 0  # Nothing is left to do.
+    for _ in range(2):  # The second time nothing is left to do.
+        ended = run_train(*arguments)
+        assert ended.code == 0
+        assert ended.out.count("Solved at step 4.") == 1
 
-    assert capsys.readouterr().out.count("Solved at step 4.") == 2
     assert len(asked) == 2
     last = checkpoints.read(tmp_path / "run", 4)
     assert last.state["validation"] == [4, asked[1]["question_error"]]
@@ -133,36 +122,36 @@ def test_a_training_stops_when_a_validation_says_that_it_is_solved(
     np.testing.assert_allclose(errors[0], [metrics["question_error"] for metrics in asked], 1e-6)
 
 
-def test_the_data_may_lie_elsewhere_when_a_run_goes_on(run_train, trained, tmp_path, capsys):
+def test_the_data_may_lie_elsewhere_when_a_run_is_resumed(trained, tmp_path):
     shutil.copytree(trained, tmp_path / "run")
     shutil.copytree(DATA, tmp_path / "elsewhere")
 
-    code = run_train(
+    ended = run_train(
+        *DNC,
         f"--data_dir={tmp_path / 'elsewhere'}",
         f"--checkpoint_dir={tmp_path / 'run'}",
         "--num_training_iterations=5",
     )
 
-    out = capsys.readouterr().out
-    assert code == 0
-    assert f"It goes on with --data_dir={tmp_path / 'elsewhere'}" in out
-    least, greatest = load(trained)[1].lengths
-    assert f"Compiling for batches of 2 lengths, {least} to {greatest} steps, takes" in out
+    assert ended.code == 0
+    assert f"It goes on with --data_dir={tmp_path / 'elsewhere'}" in ended.out
+    shortest, longest = load(trained)[1].lengths
+    assert f"Compiling for batches of 2 lengths, {shortest} to {longest} steps, takes" in ended.out
 
 
-def test_evaluation_is_a_table_of_all_test_questions_with_files(trained, run_evaluate, tmp_path):
-    code, out, err = run_evaluate(
+def test_evaluation_is_a_table_of_all_test_questions_with_files(trained, tmp_path):
+    ended = run_evaluate(
         f"--checkpoint_dir={trained}",
         "--stories=1",
         f"--csv={tmp_path / 'table.csv'}",
         f"--plot={tmp_path / 'plot.png'}",
     )
 
-    assert (code, err) == (0, "")
-    lines = out.splitlines()
+    assert (ended.code, ended.err) == (0, "")
+    lines = ended.lines
     assert lines[0].split()[-4:] == ["stories", "paper:", "LSTM", "DNC1"]
     assert lines[2].startswith(" 1 single supporting fact") and lines[2].endswith("28.4    9.0")
-    assert "stories, task 19, not all right:" in out
+    assert "stories, task 19, not all right:" in ended.out
     with open(tmp_path / "table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["task"], row["questions"], row["words"]) for row in rows] == [
@@ -172,31 +161,29 @@ def test_evaluation_is_a_table_of_all_test_questions_with_files(trained, run_eva
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_larger_memory_and_another_folder_can_be_evaluated(trained, run_evaluate, tmp_path):
+def test_a_larger_memory_and_another_folder_can_be_evaluated(trained, tmp_path):
     shutil.copytree(DATA, tmp_path / "elsewhere")
 
-    code, out, _ = run_evaluate(
+    ended = run_evaluate(
         f"--checkpoint_dir={trained}", "--memory_size=8", f"--data_dir={tmp_path / 'elsewhere'}"
     )
 
-    assert code == 0
-    assert len(out.splitlines()) == 6
+    assert ended.code == 0
+    assert len(ended.lines) == 6
 
 
-def test_a_shipped_model_does_not_tell_where_its_data_was(
-    trained, run_evaluate, tmp_path, monkeypatch
-):
+def test_a_shipped_model_does_not_tell_where_its_data_was(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "PRETRAINED", tmp_path)
     ship.ship(trained, "babi_tiny")
 
-    code, out, err = run_evaluate("--pretrained=babi_tiny")
-    assert (code, out) == (2, "")
-    assert err.startswith("evaluate.py: Task babi needs --data_dir: the folder en-10k")
+    refused = run_evaluate("--pretrained=babi_tiny")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith("evaluate.py: Task babi needs --data_dir: the folder en-10k")
 
-    table = run_evaluate("--pretrained=babi_tiny", f"--data_dir={DATA}")
-    assert table[0] == 0
+    shipped = run_evaluate("--pretrained=babi_tiny", f"--data_dir={DATA}")
+    assert shipped.code == 0
     before = run_evaluate(f"--checkpoint_dir={trained}")
-    assert table[1].splitlines()[2:] == before[1].splitlines()[2:]  # All but the name.
+    assert shipped.lines[2:] == before.lines[2:]  # All but the name.
     assert str(DATA) not in (tmp_path / "babi_tiny" / "step-4.json").read_text()
 
 
@@ -213,11 +200,11 @@ def test_a_shipped_model_does_not_tell_where_its_data_was(
         (["--preset=babi", "--task=copy"], "--preset=babi is of --task=babi"),
     ],
 )
-def test_what_cannot_be_trained_is_one_line_and_exit_code_2(
-    run_train, tmp_path, capsys, arguments, said
-):
-    assert run_train(f"--checkpoint_dir={tmp_path / 'run'}", *arguments) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+def test_what_cannot_be_trained_is_one_line_and_exit_code_2(tmp_path, arguments, said):
+    ended = run_train(f"--checkpoint_dir={tmp_path / 'run'}", *arguments)
+
+    assert ended.code == 2
+    (line,) = ended.err.splitlines()
     assert line.startswith("train.py: ") and said in line
 
 
@@ -229,19 +216,17 @@ def test_what_cannot_be_trained_is_one_line_and_exit_code_2(
         (["--data_dir=nowhere"], "Cannot read bAbI data from nowhere"),
     ],
 )
-def test_what_cannot_be_evaluated_is_one_line_and_exit_code_2(
-    trained, run_evaluate, arguments, said
-):
-    code, _, err = run_evaluate(f"--checkpoint_dir={trained}", *arguments)
+def test_what_cannot_be_evaluated_is_one_line_and_exit_code_2(trained, arguments, said):
+    ended = run_evaluate(f"--checkpoint_dir={trained}", *arguments)
 
-    assert code == 2
-    (line,) = err.splitlines()
+    assert ended.code == 2
+    (line,) = ended.err.splitlines()
     assert line.startswith("evaluate.py: ") and said in line
 
 
 @pytest.mark.parametrize("flag", ["--stories=1", "--data_dir=."])
-def test_flags_of_stories_are_not_for_other_tasks(run_evaluate, flag):
-    code, _, err = run_evaluate("--pretrained=copy_dnc", flag)
+def test_flags_of_stories_are_not_for_other_tasks(flag):
+    ended = run_evaluate("--pretrained=copy_dnc", flag)
 
-    assert code == 2
-    assert "is for models of babi" in err
+    assert ended.code == 2
+    assert "is for models of babi" in ended.err

@@ -1,51 +1,40 @@
+"""evaluate.py in this process, on small models that were not trained."""
+
 import csv
 import shlex
-import shutil
-import subprocess
-import sys
 
 import pytest
-from absl.testing import flagsaver
 from PIL import Image
 
-import evaluate
-import train
+from tests.scripts import run_evaluate, save_untrained
 
-TINY = (
-    "--hidden_size=4 --memory_size=4 --word_size=3 --num_read_heads=1 --num_training_iterations=2"
-)
+TINY = "--hidden_size=4 --memory_size=4 --word_size=3 --num_read_heads=1 --nojit --nosummaries"
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder with three small runs, in it: adds, adds_lstm and copies."""
     folder = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, more in {
-            "adds": "--task=addition --max_length=3",
-            "adds_lstm": "--task=addition --max_length=3 --core=lstm",
-            "copies": "--task=copy --max_length=2 --num_bits=2",
-        }.items():
-            arguments = [*shlex.split(TINY), *shlex.split(more), "--nojit", "--nosummaries"]
-            patch.setattr(sys, "argv", ["train", *arguments, f"--checkpoint_dir={folder / name}"])
-            with flagsaver.flagsaver():
-                assert train.main(train._parse(sys.argv)) == 0
+    for name, more in {
+        "adds": "--task=addition --max_length=3",
+        "adds_lstm": "--task=addition --max_length=3 --core=lstm",
+        "copies": "--task=copy --max_length=2 --num_bits=2",
+    }.items():
+        arguments = shlex.split(f"{TINY} {more} --checkpoint_dir={name}")
+        save_untrained(*arguments, directory=folder)
     return folder
 
 
 @pytest.fixture
-def in_process(runs, monkeypatch, capsys):
-    monkeypatch.chdir(runs)
-
+def in_folder(runs):
     def run(*arguments):
-        code = evaluate.main(["evaluate", *arguments, "--nojit"])
-        return code, *capsys.readouterr()
+        return run_evaluate(*arguments, directory=runs)
 
     return run
 
 
-def test_a_table_a_picture_and_a_file_compare_models_at_several_sizes(in_process, tmp_path):
-    code, out, err = in_process(
+def test_a_table_a_picture_and_a_file_compare_models_at_several_sizes(in_folder, tmp_path):
+    code, out, err = in_folder(
         "--checkpoint_dir=adds,adds_lstm",
         "--lengths=3,5",
         "--num_sequences=20",
@@ -77,16 +66,16 @@ def test_a_table_a_picture_and_a_file_compare_models_at_several_sizes(in_process
     assert float(rows[0]["error"]) > 0
 
 
-def test_by_default_sizes_are_the_largest_in_training_and_multiples(in_process):
-    code, out, _ = in_process("--checkpoint_dir=copies", "--num_sequences=2", "--memory_size=9")
+def test_by_default_sizes_are_the_largest_in_training_and_multiples(in_folder):
+    code, out, _ = in_folder("--checkpoint_dir=copies", "--num_sequences=2", "--memory_size=9")
 
     assert code == 0
     assert [line.split()[1] for line in out.splitlines()[1:]] == ["2", "4", "8", "16"]
 
 
-def test_each_size_can_have_a_memory_of_its_own(in_process):
+def test_each_size_can_have_a_memory_of_its_own(in_folder):
     arguments = ["--checkpoint_dir=copies", "--num_sequences=2", "--lengths=2,2,3"]
-    code, out, _ = in_process(*arguments, "--memory_size=4,6,9")
+    code, out, _ = in_folder(*arguments, "--memory_size=4,6,9")
 
     assert code == 0
     rows = [line.split() for line in out.splitlines()[1:]]
@@ -116,26 +105,9 @@ def test_each_size_can_have_a_memory_of_its_own(in_process):
         (["--nonsense"], "nonsense"),
     ],
 )
-def test_what_cannot_be_measured_is_one_line_and_exit_code_2(in_process, arguments, said):
-    code, out, err = in_process(*arguments)
+def test_what_cannot_be_measured_is_one_line_and_exit_code_2(in_folder, arguments, said):
+    code, out, err = in_folder(*arguments)
 
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
     assert line.startswith("evaluate.py: ") and said in line
-
-
-def test_the_script_is_a_command(runs, tmp_path):
-    shutil.copytree(runs / "copies", tmp_path / "copies")
-    process = subprocess.run(
-        [
-            *(sys.executable, evaluate.__file__, "--checkpoint_dir=copies"),
-            *("--lengths=1,2,3,4,5,6", "--num_sequences=2", "--nojit"),
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-    assert (process.returncode, process.stderr) == (0, "")
-    assert process.stdout.splitlines()[1].startswith("copies ")

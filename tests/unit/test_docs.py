@@ -1,0 +1,40 @@
+"""What README.md and the pages in docs/ link to exists; the README explains what a user can set."""
+
+import pathlib
+import re
+
+import pytest
+
+import train
+
+ROOT = pathlib.Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def prose(page):
+    """The text without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page):
+    """The anchors that GitHub makes of the headings."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_every_file_and_heading_that_is_linked_exists(page):
+    for link in re.findall(r"\]\(([^)]+)\)", prose(page)):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_flag_of_the_training_script_is_explained():
+    explained = set(re.findall(r"`--(\w+)", README.read_text("utf-8")))
+    own = {flag.name for flag in train.FLAGS.get_key_flags_for_module(train)}
+    assert own <= explained | {name.removeprefix("no") for name in explained}
