@@ -240,21 +240,24 @@ MUTANTS = (
         "dnc/unroll.py",
         "running = tf.range(num_steps)[:, tf.newaxis] < sequence_length",
         "running = tf.range(num_steps)[:, tf.newaxis] <= sequence_length",
-        "unit/dnc/test_unroll.py",
+        "unit/dnc/test_unroll.py::"
+        "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
     ),
     Mutant(
         "outputs in the padding",
         "dnc/unroll.py",
         'outputs = _nests.where(x["running"], outputs, _nests.zeros_like(outputs))',
         "outputs = tf.nest.map_structure(tf.identity, outputs)",
-        "unit/dnc/test_unroll.py",
+        "unit/dnc/test_unroll.py::"
+        "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
     ),
     Mutant(
         "state not held past the end",
         "dnc/unroll.py",
         'next_state = _nests.where(x["running"], next_state, state)',
         "next_state = tf.nest.map_structure(tf.identity, next_state)",
-        "unit/dnc/test_unroll.py",
+        "unit/dnc/test_unroll.py::"
+        "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
     ),
     Mutant(
         "reset after the step instead of before",
@@ -263,14 +266,15 @@ MUTANTS = (
         'outputs, next_state = core(x["inputs"], state)\n'
         '    if "reset" in x:\n'
         '        next_state = _nests.where(x["reset"], fresh_state, next_state)',
-        "unit/dnc/test_unroll.py",
+        "unit/dnc/test_unroll.py::test_pieces_between_resets_equal_sequences_of_their_own",
     ),
     Mutant(
         "infinite padding reaches the gradient",
         "dnc/unroll.py",
         'sequence["inputs"] = _nests.where(running, inputs, _nests.zeros_like(inputs))',
         'sequence["inputs"] = inputs',
-        "unit/dnc/test_unroll.py",
+        "unit/dnc/test_unroll.py::"
+        "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
     ),
     Mutant(
         "the last segment is the first again",
@@ -327,7 +331,7 @@ MUTANTS = (
         "dnc/keras.py",
         "return super().call(sequences, initial_state, mask, training)",
         "return super().call(sequences, initial_state, None, training)",
-        "unit/dnc/test_keras.py",
+        "unit/dnc/test_keras.py::test_steps_that_an_explicit_mask_skips_leave_no_trace",
     ),
     Mutant(
         "RNN cell takes the width for the batch size",
