@@ -125,7 +125,7 @@ def test_a_sample_shows_question_target_and_answer():
     assert text.endswith("Model Output:\n+- - - - -+\n+- - - - -+")
 
 
-def test_every_step_is_judged_by_two_sets_of_batches_that_no_other_step_is_judged_by(monkeypatch):
+def test_no_two_steps_are_judged_by_the_same_batches(monkeypatch):
     asked = []
 
     def metrics(self, first_batch, num_batches):

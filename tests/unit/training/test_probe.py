@@ -94,7 +94,7 @@ def test_updates_are_how_far_variables_moved_for_each_step(tmp_path, core, task)
     assert values(events, "update_norm/lstm") == {15: 0.0}
 
 
-def test_updates_are_the_same_when_the_training_is_resumed_between_two_looks(tmp_path, core, task):
+def test_updates_are_the_same_when_resumed_between_two_looks(tmp_path, core, task):
     first = Probe(core, task, seed=0)
     write(tmp_path / "first", first, (10, {}))
     core.output_linear.b.assign_add([3.0, 0.0, 0.0, 4.0, 0.0])
