@@ -4,14 +4,24 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+# Two processes, whatever the machine: each needs some 2 GB. A file's tests share what they compile.
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
-.PHONY: train test lint browser tensorboard babi bench bench-solved soak results mutants clean
+.PHONY: train test test-all coverage lint browser tensorboard babi bench bench-solved soak results mutants clean
 
 train: $(READY)  ## Train the default task until it makes no errors.
 	$(BIN)/python train.py --stop_when_solved --report_interval=1000
 
-test: lint $(if $(CI),browser)  ## Lint, then run all tests; with CI=1 also where a browser has to be installed.
-	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+test: lint  ## Lint, check types, and run the fast tests (under 6 minutes and 6 GB on two cores).
+	$(PYTEST) tests/unit dnc
+
+# The recorded numbers are compared a second time with programs compiled as users compile them.
+test-all: lint $(if $(CI),browser)  ## All tests, also of processes, browsers, documents, trained models.
+	XLA_FLAGS= $(PYTEST) tests/unit/dnc/test_conformance.py tests/unit/training/test_step.py
+	HYPOTHESIS_PROFILE=thorough $(PYTEST)
+
+coverage: $(READY)  ## What of dnc/ the fast tests run, lines and branches.
+	$(PYTEST) tests/unit dnc --cov=dnc --cov-branch --cov-report=term-missing:skip-covered
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

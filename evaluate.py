@@ -71,6 +71,7 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_string("plot", None, "PNG file to draw error against length into.", flag_values=FLAGS)
 flags.DEFINE_string("csv", None, "CSV file to write the table into.", flag_values=FLAGS)
+command.accept_local_paths(FLAGS, "checkpoint_dir", "plot", "csv")
 
 # With its flags, by directory.
 _Checkpoints = Mapping[pathlib.Path, tuple[Checkpoint, dict[str, Any]]]

@@ -37,7 +37,8 @@ setup(
         "test": [
             "hypothesis>=6.100",  # Property tests.
             "pytest>=8.0",
-            "pytest-xdist>=3.5",  # Tests on all cores: most of their time is XLA compilation.
+            "pytest-cov>=5.0",  # make coverage.
+            "pytest-xdist>=3.5",  # Two processes: most of the tests' time is tracing and compiling.
             "selenium>=4.20",  # Tries the viewer in a browser.
             "ruff>=0.6",  # Formatter and linter.
             "mypy>=1.18",  # Type checker; dnc ships its annotations.

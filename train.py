@@ -291,6 +291,7 @@ for _name in ("max_grad_norm", "learning_rate", "optimizer_epsilon"):
     flags.register_validator(_name, _is_number, "must be from 1e-30 to 1e30.")
 for _name in ("checkpoint_dir", "trace_file"):
     flags.register_validator(_name, _is_path, "must be UTF-8 text without null characters.")
+command.accept_local_paths(FLAGS, "checkpoint_dir", "trace_file")
 
 
 def main(argv: list[str]) -> int:

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 
 from bench import _command
+from training import command
 from training.presets import PRESETS
 
 _FLAGS = _command.new_flags(default_rounds=None)
@@ -43,6 +44,7 @@ _TRAIN_FLAGS = flags.DEFINE_string(
 _DIRECTORY = flags.DEFINE_string(
     "directory", "checkpoints/results", "Where the runs are.", flag_values=_FLAGS
 )
+command.accept_local_paths(_FLAGS, "directory")
 
 _ROOT = pathlib.Path(__file__).parents[1]
 

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from dnc import _cores
 from dnc.core import DNC
+from dnc_inspector import paths
 
 _FORGET_BIAS = 1.0
 
@@ -104,7 +105,7 @@ def _read_checkpoint(
     path: str | os.PathLike[str], shapes: Mapping[str, object]
 ) -> dict[str, np.ndarray]:
     """Reads a TensorFlow 1 checkpoint without what only its training needed."""
-    path = os.fspath(path)
+    path = paths.for_tensorflow(path)
     try:
         reader = tf.train.load_checkpoint(path)
     except (tf.errors.OpError, ValueError) as error:

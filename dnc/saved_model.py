@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from dnc import _checks, _cores
 from dnc.unroll import unroll
+from dnc_inspector import paths
 
 
 def export(
@@ -49,13 +50,15 @@ def export(
 
     Args:
       core: a core with inputs [B, X], such as a `dnc.DNC`.
-      path: the folder to write.
+      path: the folder to write, or an address that TensorFlow can write to, such as
+        `gs://bucket/model`.
       input_size: width X of the inputs; not needed if `core` was run before and knows it.
       dtype: floating point dtype of inputs and state.
       time_major: whether sequences are [T, B, ...]; if false, [B, T, ...].
 
     Raises:
-      ValueError: if the input size is missing, or another one than that of `core`.
+      ValueError: if the input size is missing or differs from the core's, or TensorFlow has no
+        access to the address.
     """
     known_size = getattr(core, "input_size", None)
     if input_size is None:
@@ -113,18 +116,22 @@ def export(
     lengths = tf.TensorSpec([None], tf.int32, "sequence_length")
     module = tf.Module()
     module.core = core
-    tf.saved_model.save(
-        module,
-        os.fspath(path),
-        signatures={
-            "serving_default": whole_sequence.get_concrete_function(sequence_inputs),
-            "sequence": sequence.get_concrete_function(sequence_inputs, lengths, **state_specs),
-            "step": step.get_concrete_function(step_inputs, **state_specs),
-            "initial_state": initial_state.get_concrete_function(
-                tf.TensorSpec([], tf.int32, "batch_size")
-            ),
-        },
-    )
+    signatures = {
+        "serving_default": whole_sequence.get_concrete_function(sequence_inputs),
+        "sequence": sequence.get_concrete_function(sequence_inputs, lengths, **state_specs),
+        "step": step.get_concrete_function(step_inputs, **state_specs),
+        "initial_state": initial_state.get_concrete_function(
+            tf.TensorSpec([], tf.int32, "batch_size")
+        ),
+    }
+    place = paths.for_tensorflow(path)
+    try:
+        tf.saved_model.save(module, place, signatures=signatures)
+    except tf.errors.UnimplementedError as error:  # A scheme that TensorFlow was built without.
+        raise ValueError(
+            f"This TensorFlow cannot write to {place}: {error.message}. Export to a local folder "
+            "and copy it there."
+        ) from error
 
 
 def _identifier(path: tuple[str, ...]) -> str:

@@ -166,6 +166,7 @@ class Trace:
         `python -m dnc_inspector trace.npz` makes a page of it that shows the episode.
 
         Raises:
+          ValueError: if `path` is not local.
           OSError: if the file cannot be written; a file that was there before is kept.
         """
         schema.save(path, self.arrays(), self.meta())
@@ -175,7 +176,7 @@ class Trace:
         """Reads what `save` has written.
 
         Raises:
-          ValueError: if the file is damaged, or something else than a trace.
+          ValueError: if the file is damaged or not a trace, or `path` is not local.
           OSError: if it cannot be read.
         """
         arrays, meta = schema.load(path)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dnc_inspector import episode, schema
+from dnc_inspector import episode, paths, schema
 
 STATIC = pathlib.Path(__file__).with_name("static")
 
@@ -80,26 +80,25 @@ def render(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the page of the traces named on the command line, and returns the exit status."""
+    """Writes a page that shows the traces named on the command line. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m dnc_inspector",
         description="Makes one HTML page that shows recorded episodes, and needs nothing else.",
     )
     parser.add_argument(
-        "traces", nargs="+", metavar="trace.npz", type=pathlib.Path, help="from dnc.Trace.save"
+        "traces", nargs="+", metavar="trace.npz", help="file that dnc.Trace.save has written"
     )
-    parser.add_argument(
-        "--output", metavar="page.html", type=pathlib.Path, help="default: trace.html"
-    )
+    parser.add_argument("--output", metavar="page.html", help="default: trace.html")
     flags = parser.parse_args(arguments)
-    paths = list(dict.fromkeys(flags.traces))  # A trace named twice is shown once.
     try:
-        traces = dict(zip(_runs(paths), map(_load, paths), strict=True))
-        output = flags.output or paths[0].with_name(_name(paths[0]) + ".html")
-        if os.path.realpath(output) in map(os.path.realpath, paths):
-            raise ValueError(f"The page would replace the trace {output}: give another --output.")
+        files = list(dict.fromkeys(map(paths.local, flags.traces)))  # Each trace is shown once.
+        output = flags.output and paths.local(flags.output)
+        traces = dict(zip(_runs(files), map(_load, files), strict=True))
+        output = output or files[0].with_name(_name(files[0]) + ".html")
+        if os.path.realpath(output) in map(os.path.realpath, files):
+            raise ValueError(f"The page would replace the trace {output}. Give another --output.")
         # File names need not be text; what is not is replaced.
-        page = render(traces, title=", ".join(map(_name, paths))).encode("utf-8", "replace")
+        page = render(traces, title=", ".join(map(_name, files))).encode("utf-8", "replace")
         _write(output, page)
     except ValueError as error:
         print(f"dnc_inspector: {error}", file=sys.stderr)
@@ -113,10 +112,10 @@ def _name(path: pathlib.Path) -> str:
     return path.name.removesuffix(".npz")
 
 
-def _runs(paths: Sequence[pathlib.Path]) -> list[str]:
-    """What to call traces: their file names, or whole paths where names are not distinct."""
-    names = [_name(path) for path in paths]
-    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+def _runs(files: Sequence[pathlib.Path]) -> list[str]:
+    """Names of the runs: the file names, or whole paths where file names are not distinct."""
+    names = [_name(path) for path in files]
+    return names if len(set(names)) == len(names) else [str(path) for path in files]
 
 
 def _load(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

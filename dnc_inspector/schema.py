@@ -3,12 +3,13 @@
 import io
 import json
 import os
-import pathlib
 import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from dnc_inspector import paths
 
 FORMAT = "dnc-trace"
 VERSION = 1
@@ -131,13 +132,14 @@ def save(
     """Writes a trace as a compressed .npz file, never with pickled objects.
 
     Raises:
-      ValueError: as `check`.
+      ValueError: as `check`, or if `path` is not local.
       OSError: if the file cannot be written; a file that was there before is kept.
     """
+    path = paths.local(path)
     check(arrays, meta)
     header = json.dumps({"format": FORMAT, "version": VERSION, **meta})
     contents: dict[str, Any] = {"header": np.array(header), **arrays}
-    temporary = f"{os.fspath(path)}.tmp"
+    temporary = f"{path}.tmp"
     try:
         with open(temporary, "wb") as file:
             np.savez_compressed(file, **contents)
@@ -154,10 +156,10 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
       The fields by name, and the meta data.
 
     Raises:
-      ValueError: if the file is damaged, or something else than a trace.
+      ValueError: if the file is damaged or not a trace, or `path` is not local.
       OSError: if it cannot be read.
     """
-    data = pathlib.Path(path).read_bytes()
+    data = paths.local(path).read_bytes()
     try:
         if not zipfile.is_zipfile(io.BytesIO(data)):
             raise ValueError("it is damaged, or not a trace as dnc.Trace.save writes it")

@@ -14,6 +14,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from dnc_inspector import paths
+
 TASK_NAMES = (
     "single supporting fact",
     "two supporting facts",
@@ -221,12 +223,12 @@ def find(path: str) -> Mapping[tuple[int, str], tuple[str, bytes]]:
     (`qa3_..._train_substitute.txt`), it is the file itself.
 
     Raises:
-      ValueError: if there are none, or several of one task and part, or something cannot be read,
-        or an archive is damaged or unsafe.
+      ValueError: if there are none, or several of one task and part, or something cannot be read
+        or is not local, or an archive is damaged or unsafe.
     """
     found = collections.defaultdict(list)
     for one in path.split(","):
-        place = pathlib.Path(one).expanduser()
+        place = paths.local(one).expanduser()
         try:
             for name, content in _files(place):
                 match = _FILE_NAME.fullmatch(pathlib.PurePath(name).name)

@@ -2,7 +2,8 @@
 
 TensorFlow never frees a program that XLA has compiled (tensorflow/tensorflow#64170): each stays
 mapped into the memory of its process. So the programs of each process are counted, and the memory
-of all processes together is sampled.
+of all processes together is sampled. Seconds are of processor time, which does not depend on what
+else the machine does.
 """
 
 import collections
@@ -13,6 +14,7 @@ import threading
 
 import pytest
 
+NUM_SHOWN = 10
 SAMPLING_INTERVAL = 2.0  # seconds
 PROC = pathlib.Path("/proc")  # Linux; elsewhere the memory is not sampled.
 
@@ -22,8 +24,6 @@ class Programs:
 
     def __init__(self):
         self.count = 0
-        self.by_file = collections.Counter()
-        self.file = ""
 
     def watch(self):
         tf = sys.modules.get("tensorflow")
@@ -38,9 +38,7 @@ class Programs:
                 return call(function, *args, **kwargs)
             finally:
                 if function._jit_compile:
-                    traced = function.experimental_get_tracing_count() - before
-                    self.count += traced
-                    self.by_file[self.file] += traced
+                    self.count += function.experimental_get_tracing_count() - before
 
         function_type.__call__ = counted
 
@@ -81,19 +79,24 @@ def _memory_mib(pid):
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
+def _processor_seconds():
+    """Returns what this process and those that it has waited for have used."""
+    return sum(os.times()[:4])
+
+
 class Costs:
-    """The plugin: a worker counts and tells the process that started it, which prints."""
+    """The plugin: a worker measures and tells the process that started it, which prints."""
 
     def __init__(self, config):
-        self.is_worker = hasattr(config, "workerinput")
         self.config = config
+        self.is_worker = hasattr(config, "workerinput")
+        self.memory = None if self.is_worker or not PROC.is_dir() else Memory()
         self.programs = Programs()
-        self.memory = None
-        self.lines = []
+        self.seconds = {}
+        self.processes = []  # Of each process that ran tests: (programs, seconds by test).
 
     def pytest_sessionstart(self, session):
-        if not self.is_worker and PROC.is_dir():
-            self.memory = Memory()
+        if self.memory:
             self.memory.start()
 
     def pytest_collection_finish(self, session):
@@ -101,29 +104,38 @@ class Costs:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
-        self.programs.file = item.path.name
-        return (yield)
+        before = _processor_seconds()
+        try:
+            return (yield)
+        finally:
+            self.seconds[item.nodeid] = _processor_seconds() - before
+
+    def pytest_sessionfinish(self, session):
+        costs = (self.programs.count, self.seconds)
+        if self.is_worker:
+            self.config.workeroutput["costs"] = costs
+        elif self.seconds:
+            self.processes.append(costs)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node, error):
-        self.lines.append(getattr(node, "workeroutput", {}).get("costs", "It was lost."))
-
-    def pytest_sessionfinish(self, session):
-        most = ", ".join(f"{name} {n}" for name, n in self.programs.by_file.most_common(5) if n)
-        costs = f"{self.programs.count} programs compiled by XLA" + (f" ({most})" if most else "")
-        if self.is_worker:
-            self.config.workeroutput["costs"] = costs
-        elif not self.lines:
-            self.lines.append(costs)
+        if output := getattr(node, "workeroutput", None):  # Not of one that crashed.
+            self.processes.append(output["costs"])
 
     def pytest_terminal_summary(self, terminalreporter):
-        terminalreporter.section("costs")
-        for number, line in enumerate(self.lines):
-            terminalreporter.line(f"process {number}: {line}")
-        if self.memory is not None:
+        terminalreporter.section(f"costs; the {NUM_SHOWN} most expensive tests")
+        seconds = {test: s for _, by_test in self.processes for test, s in by_test.items()}
+        for test in sorted(seconds, key=seconds.get, reverse=True)[:NUM_SHOWN]:
+            terminalreporter.line(f"{seconds[test]:7.1f} s  {test}")
+        for programs, by_test in self.processes:
+            terminalreporter.line(
+                f"A process: {len(by_test)} tests, {sum(by_test.values()):.0f} s of processor "
+                f"time, {programs} programs compiled by XLA."
+            )
+        if self.memory:
             self.memory.ended.set()
             terminalreporter.line(
-                f"peak memory of all processes, sampled: {self.memory.peak_mib:.0f} MiB"
+                f"Peak memory of all processes together, sampled: {self.memory.peak_mib:.0f} MiB."
             )
 
 

@@ -40,6 +40,7 @@ flags.DEFINE_string(
     "Where to save what the memory did, for python -m dnc_inspector.",
     flag_values=_FLAGS,
 )
+command.accept_local_paths(_FLAGS, "checkpoint_dir", "story_file", "trace_file")
 
 
 def answer(directory: pathlib.Path, text: str, best: bool = False) -> tuple[str, dnc.Trace | None]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
+from dnc_inspector import paths
 from training.messages import NO_MEMORY, OUT_OF_MEMORY, in_one_line
 
 
@@ -17,6 +18,21 @@ def new_flags() -> flags.FlagValues:
     values = flags.FlagValues()
     flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
     return values
+
+
+def accept_local_paths(values: flags.FlagValues, *names: str) -> None:
+    """Makes string and list flags refuse addresses, such as gs://bucket/run."""
+
+    def is_local(given: str | Sequence[str] | None) -> bool:
+        try:
+            for path in [given] if isinstance(given, str) else given or []:
+                paths.local(path)
+        except ValueError as error:
+            raise flags.ValidationError(str(error).rstrip(".")) from error
+        return True
+
+    for name in names:
+        flags.register_validator(name, is_local, flag_values=values)
 
 
 def parse(values: flags.FlagValues, argv: Sequence[str], doc: str) -> bool:

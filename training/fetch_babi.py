@@ -22,6 +22,7 @@ from training.quiet import native_logs_hidden
 with native_logs_hidden():
     import tensorflow  # noqa: F401
 
+from dnc_inspector import paths
 from tasks import babi_data
 from training import command
 
@@ -42,6 +43,7 @@ flags.DEFINE_string(
     "directory", str(_ROOT / "data" / "babi"), "Where to put the files.", flag_values=_FLAGS
 )
 flags.DEFINE_string("archive", None, "An archive to take, not to download.", flag_values=_FLAGS)
+command.accept_local_paths(_FLAGS, "directory", "archive")
 
 
 def known_files() -> dict[str, str]:
@@ -61,10 +63,11 @@ def unpack(archive: pathlib.Path, directory: pathlib.Path) -> tuple[list[str], l
       The folders that are there now, and the files of the release that are missing in them.
 
     Raises:
-      ValueError: if the archive is damaged, a file is not as released, or it has none of them.
-        Then nothing is written.
+      ValueError: if the archive is damaged, a file is not as released, it has none of them, or a
+        path is not local. Then nothing is written.
       OSError: if the archive cannot be read, or a file cannot be written.
     """
+    archive, directory = paths.local(archive), paths.local(directory)
     expected = {**known_files(), **_GIT_NAMES}
 
     def folder_and_name(path: pathlib.PurePosixPath) -> str:

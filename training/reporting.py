@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import tensorflow as tf
 import tqdm
 
+from dnc_inspector import paths
 from training.messages import reason, say, warn
 
 
@@ -87,7 +88,7 @@ class EventFile:
         self._writer: tf.summary.SummaryWriter | None = None
         if directory is not None:
             with self._until_an_error():
-                self._writer = tf.summary.create_file_writer(os.fspath(directory))
+                self._writer = tf.summary.create_file_writer(paths.for_tensorflow(directory))
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:

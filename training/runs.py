@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from dnc_inspector import paths
 from training import checkpoints
 from training.checkpoints import Best, Checkpoint, DamagedError
 from training.lock import Lock
@@ -52,11 +53,11 @@ class Run:
           warn: told about what is wrong but stops nothing.
 
         Raises:
-          ValueError: if the directory is in use or holds a run of another configuration, or no
-            checkpoint in it is intact.
+          ValueError: if the directory is not local or is in use, or holds a run of another
+            configuration, or no checkpoint in it is intact.
           OSError: if the directory cannot be written.
         """
-        self.directory = pathlib.Path(directory)
+        self.directory = paths.local(directory)
         self.changes: dict[str, Any] = {}
         self._config = dict(config)
         self._checkpoints_kept = checkpoints_kept
@@ -243,9 +244,9 @@ def newest_checkpoint(
 
     Raises:
       FileNotFoundError: if there is no checkpoint.
-      ValueError: if none can be used, or the best one cannot.
+      ValueError: if the directory is not local, no checkpoint can be used, or the best one cannot.
     """
-    directory = pathlib.Path(directory)
+    directory = paths.local(directory)
     if not directory.is_dir():
         raise FileNotFoundError(f"There is no run in {directory}.")
     found, damaged = checkpoints.newest_intact(directory)

@@ -33,6 +33,7 @@ flags.DEFINE_bool(
     "best", False, "Whether to take the best checkpoint, not the newest.", flag_values=_FLAGS
 )
 flags.DEFINE_string("name", None, "What it is to be called.", flag_values=_FLAGS)
+command.accept_local_paths(_FLAGS, "checkpoint_dir")
 
 
 def ship(source: str | os.PathLike, name: str, best: bool = False) -> pathlib.Path:

@@ -1,18 +1,17 @@
 """Makes copies of the tree, puts faults into them and runs tests there."""
 
 import json
-import os
 import pathlib
 import queue
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from typing import NamedTuple
 
 from tests.mutants import Mutant, witness
+from tests.mutants.forks import Forks
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Results other than these two are errors of the table, of the tests or of the machine.
@@ -34,6 +33,13 @@ class Outcome(NamedTuple):
     result: str
     detail: str
     seconds: float
+
+
+class Workplace(NamedTuple):
+    """A copy of the tree, and the process that runs its tests."""
+
+    copy: pathlib.Path
+    forks: Forks
 
 
 class Tests(NamedTuple):
@@ -63,22 +69,27 @@ def run_all(
     Returns:
       The outcomes in the order of the mutants.
     """
-    copies: queue.SimpleQueue[pathlib.Path] = queue.SimpleQueue()
-    for number in range(jobs):
-        copies.put(copy_tree(folder / str(number)))
+    places = [Workplace(copy_tree(folder / str(number)), Forks()) for number in range(jobs)]
+    free: queue.SimpleQueue[Workplace] = queue.SimpleQueue()
+    for place in places:
+        free.put(place)
 
     def judged(mutant: Mutant) -> Outcome:
-        copy = copies.get()
+        place = free.get()
         try:
-            outcome = judge(mutant, copy, seconds)
+            outcome = judge(mutant, place, seconds)
         finally:
-            copies.put(copy)
+            free.put(place)
         tell(outcome)
         return outcome
 
-    with futures.ThreadPoolExecutor(jobs) as pool:
-        outcomes = list(pool.map(judged, mutants))
-    return list(_confirmed(outcomes, copies.get()))
+    try:
+        with futures.ThreadPoolExecutor(jobs) as pool:
+            outcomes = list(pool.map(judged, mutants))
+        return list(_confirmed(outcomes, places[0]))
+    finally:
+        for place in places:
+            place.forks.close()
 
 
 def copy_tree(target: pathlib.Path) -> pathlib.Path:
@@ -93,21 +104,23 @@ def copy_tree(target: pathlib.Path) -> pathlib.Path:
     return target
 
 
-def judge(mutant: Mutant, copy: pathlib.Path, seconds: float) -> Outcome:
+def judge(mutant: Mutant, place: Workplace, seconds: float) -> Outcome:
     """Puts the fault into a copy of the tree, runs its tests and takes the fault out again."""
-    path = copy / mutant.file
+    path = place.copy / mutant.file
     intact = path.read_bytes()
-    start = time.monotonic()
     try:
-        path.write_bytes(mutant.apply(intact.decode("utf-8")).encode("utf-8"))
-        tests = run_tests([f"tests/{test}" for test in mutant.tests.split()], copy, seconds, "-x")
+        mutated = mutant.apply(intact.decode("utf-8"))
     except ValueError as error:
         return Outcome(mutant, "stale", str(error), 0.0)
-    except subprocess.TimeoutExpired:
-        return Outcome(mutant, KILLED, f"no end after {seconds:.0f} s", time.monotonic() - start)
+    start = time.monotonic()
+    try:
+        path.write_bytes(mutated.encode("utf-8"))
+        tests = run_tests([f"tests/{test}" for test in mutant.tests.split()], place, seconds, "-x")
     finally:
         path.write_bytes(intact)
     took = time.monotonic() - start
+    if tests is None:
+        return Outcome(mutant, KILLED, f"no end after {seconds:.0f} s", took)
     if tests.error:
         return Outcome(mutant, "error", tests.error, took)
     if tests.failed:
@@ -117,38 +130,37 @@ def judge(mutant: Mutant, copy: pathlib.Path, seconds: float) -> Outcome:
     return Outcome(mutant, SURVIVED, f"{tests.num_passed} tests passed", took)
 
 
-def run_tests(tests: Sequence[str], copy: pathlib.Path, seconds: float, *options: str) -> Tests:
-    """Runs tests in a copy of the tree.
-
-    Raises:
-      subprocess.TimeoutExpired: if they do not end in time.
-    """
-    notes = copy.with_name(f"{copy.name}.json")
+def run_tests(
+    tests: Sequence[str], place: Workplace, seconds: float, *options: str
+) -> Tests | None:
+    """Runs tests in a copy of the tree; returns `None` if they did not end in time."""
+    notes, output = (place.copy.with_name(f"{place.copy.name}.{x}") for x in ("json", "txt"))
     notes.unlink(missing_ok=True)
-    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    process = subprocess.run(
-        [*line, "-p", witness.__name__, *options, *tests],
-        cwd=copy,
-        env={**os.environ, witness.FILE_VARIABLE: str(notes), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=seconds,
+    code = place.forks.run(
+        ["-q", "-p", "no:cacheprovider", "-p", witness.__name__, *options, *tests],
+        folder=str(place.copy),
+        output=str(output),
+        environment={witness.FILE_VARIABLE: str(notes)},
+        seconds=seconds,
     )
+    if code is None:
+        return None
     if not notes.exists():
-        return Tests([], 0, _last_line(process.stderr + process.stdout))
+        return Tests([], 0, _last_line(output))
     found = json.loads(notes.read_text(encoding="utf-8"))
     error = ""
     if found["foreign"]:
         error = f"imported from another tree: {', '.join(found['foreign'])}"
-    elif process.returncode and not found["failed"]:
-        error = _last_line(process.stderr + process.stdout)
+    elif code and not found["failed"]:
+        error = _last_line(output)
     return Tests(found["failed"], found["passed"], error)
 
 
-def _confirmed(outcomes: Sequence[Outcome], copy: pathlib.Path) -> Iterator[Outcome]:
+def _confirmed(outcomes: Sequence[Outcome], place: Workplace) -> Iterator[Outcome]:
     """The outcomes, where a test that also fails without the fault has killed nothing."""
     killers = {outcome.detail for outcome in outcomes if _is_test(outcome)}
-    always = set(run_tests(sorted(killers), copy, 3600.0).failed) if killers else set()
+    tests = run_tests(sorted(killers), place, 3600.0) if killers else None
+    always = set(tests.failed) if tests else set()
     for outcome in outcomes:
         yield outcome._replace(result="broken") if outcome.detail in always else outcome
 
@@ -157,5 +169,6 @@ def _is_test(outcome: Outcome) -> bool:
     return outcome.result == KILLED and outcome.detail.startswith("tests/")
 
 
-def _last_line(text: str) -> str:
+def _last_line(output: pathlib.Path) -> str:
+    text = output.read_text(encoding="utf-8", errors="replace")
     return (text.strip().splitlines() or ["pytest ended without a word"])[-1]

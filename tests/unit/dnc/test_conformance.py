@@ -196,9 +196,9 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", ["trace_b_multiwrite_warm", "trace_d_overflow"])
-def test_every_way_to_run_the_core_gives_the_recorded_gradients(name, way):
+def test_every_way_to_run_the_core_gives_the_recorded_gradients(way):
     unroll, dtype, wrap = WAYS[way]
-    core = golden.core_of(recording(name), dtype)
+    trace = recording("trace_b_multiwrite_warm")
+    core = golden.core_of(trace, dtype)
     run = wrap(functools.partial(loss_and_gradients, unroll, core))
-    assert_unroll_conforms(recording(name), core, run, dtype)
+    assert_unroll_conforms(trace, core, run, dtype)

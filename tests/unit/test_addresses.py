@@ -1,0 +1,116 @@
+"""An address, such as gs://bucket/run, is used as one or refused; it never becomes a folder."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import sonnet as snt
+import tensorflow as tf
+
+import dnc
+import evaluate
+import tasks
+from bench import results
+from dnc_inspector import page, paths, schema
+from tests.scripts import run_train
+from tests.traces import make_trace
+from training import ask, fetch_babi, models, runs, ship
+from training.reporting import EventFile
+
+# (command, its flags whose values are paths)
+COMMANDS = {
+    "train": (lambda argv: run_train(*argv[1:]), ["checkpoint_dir", "trace_file"]),
+    "train babi": (lambda argv: run_train("--task=babi", *argv[1:]), ["data_dir"]),
+    "evaluate": (evaluate.main, ["checkpoint_dir", "plot", "csv"]),
+    "training.ask": (ask.main, ["checkpoint_dir", "story_file", "trace_file"]),
+    "training.ship": (ship.main, ["checkpoint_dir"]),
+    "training.fetch_babi": (fetch_babi.main, ["directory", "archive"]),
+    "bench.results": (results.main, ["directory"]),
+}
+FLAGS = [(command, flag) for command, (_, flags) in COMMANDS.items() for flag in flags]
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    """Runs each test in a folder that must still be empty after it."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("address", ["gs://bucket/x", "s3://bucket/x", "ram://x", "file:///x/y"])
+@pytest.mark.parametrize("command, flag", FLAGS)
+def test_a_command_refuses_it_in_one_line(command, flag, address, capsys):
+    main, _ = COMMANDS[command]
+
+    assert main([command, f"--{flag}={address}"]) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{address} is an address" in line
+    assert ("Give the path alone: /x/y" if "file" in address else "only local files") in line
+
+
+def test_the_command_line_of_the_inspector_refuses_it(capsys):
+    for arguments in (["gs://b/x"], ["trace.npz", "--output=gs://b/x"]):
+        assert page.main(arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("dnc_inspector: gs://b/x is an address, but only local")
+
+
+@pytest.mark.parametrize("kind", [str, pathlib.Path, str.encode])
+def test_a_function_of_the_library_refuses_it(kind):
+    address = kind("gs://bucket/x")
+    for function in (
+        lambda: runs.Run(address, {}),
+        lambda: runs.newest_checkpoint(address),
+        lambda: models.load(address),
+        lambda: ship.ship(address, "x"),
+        lambda: fetch_babi.unpack("x.tar.gz", address),
+        lambda: schema.save(address, *make_trace()),
+        lambda: dnc.Trace.load(address),
+    ):
+        with pytest.raises(ValueError, match=r"gs:/+bucket/x is an address, but only local"):
+            function()
+
+
+def test_the_data_of_a_task_are_not_read_from_it():
+    with pytest.raises(ValueError, match="gs://b/x is an address"):
+        tasks.get("babi", data_dir="gs://b/x,elsewhere")
+
+
+@pytest.mark.parametrize(
+    "path", ["/tmp/x", "x", "a:b/c", "C:/x", "C:\\x", "run:1/x", "x/gs://y", "", "://x"]
+)
+def test_a_local_path_stays_as_it_is(path):
+    assert paths.local(path) == pathlib.Path(path)
+    assert paths.for_tensorflow(path) == path
+
+
+@pytest.mark.parametrize("address", ["gs://bucket/x", "ram://x", "file:///tmp/x", "a+b-c.d://e"])
+def test_tensorflow_gets_all_slashes_of_it(address):
+    assert paths.for_tensorflow(address) == address
+    assert paths.for_tensorflow(pathlib.Path(address)) == address
+
+
+def test_a_core_is_exported_to_it():
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(5), output_size=2)
+    address = "ram://exported/core"
+
+    dnc.export(core, pathlib.Path(address), input_size=6)
+
+    inputs = tf.ones([3, 2, 6])
+    found = tf.saved_model.load(address).signatures["serving_default"](inputs)["outputs"]
+    np.testing.assert_allclose(found, dnc.unroll(core, inputs)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_an_export_to_where_tensorflow_has_no_access_says_so():
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(5), output_size=2)
+
+    with pytest.raises(ValueError, match=r"cannot write to nowhere://b/x: .* local folder"):
+        dnc.export(core, pathlib.Path("nowhere://b/x"), input_size=6)
+
+
+def test_events_are_written_to_it():
+    EventFile(pathlib.Path("ram://events")).close()
+
+    assert tf.io.gfile.glob("ram://events/*")
