@@ -10,9 +10,9 @@ import pytest
 import sonnet as snt
 import tensorflow as tf
 
-import dnc
 from tasks.repeat_copy import RepeatCopy
 from training import checkpoints
+from training.baselines import LSTMBaseline
 from training.optimization import Update, rmsprop
 from training.runs import Run, newest_checkpoint
 from training.step import TrainingStep, create_variables
@@ -212,7 +212,7 @@ def test_a_resumed_training_goes_on_as_if_never_stopped(tmp_path):
     def training():
         tf.random.set_seed(0)
         task = RepeatCopy(num_bits=2, batch_size=3)
-        core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(6), task.target_size)
+        core = LSTMBaseline(snt.LSTM(6), task.target_size)
         optimizer = rmsprop(create_variables(core, task), learning_rate=1e-2, epsilon=1e-10)
         return core, TrainingStep(core, task, Update(optimizer, 50.0), seed=0, jit=False)
 
