@@ -12,7 +12,7 @@ def parsed(*arguments):
     return values
 
 
-def test_every_option_of_every_task_is_a_flag_with_its_defaults_in_the_help():
+def test_every_option_of_every_task_is_a_flag_with_its_defaults_in_help():
     values = parsed()
 
     for task in tasks.names():
