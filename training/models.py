@@ -239,7 +239,7 @@ def _measure(config: Mapping[str, Any], task: tasks.Task) -> _Sizes:
             core = _make_core(config, task)
             state = core.initial_state(task.batch_size)
             state_size = sum(math.prod(part.shape) for part in tf.nest.flatten(state))
-            if state_size < 2**31:  # Shapes in the step may overflow. The state tells enough then.
+            if 4 * state_size <= _available_memory():  # Larger ones overflow shapes in the step.
                 core(tf.zeros([task.batch_size, task.input_size]), state)
 
     step.get_concrete_function()
@@ -252,9 +252,7 @@ def _check_memory(sizes: _Sizes, task: tasks.Task, for_training: bool) -> None:
     An operating system may well grant more memory than there is, and end the process when it is
     used.
     """
-    if not hasattr(os, "sysconf"):
-        return  # On Windows it cannot be asked like this.
-    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    available = _available_memory()
     copies = 4 if for_training else 1  # Value, gradient, and two averages of the optimizer.
     variables = 4 * copies * sizes.parameters
     sequence = task.num_steps * (task.input_size + task.target_size)
@@ -267,3 +265,10 @@ def _check_memory(sizes: _Sizes, task: tasks.Task, for_training: bool) -> None:
             f"{sizes.parameters:,} parameters{training}, {batch / 2**30:,.1f} GiB for a batch of "
             f"{task.batch_size:,} and its states. {LESS_MEMORY}"
         )
+
+
+def _available_memory() -> float:
+    """Bytes of this machine's memory; infinite on Windows, where the number is not at hand."""
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
