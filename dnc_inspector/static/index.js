@@ -47,7 +47,13 @@ export async function startPage(root) {
     address: {
       prefix: "",
       read: () => location.hash,
-      write: (hash) => history.replaceState(history.state, "", `#${hash}`),
+      write(hash) {
+        try {
+          history.replaceState(history.state, "", `#${hash}`);
+        } catch {
+          // Not allowed in an <iframe srcdoc>, whose address is its parent's. It is a convenience.
+        }
+      },
     },
     isDark: themes.isDark,
     themes,
