@@ -48,8 +48,14 @@ export async function startPage(root) {
     address: {
       prefix: "",
       read: () => location.hash,
-      /** @type {(hash: string) => void} */
-      write: (hash) => history.replaceState(history.state, "", `#${hash}`),
+      /** @param {string} hash */
+      write(hash) {
+        try {
+          history.replaceState(history.state, "", `#${hash}`);
+        } catch {
+          // Not allowed in an <iframe srcdoc>, whose address is its parent's. It is a convenience.
+        }
+      },
     },
     isDark: themes.isDark,
     themes,
