@@ -30,6 +30,7 @@ class DNCStep(NamedTuple):
     state: DNCState
 
 
+# Functions that are called after each step: arguments of `observed` for the code inside of it.
 _observers: contextvars.ContextVar[tuple[Callable[["DNC", DNCStep], None], ...]]
 _observers = contextvars.ContextVar("observers", default=())
 
@@ -46,6 +47,11 @@ def observed(observer: Callable[["DNC", DNCStep], None]) -> Iterator[None]:
         yield
     finally:
         _observers.reset(token)
+
+
+def is_observed() -> bool:
+    """Whether this runs in a context of `observed`."""
+    return bool(_observers.get())
 
 
 class DNC(snt.RNNCore):

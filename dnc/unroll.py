@@ -10,7 +10,9 @@ from absl import logging
 from dnc import _checks, _cores, _nests
 from dnc._fast import loop as fast
 from dnc._scan import checkpointed, scan
-from dnc.core import DNC
+from dnc._fast import parts
+from dnc.addressing import EPSILON, Freeness
+from dnc.core import DNC, is_observed
 
 
 def unroll(
@@ -148,7 +150,7 @@ def _say_once(message: str) -> None:
 
 def _has_fast_way(core: snt.RNNCore) -> bool:
     if isinstance(core, DNC):
-        reason = fast.reason_against(core)
+        reason = "an observer" if is_observed() else parts.reason_against(core)
     elif any(isinstance(part, DNC) for part in core.submodules):
         reason = f"a {type(core).__name__} around its dnc.DNC"
     else:
