@@ -174,6 +174,8 @@ class RNN(keras.layers.RNN):
     - cannot be stateful in a model that Keras traces to build it.
     """
 
+    go_backwards: bool  # Set by Keras.
+
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         """Creates the variables of the cell and, if stateful, of the state."""
         with _keras_weights.outside_of_tracing():

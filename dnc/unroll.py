@@ -9,9 +9,8 @@ from absl import logging
 
 from dnc import _checks, _cores, _nests
 from dnc._fast import loop as fast
-from dnc._scan import checkpointed, scan
 from dnc._fast import parts
-from dnc.addressing import EPSILON, Freeness
+from dnc._scan import checkpointed, scan
 from dnc.core import DNC, is_observed
 
 
