@@ -99,7 +99,7 @@ def reason_against(core: DNC) -> str | None:
 
 def _reason_against_part(part: snt.Module, path: str) -> str | None:
     kind = type(part)
-    # mypy takes `kind` for one class's instance.
+    # To mypy the two never are the same: one is bound to its class.
     if kind.__getattribute__ is not object.__getattribute__:  # type: ignore[comparison-overlap]
         return "a custom variable getter"
     places = _PARTS[kind]
