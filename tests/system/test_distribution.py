@@ -235,7 +235,7 @@ def test_a_step_that_is_not_finite_on_one_device_is_left_out_on_all(two_devices)
 
 
 def test_a_batch_that_cannot_be_split_evenly_is_refused(two_devices):
-    assert "--batch_size=3 cannot be split evenly over 2 replicas" in str(two_devices["error"])
+    assert "batch_size=3 cannot be split evenly over 2 replicas" in str(two_devices["error"])
 
 
 @pytest.mark.slow

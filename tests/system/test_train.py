@@ -436,7 +436,7 @@ def in_process(tmp_path, monkeypatch, capsys):
         ("--checkpoint_dir=\udcff", ["checkpoint_dir", "UTF-8 text"]),
         ("--num_read_heads=101", ["num_read_heads", "101", "[1, 100]"]),
         ("--memory_size=1000000000", ["GiB", "Lower", "--memory_size", "--linkage=sparse"]),
-        ("--hidden_size=1000000", ["not enough memory", "Lower", "--hidden_size"]),
+        ("--hidden_size=1000000", ["GiB", "parameters", "Lower", "--hidden_size"]),
         ("--max_length=1000000000", ["3,000,000,003", "time steps", "2,147,483,647"]),
     ],
 )

@@ -55,7 +55,9 @@ def test_a_shipped_model_can_be_measured_by_its_name(run, pretrained, capsys):
     assert evaluate.main(["evaluate", "--pretrained=copy_tiny", *arguments]) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["copy_tiny", "2", "4"]
     assert evaluate.main(["evaluate", "--pretrained=copy_dnc", *arguments]) == 2
-    assert "--pretrained must be of copy_tiny, got copy_dnc." in capsys.readouterr().err
+    assert (
+        "There is no pretrained model 'copy_dnc'. There are: copy_tiny." in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_a_shipped_model_can_be_measured_by_its_name(run, pretrained, capsys):
     [
         ([], "Give --checkpoint_dir and --name"),
         (["--checkpoint_dir=missing", "--name=a"], "There is no run in missing."),
-        (["--checkpoint_dir=missing", "--name=../a"], "--name must be of a to z"),
+        (["--checkpoint_dir=missing", "--name=../a"], "The name must consist of a to z"),
         (["--nonsense"], "nonsense"),
         (["missing"], "Unexpected arguments"),
     ],
