@@ -8,7 +8,6 @@ optimizer.
 """
 
 import errno
-import functools
 import os
 import pathlib
 import shlex
@@ -535,7 +534,8 @@ def _cannot_write(directory: str | os.PathLike, error: OSError) -> str:
     return f"Cannot write to {directory}: {error.strerror}. Give a writable --checkpoint_dir."
 
 
-_fail = functools.partial(command.fail, "train.py")
+def _fail(message: Exception | str, code: int = 2) -> int:
+    return command.fail("train.py", command.in_flags(str(message), FLAGS), code)
 
 
 def _parse(argv: list[str]) -> list[str]:

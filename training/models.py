@@ -79,7 +79,7 @@ def _make_controller(config: Mapping[str, Any], input_size: int) -> snt.RNNCore:
     kind = config.get("controller", "lstm")
     if kind == "lstm":
         if len(sizes) > 1:
-            raise ValueError("--num_layers is for --controller=deep_lstm and feedforward.")
+            raise ValueError("num_layers is for controller=deep_lstm and feedforward.")
         controller = snt.LSTM(hidden_size)
     else:
         controller = dnc.DeepLSTM(sizes) if kind == "deep_lstm" else dnc.FeedForward(sizes)

@@ -147,7 +147,7 @@ def test_an_lstm_can_have_as_many_parameters_as_the_dnc():
 
 
 def test_several_layers_need_a_controller_that_has_them():
-    with pytest.raises(ValueError, match="--num_layers is for --controller=deep_lstm"):
+    with pytest.raises(ValueError, match="num_layers is for controller=deep_lstm"):
         models.make_core({**CONFIG, "num_layers": 2}, TASK)
 
 

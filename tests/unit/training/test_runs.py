@@ -100,9 +100,9 @@ def test_another_configuration_is_refused_with_all_differences(saved):
     with pytest.raises(ValueError, match=str(saved)) as error:
         Run(saved, other)
 
-    for part in ("--learning_rate", "0.1", "0.25", "--task", "repeat_copy", "sort"):
+    for part in ("learning_rate=0.1 there, 0.25 here", "task=repeat_copy there, sort here"):
         assert part in str(error.value)
-    assert "--hidden_size" not in str(error.value)
+    assert "hidden_size" not in str(error.value)
     assert contents(saved) == before
 
 
