@@ -154,6 +154,32 @@ test("what is not a number is said", async () => {
   assert.ok(lines.includes("usage not a number"));
 });
 
+test("links of a slot lead to it and from it", () => {
+  const episode = hardEpisode([2, 0, 1], [null, null, null]);
+  const shown = { episode, order: [0, 1, 2, 3] };
+
+  const lines = describeDetails(shown, new Replay(episode), 2, { area: "links", row: 0 });
+
+  assert.deepEqual(lines.slice(1).sort(), [
+    "slot 1 written right after it: 1.00",
+    "written right after slot 2: 1.00",
+  ]);
+});
+
+test("a write key is compared with the word before the write, a read key with that after", () => {
+  const episode = hardEpisode([0, 0], [0, 0]);
+  episode.fields.write_keys.set([1, 2]); // What is written at step 0.
+  episode.fields.read_keys.set([1, 2]);
+  const replay = new Replay(episode);
+  const cosine = (kind) => {
+    const hit = { area: "lane", row: 0, kind, head: 0 };
+    return describeDetails({ episode, order: [0] }, replay, 0, hit).at(-1);
+  };
+
+  assert.equal(cosine("write"), "cosine of key and word 0");
+  assert.match(cosine("read"), /1(\.0+)?$/);
+});
+
 test("where links come from is said", async () => {
   const { episode } = await scene();
   const note = (changes) =>
