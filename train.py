@@ -328,7 +328,8 @@ def _open_and_train(argv: list[str]) -> int:
         distribution.check_batch_size(FLAGS.batch_size)
         tf.random.set_seed(FLAGS.seed)
         with distribution.scope():
-            core = make_core(config, task)  # Before the folder: what cannot be leaves nothing.
+            # Before the folder: what cannot be leaves nothing.
+            core = make_core(config, task, for_training=True)
         if not distribution.is_chief:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (One voice is enough.)
 

@@ -1,5 +1,6 @@
-"""What the package asks of any `snt.RNNCore`, beyond what Sonnet's interface has."""
+"""Functions that the package needs of any `snt.RNNCore` and that Sonnet's interface lacks."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,16 +46,50 @@ def _paths(state: Any) -> list[tuple[str, ...]]:
     return [(name, *path) for name, part in inner for path in _paths(part)]
 
 
-def run_on_zeros(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> tuple[Any, Any]:
+def call(module: Callable[..., Any], *args: Any, training: bool | None = None) -> Any:
+    """Returns `module(*args)`, with `training` as a further argument if the module takes it.
+
+    `None` leaves the module's own default.
+    """
+    name = None if training is None else _training_parameter(module)
+    return module(*args) if name is None else module(*args, **{name: training})
+
+
+def _training_parameter(module: Callable[..., Any]) -> str | None:
+    """Returns the name of the parameter for `training`, Keras' or Sonnet's; `None` if none."""
+    function = getattr(module, "call", module)  # Keras layers have their parameters there.
+    if isinstance(module, snt.Module):
+        # Sonnet hides the signatures of its modules' methods in a closure.
+        method = type(module).__call__
+        function = inspect.getclosurevars(method).nonlocals.get("f", method)
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # Some functions written in C have no signature.
+        return None
+    if "training" in parameters:
+        return "training"
+    # `snt.nets.MLP` has `is_training=None` and accepts a value only with dropout.
+    sonnet_parameter = parameters.get("is_training")
+    if sonnet_parameter is not None and sonnet_parameter.default is not None:
+        return "is_training"
+    return None
+
+
+def run_on_zeros(
+    core: snt.RNNCore, inputs: Any, dtype: tf.DType | None, training: bool | None = None
+) -> tuple[Any, Any]:
     """Runs one step on one example of zeros, outside of the graph and loop being built.
 
-    That creates the core's variables where their initial values can be computed, and shows what the
-    core returns.
+    That creates the core's variables where their initial values can be computed.
 
     Args:
       core: the core.
-      inputs: what one step takes, a nest of `tf.TensorSpec`s [B, ...].
+      inputs: the inputs of one step, a nest of `tf.TensorSpec`s [B, ...].
       dtype: floating point dtype of the initial state; `None` for the core's own.
+      training: see `call`.
+
+    Returns:
+      The core's output and next state for one example.
 
     Raises:
       ValueError: if a size other than the batch's is unknown.
@@ -67,7 +102,7 @@ def run_on_zeros(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> tupl
             )
     with tf.init_scope():
         zeros = tf.nest.map_structure(lambda x: tf.zeros([1, *x.shape[1:]], x.dtype), inputs)
-        return core(zeros, initial_state(core, 1, dtype))
+        return call(core, zeros, initial_state(core, 1, dtype), training=training)
 
 
 def call_in(dtype: tf.DType | None, module: Callable[..., Any], *args: Any) -> Any:

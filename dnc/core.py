@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ class DNCStep(NamedTuple):
     state: DNCState
 
 
+# Functions that are called after each step: arguments of `observed` for the code inside of it.
 _observers: contextvars.ContextVar[tuple[Callable[["DNC", DNCStep], None], ...]]
 _observers = contextvars.ContextVar("observers", default=())
 
@@ -46,6 +48,11 @@ def observed(observer: Callable[["DNC", DNCStep], None]) -> Iterator[None]:
         yield
     finally:
         _observers.reset(token)
+
+
+def is_observed() -> bool:
+    """Whether this runs in a context of `observed`."""
+    return bool(_observers.get())
 
 
 class DNC(snt.RNNCore):
@@ -131,12 +138,16 @@ class DNC(snt.RNNCore):
             self._output_size, with_bias=with_bias, name="output_linear"
         )
 
-    def __call__(self, inputs: tf.Tensor, prev_state: DNCState) -> tuple[tf.Tensor, DNCState]:
+    def __call__(
+        self, inputs: tf.Tensor, prev_state: DNCState, training: bool | None = None
+    ) -> tuple[tf.Tensor, DNCState]:
         """Performs one step.
 
         Args:
           inputs: [B, X].
           prev_state: `DNCState` of the step before.
+          training: passed on to a controller that has a parameter `training` or `is_training`.
+            `None` leaves the controller's own default.
 
         Returns:
           The output [B, Y] and the next `DNCState`.
@@ -144,30 +155,37 @@ class DNC(snt.RNNCore):
         Raises:
           ValueError: if a rank, a width, a dtype or the structure of the state does not fit.
         """
-        step = self._step(inputs, prev_state)
+        step = self._step(inputs, prev_state, training)
         for observer in _observers.get():
             observer(self, step)
         return step.outputs, step.state
 
-    def _step(self, inputs: tf.Tensor, prev_state: DNCState) -> DNCStep:
+    def _step(
+        self, inputs: tf.Tensor, prev_state: DNCState, training: bool | None = None
+    ) -> DNCStep:
         """`__call__` with every intermediate quantity.
 
         Those not used cost nothing in a compiled graph.
         """
         inputs = self._check(inputs, prev_state)
         if self._compute_dtype is not None and self._input_size is None:
-            self._compute(inputs, prev_state, None)  # Creates the variables in the inputs' dtype.
-        step = self._compute(inputs, prev_state, self._compute_dtype)
+            # Create the variables in the inputs' dtype.
+            self._compute(inputs, prev_state, None, training)
+        step = self._compute(inputs, prev_state, self._compute_dtype, training)
         self._input_size = inputs.shape[1]
         return step
 
     def _compute(
-        self, inputs: tf.Tensor, prev_state: DNCState, compute_dtype: tf.DType | None
+        self,
+        inputs: tf.Tensor,
+        prev_state: DNCState,
+        compute_dtype: tf.DType | None,
+        training: bool | None,
     ) -> DNCStep:
         controller_output, controller_state = _cores.call_in(
             # A DNC as the controller has a memory: it has a `compute_dtype` of its own.
             None if isinstance(self.controller, DNC) else compute_dtype,
-            self.controller,
+            functools.partial(_cores.call, self.controller, training=training),
             tf.concat([inputs, flatten_words(prev_state.access_output)], axis=1),
             prev_state.controller_state,
         )

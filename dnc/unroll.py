@@ -9,8 +9,10 @@ from absl import logging
 
 from dnc import _checks, _cores, _nests
 from dnc._fast import loop as fast
-from dnc._scan import Run, checkpointed, scan
-from dnc.core import DNC
+from dnc._scan import checkpointed, scan
+from dnc._fast import parts
+from dnc.addressing import EPSILON, Freeness
+from dnc.core import DNC, is_observed
 
 
 def unroll(
@@ -126,18 +128,16 @@ def unroll(
         # Outside of the loop: this creates the variables and tells what an output looks like.
         output_spec = _output_spec(core, inputs, batch_size, dtype)
 
-    def run_all(sequence: Any, state: Any, fresh_state: Any) -> tuple[Any, Any]:
+    def run(sequence: Any, state: Any, fresh_state: Any) -> tuple[Any, Any]:
         if is_graph and not is_empty and not return_all_states and _has_fast_way(core):
             outputs, state = fast.unroll(core, sequence, state, fresh_state)
             return (outputs, ()), state
         step = functools.partial(_step, core, fresh_state)
         return scan(step, state, sequence, output_spec if is_graph else None, return_all_states)
 
-    run: Run = run_all
-    if segment_length is not None:
-        kept_spec = (output_spec, initial_state if return_all_states else ())
-        run = checkpointed(run_all, segment_length, kept_spec)
-    (outputs, states), state = run(sequence, initial_state, fresh_state)
+    spec = (output_spec, initial_state if return_all_states else ())
+    run_all = run if segment_length is None else checkpointed(run, segment_length, spec)
+    (outputs, states), state = run_all(sequence, initial_state, fresh_state)
     if not time_major:
         outputs, states = _swap_time_and_batch((outputs, states))
     return outputs, states if return_all_states else state
@@ -150,7 +150,7 @@ def _say_once(message: str) -> None:
 
 def _has_fast_way(core: snt.RNNCore) -> bool:
     if isinstance(core, DNC):
-        reason = fast.reason_against(core)
+        reason = "an observer" if is_observed() else parts.reason_against(core)
     elif any(isinstance(part, DNC) for part in core.submodules):
         reason = f"a {type(core).__name__} around its dnc.DNC"
     else:

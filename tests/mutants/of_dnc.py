@@ -5,11 +5,18 @@ from tests.mutants import Mutant
 MUTANTS = (
     # --- Content-based addressing.
     Mutant(
-        "similarity without epsilon",
+        "similarity of keys without epsilon",
         "dnc/addressing.py",
         "tf.reduce_sum(tf.square(keys), axis=2) + EPSILON)",
         "tf.reduce_sum(tf.square(keys), axis=2))",
-        "unit/dnc/test_gradients.py",
+        "unit/dnc/test_addressing.py",
+    ),
+    Mutant(
+        "similarity of slots without epsilon",
+        "dnc/addressing.py",
+        "tf.reduce_sum(tf.square(memory), axis=2) + EPSILON)",
+        "tf.reduce_sum(tf.square(memory), axis=2))",
+        "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "strength not applied",
@@ -40,11 +47,11 @@ MUTANTS = (
         "unit/dnc/test_look_ups.py",
     ),
     Mutant(
-        "read strength activated by the wrong function",
+        "oneplus without the 1",
         "dnc/addressing.py",
         "return 1.0 + tf.nn.softplus(x)",
         "return tf.nn.softplus(x)",
-        "unit/dnc/test_addressing.py",
+        "unit/dnc/test_addressing.py::test_oneplus_and_softplus_at_zero",
     ),
     # --- Usage and allocation.
     Mutant(
@@ -233,21 +240,24 @@ MUTANTS = (
         "dnc/unroll.py",
         "running = tf.range(num_steps)[:, tf.newaxis] < sequence_length",
         "running = tf.range(num_steps)[:, tf.newaxis] <= sequence_length",
-        "unit/dnc/test_unroll.py",
+        "unit/dnc/test_unroll.py::"
+        "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
     ),
     Mutant(
         "outputs in the padding",
         "dnc/unroll.py",
         'outputs = _nests.where(x["running"], outputs, _nests.zeros_like(outputs))',
         "outputs = tf.nest.map_structure(tf.identity, outputs)",
-        "unit/dnc/test_unroll.py",
+        "unit/dnc/test_unroll.py::"
+        "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
     ),
     Mutant(
         "state not held past the end",
         "dnc/unroll.py",
         'next_state = _nests.where(x["running"], next_state, state)',
         "next_state = tf.nest.map_structure(tf.identity, next_state)",
-        "unit/dnc/test_unroll.py",
+        "unit/dnc/test_unroll.py::"
+        "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
     ),
     Mutant(
         "reset after the step instead of before",
@@ -256,14 +266,15 @@ MUTANTS = (
         'outputs, next_state = core(x["inputs"], state)\n'
         '    if "reset" in x:\n'
         '        next_state = _nests.where(x["reset"], fresh_state, next_state)',
-        "unit/dnc/test_unroll.py",
+        "unit/dnc/test_unroll.py::test_pieces_between_resets_equal_sequences_of_their_own",
     ),
     Mutant(
         "infinite padding reaches the gradient",
         "dnc/unroll.py",
         'sequence["inputs"] = _nests.where(running, inputs, _nests.zeros_like(inputs))',
         'sequence["inputs"] = inputs',
-        "unit/dnc/test_unroll.py",
+        "unit/dnc/test_unroll.py::"
+        "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
     ),
     Mutant(
         "the last segment is the first again",
@@ -320,7 +331,7 @@ MUTANTS = (
         "dnc/keras.py",
         "return super().call(sequences, initial_state, mask, training)",
         "return super().call(sequences, initial_state, None, training)",
-        "unit/dnc/test_keras.py",
+        "unit/dnc/test_keras.py::test_steps_that_an_explicit_mask_skips_leave_no_trace",
     ),
     Mutant(
         "RNN cell takes the width for the batch size",

@@ -60,7 +60,7 @@ MUTANTS = (
         "train.py",
         "            step=training.step,\n",
         "",
-        _TRAIN,
+        f"{_TRAIN}::TestResuming",
     ),
     Mutant(
         "exit code 0 for a training that cannot go on",
@@ -70,10 +70,10 @@ MUTANTS = (
         f"{_TRAIN}::TestAStepThatIsNotFinite::test_ends_the_training_with_a_report",
     ),
     Mutant(
-        "a run goes on with another seed",
+        "a run goes on with another learning rate",
         "train.py",
-        '    "distribution",\n    "jit",\n',
-        '    "distribution",\n    "jit",\n    "seed",\n    "hidden_size",\n',
+        '_CHANGEABLE_FLAGS = ("data_dir",',
+        '_CHANGEABLE_FLAGS = ("learning_rate", "data_dir",',
         f"{_TRAIN}::TestResuming::test_is_refused_with_other_flags",
     ),
     Mutant(
@@ -81,7 +81,7 @@ MUTANTS = (
         "train.py",
         "tf.random.set_seed(FLAGS.seed)",
         "tf.random.set_seed(0)",
-        _TRAIN,
+        f"{_TRAIN}::TestARun::test_starts_from_the_values_of_its_seed",
     ),
     Mutant(
         "solved at a size that was not trained",

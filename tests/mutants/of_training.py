@@ -92,13 +92,6 @@ MUTANTS = (
         _CHECKPOINTS,
     ),
     Mutant(
-        "JSON file removed first",
-        "training/checkpoints.py",
-        "return {step: sorted(paths, key=_is_json) for",
-        "return {step: sorted(paths, key=_is_json, reverse=True) for",
-        _CHECKPOINTS,
-    ),
-    Mutant(
         "a complete checkpoint discarded",
         "training/checkpoints.py",
         'if (folder / f"{folder.stem}.json").exists():',

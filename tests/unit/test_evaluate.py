@@ -70,7 +70,8 @@ def test_by_default_sizes_are_the_largest_in_training_and_multiples(in_folder):
     code, out, _ = in_folder("--checkpoint_dir=copies", "--num_sequences=2", "--memory_size=9")
 
     assert code == 0
-    assert [line.split()[1] for line in out.splitlines()[1:]] == ["2", "4", "8", "16"]
+    rows = [line.split()[1:3] for line in out.splitlines()[1:]]
+    assert rows == [["2", "9"], ["4", "9"], ["8", "9"], ["16", "9"]]
 
 
 def test_each_size_can_have_a_memory_of_its_own(in_folder):

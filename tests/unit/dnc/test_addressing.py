@@ -196,6 +196,17 @@ def test_content_weights_of_the_worked_example(beta, expected):
     np.testing.assert_allclose(weights[0, 0], expected, atol=3e-6)
 
 
+def test_a_key_or_slot_of_zeros_has_similarity_0_and_a_finite_gradient():
+    keys, memory = tf.constant([[[0.0, 0.0], [1.0, 2.0]]]), tf.constant([[[0.0, 0.0], [3.0, 1.0]]])
+    with tf.GradientTape() as tape:
+        tape.watch([keys, memory])
+        similarities = addressing.cosine_similarity(memory, keys)
+    gradients = tape.gradient(similarities, [keys, memory])
+
+    np.testing.assert_allclose(similarities[0], [[0.0, 0.0], [0.0, 0.5**0.5]], atol=1e-5)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
 def test_erasing_and_adding_of_the_worked_example():
     memory = access.erase_and_write(
         memory=tf.constant([[[1.0, 2.0]]]),

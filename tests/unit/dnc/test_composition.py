@@ -118,10 +118,9 @@ def test_every_variable_gets_a_gradient_and_a_step_along_it_lowers_the_loss(name
     assert 0.98 * before < after < 0.995 * before
 
 
-@pytest.mark.parametrize("name", ["DNC", "DeepRNN", "learned initial state"])
-def test_it_lowers_its_loss_in_a_few_hundred_steps(name):
+def test_a_dnc_between_other_layers_learns_in_a_few_hundred_steps():
     tf.random.set_seed(1)
-    model = MODELS[name]()
+    model = MODELS["DeepRNN"]()
     model(examples(0)[0])
     variables = model.trainable_variables
     optimizer = snt.optimizers.Adam(3e-3)

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import inspect
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import tensorflow as tf
 from absl import logging
 
 import dnc
-from dnc._fast import loop
+from dnc._fast import loop, parts
+from dnc.core import observed
+from dnc.interface import Interface
 from tests.models import make_core, random_inputs, random_state
 
 GRAPHS = {
@@ -130,7 +133,7 @@ def assert_same(actual, expected, tolerance):
 
 def check(core, graph, inputs=None, state=None, tolerance=1e-10, **options):
     """Fast and plain way agree for the core; the fast one is taken."""
-    assert loop.reason_against(core) is None
+    assert parts.reason_against(core) is None
     inputs = random_inputs(NUM_STEPS, BATCH_SIZE) if inputs is None else inputs
     state = after_some_steps(core, inputs.shape[1]) if state is None else state
     fast = GRAPHS[graph](functools.partial(with_gradients, dnc.unroll, core, **options))
@@ -388,24 +391,52 @@ def dropout(x):
     return tf.nn.dropout(x, 0.5)
 
 
+def core_with(controller=None, output_linear=None, **access_options):
+    core = dnc.DNC(dnc.MemoryAccess(4, 3, **access_options), controller or snt.LSTM(5), 2)
+    core.output_linear = output_linear or core.output_linear
+    return core
+
+
+def core_with_linear(linear):
+    core = core_with()
+    core.access.interface.linear = linear
+    return core
+
+
+def core_with_frozen_biases():
+    gru = snt.GRU(5)
+    gru.b = tf.Variable(tf.zeros([15]), trainable=False)
+    return core_with(gru)
+
+
+def core_with_fixed_embedding():
+    controller = dnc.EmbeddedInputs(snt.GRU(5), INPUT_SIZE, 4)
+    controller.embedding = tf.ones([INPUT_SIZE, 4])
+    return core_with(controller)
+
+
 PLAIN = {
+    "the function dropout as controller.network": lambda: core_with(dropout),
+    "a DeepRNN around its dnc.DNC": lambda: snt.DeepRNN([snt.Linear(3), core_with()]),
+}
+REASONS = {
     "compute_dtype=bfloat16": lambda: dnc.DNC(
         dnc.MemoryAccess(4, 3), snt.LSTM(5), 2, compute_dtype=tf.bfloat16
     ),
-    "a controller of type FeedForward": lambda: dnc.DNC(dnc.MemoryAccess(4, 3), dropout, 2),
-    "a controller of type DeepRNN": lambda: dnc.DNC(
-        dnc.MemoryAccess(4, 3), snt.DeepRNN([snt.Linear(4), tf.nn.relu]), 2
+    "a MyCore as the core": lambda: MyCore(dnc.MemoryAccess(4, 3), snt.LSTM(5), 2),
+    "a DeepRNN as controller": lambda: core_with(snt.DeepRNN([snt.Linear(4), tf.nn.relu])),
+    "a MyFreeness as access.freeness": lambda: core_with(freeness=MyFreeness(4)),
+    "the function dropout as access.write_content.strength_op": lambda: core_with(
+        strength_op=dropout
     ),
-    "a part of type MyFreeness": lambda: dnc.DNC(
-        dnc.MemoryAccess(4, 3, freeness=MyFreeness(4)), snt.LSTM(5), 2
+    "the function dropout as controller.activation": lambda: core_with(
+        snt.VanillaRNN(5, activation=dropout)
     ),
-    "the strength_op dropout": lambda: dnc.DNC(
-        dnc.MemoryAccess(4, 3, strength_op=dropout), snt.LSTM(5), 2
-    ),
-    "a DeepRNN around its dnc.DNC": lambda: snt.DeepRNN(
-        [snt.Linear(3), dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(5), 2)]
-    ),
-    "a part of type MyCore": lambda: MyCore(dnc.MemoryAccess(4, 3), snt.LSTM(5), 2),
+    "a MLP as output_linear": lambda: core_with(output_linear=snt.nets.MLP([2])),
+    "a MLP as access.interface.linear": lambda: core_with_linear(snt.nets.MLP([29])),
+    "the function dropout as access.interface.linear": lambda: core_with_linear(dropout),
+    "a controller with variables that are not trained": core_with_frozen_biases,
+    "a EagerTensor as controller.embedding": core_with_fixed_embedding,
 }
 
 
@@ -428,6 +459,82 @@ def test_it_says_once_why_it_takes_the_plain_way(reason, taken, said):
     assert not taken
     assert len(said) == 1
     assert reason in said[0]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_it_refuses_what_it_has_no_gradient_for(reason):
+    assert parts.reason_against(REASONS[reason]()) == reason
+
+
+def test_it_refuses_what_is_read_or_seen_from_outside(taken):
+    core = make_core(dtype=tf.float64)
+    run = functools.partial(dnc.unroll, core, random_inputs(2, 2))
+    with snt.custom_variable_getter(lambda variable: 2.0 * variable):
+        assert_same(tf.function(run)(), run(), 1e-12)
+    seen = []
+    with observed(lambda core, step: seen.append(tf.inside_function())):
+        tf.function(run)()
+    assert any(seen)  # And not only where the variables are created.
+    assert not taken
+
+
+class TestReplacedParts:
+    """Whatever is replaced in a core, it has the gradients of its plain steps."""
+
+    @staticmethod
+    def paths():
+        core = make_core(dtype=tf.float64)
+        found = core._flatten(predicate=lambda x: isinstance(x, tf.Module), with_path=True)
+        return ["", *(".".join(path) for path, _ in found)]
+
+    @staticmethod
+    def part(core, path):
+        return functools.reduce(getattr, path.split("."), core) if path else core
+
+    @pytest.mark.parametrize("path", paths())
+    def test_a_subclass_has_its_own_gradients(self, path, taken):
+        core = make_core(memory_size=3, hidden_size=4, dtype=tf.float64)
+        part = self.part(core, path)
+        # A DNC calls its access without the checks of `__call__`.
+        method = "_step" if isinstance(part, dnc.MemoryAccess) else "__call__"
+
+        def changed(self, *args):
+            results = getattr(super(kind, self), method)(*args)
+            return tf.nest.map_structure(lambda x: 0.8 * tf.sin(x), results)
+
+        kind = type(part)
+        kind = type(kind)(f"Changed{kind.__name__}", (kind,), {method: changed})
+        object.__setattr__(part, "__class__", kind)
+
+        inputs, state = random_inputs(2, 2), random_state(core, 2)
+        run = functools.partial(with_gradients, dnc.unroll, core)
+        assert_same(tf.function(run)(inputs, state), run(inputs, state), 1e-10)
+        assert not taken
+
+    def test_an_activation_before_those_of_the_interface_counts(self):
+        class Bounded(Interface):
+            def activate(self, vector):
+                return super().activate(tf.tanh(vector))
+
+        core = dnc.DNC(dnc.MemoryAccess(3, 2, 2), snt.LSTM(4, dtype=tf.float64), 3)
+        core.access.interface = Bounded(2, 2, 1)
+        core = with_variables(core, scale=3.0)
+        inputs, state = random_inputs(2, 2), after_some_steps(core, 2)
+        run = functools.partial(with_gradients, dnc.unroll, core)
+        sonnet = with_gradients(snt.static_unroll, core, inputs, state)
+        assert_same(tf.function(run)(inputs, state), sonnet, 1e-10)
+
+    @pytest.mark.parametrize("controller", CONTROLLERS)
+    def test_a_method_of_an_instance_is_refused_wherever_it_is(self, controller):
+        core = with_variables(dnc.DNC(dnc.MemoryAccess(6, 4, 2), CONTROLLERS[controller](), 3))
+        assert parts.reason_against(core) is None
+        for part in (core, *core.submodules):
+            methods = [x for x, value in vars(type(part)).items() if inspect.isroutine(value)]
+            for name in {"__call__", *methods} - {"__init__", "__new__"}:
+                object.__setattr__(part, name, getattr(part, name))
+                assert "is not its class's" in parts.reason_against(core)
+                object.__delattr__(part, name)
+        assert parts.reason_against(core) is None
 
 
 def test_all_states_are_returned_by_the_plain_steps(taken):
