@@ -1,10 +1,13 @@
 """What the package asks of any `snt.RNNCore`, beyond what Sonnet's interface has."""
 
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
+
+from dnc import _nests
 
 
 def initial_state(core: snt.RNNCore, batch_size: Any, dtype: tf.DType | None) -> Any:
@@ -23,7 +26,58 @@ def state_size(core: snt.RNNCore) -> Any:
         return core.state_size
     # Sonnet's own cores do not tell, but show.
     example = initial_state(core, 1, tf.float32)
-    return tf.nest.map_structure(lambda part: part.shape[1:], example)
+    return _nests.map_tensors(lambda part: part.shape[1:], example)
+
+
+_with_checked_variables: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def call(module: Any, function: Callable[..., Any], *args: Any) -> Any:
+    """Returns `function(*args)`, which runs a module, and checks the variables it depends on.
+
+    They are checked once for each module, at the first call that can be differentiated.
+
+    Raises:
+      ValueError: if the results depend on a trainable variable that is missing in
+        `module.trainable_variables`, such as one of a Keras layer. It would never be trained.
+    """
+    if not isinstance(module, tf.Module) or module in _with_checked_variables:
+        return function(*args)
+    if type(module).__getattribute__ is not object.__getattribute__:
+        return function(*args)  # `snt.custom_variable_getter` shows other variables than there are.
+    probe = tf.zeros([])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(probe)
+        echo = tf.identity(probe)
+        results = function(*args)
+    if tape.gradient(echo, probe) is None:  # In `tf.init_scope` no tape records.
+        return results
+    # (Not `module.trainable_variables`: Sonnet raises an error where there are none.)
+    own = tf.Module.trainable_variables.fget(module)
+    # What `tf.distribute` makes of a variable has several `values`.
+    own = {x.ref() for variable in own for x in (variable, *getattr(variable, "values", ()))}
+    if others := [x for x in tape.watched_variables() if x.ref() not in own]:
+        floating = [x for x in tf.nest.flatten(results) if x is not None and x.dtype.is_floating]
+        found = zip(others, tape.gradient(floating, others), strict=True)
+        if lost := [variable.name for variable, gradient in found if gradient is not None]:
+            raise ValueError(
+                f"{module.name} depends on variables that its trainable_variables do not contain "
+                f"and that would never be trained: {', '.join(lost)}. Only variables in a "
+                "tf.Module are found, not those of Keras layers and of functions. Use Sonnet's "
+                "modules, e.g. snt.Linear for keras.layers.Dense, or assign the variables to an "
+                "attribute of the core, e.g. core.others = [variable]. Apply tf.stop_gradient to "
+                "what is to stay as it is."
+            )
+    _with_checked_variables.add(module)
+    return results
+
+
+def call_without_none(
+    core: snt.RNNCore, state_like: Any, inputs: Any, state: Any
+) -> tuple[Any, Any]:
+    """Calls a core with a state that has () where its own, as `state_like`, has `None`."""
+    outputs, next_state = call(core, core, inputs, _nests.with_none(state, state_like))
+    return outputs, _nests.without_none(next_state)
 
 
 def part_paths(state: Any) -> list[tuple[str, ...]]:
@@ -43,6 +97,47 @@ def _paths(state: Any) -> list[tuple[str, ...]]:
     else:
         return [()]
     return [(name, *path) for name, part in inner for path in _paths(part)]
+
+
+_repeatable: weakref.WeakSet[Any] = weakref.WeakSet()
+# Parts of the names of stateful operations that return something else, or do it twice, when they
+# are run again.
+_NOT_REPEATABLE = ("Random", "Rng", "Multinomial", "TruncatedNormal", "PyFunc", "Assign")
+
+
+def check_repeatable(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> None:
+    """Raises `ValueError` if a step draws random numbers or changes variables.
+
+    A core that passed once is not looked at again.
+
+    Args:
+      core: a core that was called before.
+      inputs: what one step takes, a nest of `tf.TensorSpec`s [B, ...].
+      dtype: as for `run_on_zeros`.
+    """
+    if core in _repeatable:
+        return
+
+    def step() -> Any:
+        zeros = tf.nest.map_structure(lambda x: tf.zeros([1, *x.shape[1:]], x.dtype), inputs)
+        results = core(zeros, state)
+        return tf.nest.flatten(_nests.without_none(results))
+
+    state = initial_state(core, 1, dtype)  # It may well be random: it is not run again.
+    with tf.init_scope():
+        graph = tf.function(step, autograph=False).get_concrete_function().graph.as_graph_def()
+    nodes = [
+        *graph.node,
+        *(node for function in graph.library.function for node in function.node_def),
+    ]
+    for node in nodes:
+        if not node.op.startswith("Stateless") and any(x in node.op for x in _NOT_REPEATABLE):
+            raise ValueError(
+                f"checkpoint_every runs steps again for the gradients, and a step of {core.name} "
+                f"would not do the same again: it contains {node.op} ({node.name}). Take the "
+                "dropout or other operation out of the core, or leave out checkpoint_every."
+            )
+    _repeatable.add(core)
 
 
 def run_on_zeros(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> tuple[Any, Any]:
@@ -83,5 +178,5 @@ def call_in(dtype: tf.DType | None, module: Callable[..., Any], *args: Any) -> A
         return tf.cast(x, to) if x.dtype.is_floating else x
 
     with snt.custom_variable_getter(lambda variable: cast(variable, dtype)):
-        results = module(*tf.nest.map_structure(lambda x: cast(x, dtype), args))
-    return tf.nest.map_structure(lambda x: cast(x, args[0].dtype), results)
+        results = module(*_nests.map_tensors(lambda x: cast(x, dtype), args))
+    return _nests.map_tensors(lambda x: cast(x, args[0].dtype), results)

@@ -6,7 +6,7 @@ from typing import Any
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _checks
+from dnc import _checks, _nests
 
 
 class FeedForward(snt.RNNCore):
@@ -33,13 +33,19 @@ class FeedForward(snt.RNNCore):
           name: name of the module.
 
         Raises:
-          ValueError: if a layer size is not a positive integer.
+          ValueError: if a layer size is not a positive integer, or the network is recurrent.
         """
         super().__init__(name=name)
         self._input_size: int | None = None  # Known from the first call on, as is the next.
         self._dtype: tf.DType | None = None
         self._output_size: int | None = None
         self._sizes: Sequence[int] | None = None
+        if hasattr(network, "state_size") or isinstance(network, snt.RNNCore):
+            raise ValueError(
+                f"FeedForward takes a network without a state, got {network!r}. For a recurrent "
+                "controller give an snt.RNNCore instead, e.g. snt.LSTM(64) for a "
+                "keras.layers.LSTMCell(64)."
+            )
         if callable(network):
             self._network = network
         else:
@@ -126,7 +132,7 @@ class ClippedSignal(_Wrapper):
 
     def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[tf.Tensor, Any]:
         """Performs one step of the wrapped core, and raises what that does."""
-        return tf.nest.map_structure(self._clip_gradient, self.core(inputs, prev_state))
+        return _nests.map_tensors(self._clip_gradient, self.core(inputs, prev_state))
 
     @property
     def bound(self) -> float:
