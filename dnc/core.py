@@ -92,7 +92,8 @@ class DNC(snt.RNNCore):
         Args:
           access: the memory, or the keyword arguments of a `MemoryAccess`.
           controller: any `snt.RNNCore` with an output of shape [B, H]; any callable or module that
-            maps [B, X + R W] to [B, H]; or the keyword arguments of an `snt.LSTM`.
+            maps [B, X + R W] to [B, H]; or the keyword arguments of an `snt.LSTM`. Its variables
+            must be those of a `tf.Module`: those of a Keras layer would not be found.
           output_size: width Y of the output, >= 1.
           clip_value: bound on the absolute value of the controller's output and state and of the
             output; > 0, `None` for no bound. The released training script uses 20.
@@ -141,14 +142,16 @@ class DNC(snt.RNNCore):
         """Performs one step.
 
         Args:
-          inputs: [B, X].
+          inputs: [B, X]. An array of floating point is cast to the dtype of the state.
           prev_state: `DNCState` of the step before.
 
         Returns:
           The output [B, Y] and the next `DNCState`.
 
         Raises:
-          ValueError: if a rank, a width, a dtype or the structure of the state does not fit.
+          ValueError: if a rank, a width, a dtype or the structure of the state does not fit; or, in
+            the first call, if the step depends on a trainable variable that is not among the core's
+            `trainable_variables`.
         """
         step = self._step(inputs, prev_state)
         for observer in _observers.get():

@@ -51,18 +51,20 @@ def unroll(
 
     In a graph, such as that of a `tf.function`, a `dnc.DNC` runs several times faster than through
     `snt.dynamic_unroll`, with the same outputs and gradients, by a backward pass written by hand
-    (docs/performance.md). Its parts must be those of this package, and its controller one that is
-    known to return the same when it is run again: an `snt.LSTM`, `snt.GRU`, `snt.VanillaRNN`,
-    `dnc.DeepLSTM`, `dnc.FeedForward` of layer sizes, or one of these in a `dnc.ClippedSignal`,
-    `dnc.EmbeddedInputs` or `dnc.InputsOnly`. The plain steps are run for other cores (a line in the
-    log says why), in eager mode, and to return all states. Layers before and after the DNC are best
-    applied to whole sequences, outside: `snt.BatchApply(layer)(sequence)`.
+    (docs/performance.md). All its parts must be those of this package and Sonnet, not subclasses of
+    them, and its controller one that is known to return the same when it is run again: an
+    `snt.LSTM`, `snt.GRU`, `snt.VanillaRNN`, `dnc.DeepLSTM`, `dnc.FeedForward` of layer sizes, or
+    one of these in a `dnc.ClippedSignal`, `dnc.EmbeddedInputs` or `dnc.InputsOnly`. The plain steps
+    are run for other cores (a line in the log says why), in eager mode, and to return all states.
+    Layers before and after the DNC are best applied to whole sequences, outside:
+    `snt.BatchApply(layer)(sequence)`.
 
     Args:
       core: any `snt.RNNCore`.
-      inputs: [T, B, ...], or a nest of such tensors.
+      inputs: [T, B, ...], or a nest of such tensors; [T, B, X] for a `dnc.DNC`. Arrays of floating
+        point are cast to the dtype of the state; tensors must have it.
       initial_state: state before the first step; `core.initial_state(B)` by default, in the dtype
-        of the inputs.
+        of the inputs if these are tensors. The usage of a memory must be in [0, 1].
       sequence_length: [B], integers in 0..T: the number of steps of each example. All T by default.
       reset: [T, B], booleans. Where true, the example starts anew from `core.initial_state(B)`
         before that step, as at the start of an episode in reinforcement learning; it does so
@@ -71,21 +73,23 @@ def unroll(
         states. If false, the batch is first and time second.
       return_all_states: whether to return the states after every step, with the axes of the
         outputs, instead of the last state.
-      checkpoint_every: keep only the state of every so many steps for the gradients, and compute
-        the steps between anew when the gradients are taken: memory for T/k + k instead of T steps,
-        for up to twice the time forwards; about sqrt(T) is least memory. The core must return the
-        same when it is run again (no dropout, say), and depend on nothing but its arguments and
-        variables. `None` to keep what all steps need.
+      checkpoint_every: number k of steps. Only the state of every k-th step is kept for the
+        gradients, and the steps between are computed again when the gradients are taken: memory for
+        T/k + k instead of T steps, for up to twice the time forwards. About sqrt(T) needs the
+        least memory. The core must return the same when it is run again: no dropout, no batch
+        normalisation in training. `None` keeps what all steps need.
 
     Returns:
       The outputs [T, B, ...] (a nest, if the core's are) and the state after the last step.
 
     Raises:
       ValueError: if inputs, `sequence_length` or `reset` do not fit together, a length is negative
-        or larger than T, the state is not one of this core, or `checkpoint_every` is not a positive
-        integer or given where T is not known. (In a graph lengths and sizes may not be known yet:
-        then `tf.errors.InvalidArgumentError` when it runs; XLA does not check. A graph that knows
-        neither T nor B cannot run for T = 0.)
+        or larger than T, or the state is not one of this core; if `checkpoint_every` is not a
+        positive integer, given where T is not known, or the core draws random numbers or assigns
+        variables; or if the core depends on a trainable variable that is not among its
+        `trainable_variables`, such as one of a Keras layer. (In a graph lengths, sizes and usage
+        may not be known yet: then `tf.errors.InvalidArgumentError` when it runs; XLA does not
+        check. A graph that knows neither T nor B cannot run for T = 0.)
     """
     given_inputs = inputs
     inputs = _to_tensors(given_inputs)
