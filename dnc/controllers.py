@@ -6,7 +6,7 @@ from typing import Any
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _checks, _cores
+from dnc import _checks, _cores, _nests
 
 
 class FeedForward(snt.RNNCore):
@@ -33,13 +33,19 @@ class FeedForward(snt.RNNCore):
           name: name of the module.
 
         Raises:
-          ValueError: if a layer size is not a positive integer.
+          ValueError: if a layer size is not a positive integer, or the network is recurrent.
         """
         super().__init__(name=name)
         self._input_size: int | None = None  # Known from the first call on, as is the next.
         self._dtype: tf.DType | None = None
         self._output_size: int | None = None
         self._sizes: Sequence[int] | None = None
+        if hasattr(network, "state_size") or isinstance(network, snt.RNNCore):
+            raise ValueError(
+                f"FeedForward takes a network without a state, got {network!r}. For a recurrent "
+                "controller give an snt.RNNCore instead, e.g. snt.LSTM(64) for a "
+                "keras.layers.LSTMCell(64)."
+            )
         if callable(network):
             self._network = network
         else:
@@ -64,7 +70,7 @@ class FeedForward(snt.RNNCore):
         if self._sizes is not None:
             inputs = _check_inputs(inputs, self._input_size, self._dtype)
             self._input_size, self._dtype = inputs.shape[1], self._dtype or inputs.dtype
-        return _cores.call(self._network, inputs, training=training), ()
+        return _cores.call_with_training(self._network, inputs, training=training), ()
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> tuple[()]:
         """Returns the empty state."""
@@ -132,8 +138,8 @@ class ClippedSignal(_Wrapper):
         self, inputs: tf.Tensor, prev_state: Any, training: bool | None = None
     ) -> tuple[tf.Tensor, Any]:
         """Performs one step of the wrapped core, and raises the errors of that step."""
-        step = _cores.call(self.core, inputs, prev_state, training=training)
-        return tf.nest.map_structure(self._clip_gradient, step)
+        step = _cores.call_with_training(self.core, inputs, prev_state, training=training)
+        return _nests.map_tensors(self._clip_gradient, step)
 
     @property
     def bound(self) -> float:
@@ -188,7 +194,7 @@ class InputsOnly(_Wrapper):
         """
         _check_width(self, inputs)
         inputs = inputs[:, : self._input_size]
-        return _cores.call(self.core, inputs, prev_state, training=training)
+        return _cores.call_with_training(self.core, inputs, prev_state, training=training)
 
     @property
     def input_size(self) -> int:
@@ -249,7 +255,7 @@ class EmbeddedInputs(_Wrapper):
         _check_width(self, inputs)
         embedded = tf.matmul(inputs[:, : self._input_size], self.embedding)
         inputs = tf.concat([embedded, inputs[:, self._input_size :]], axis=1)
-        return _cores.call(self.core, inputs, prev_state, training=training)
+        return _cores.call_with_training(self.core, inputs, prev_state, training=training)
 
     @property
     def input_size(self) -> int:

@@ -110,7 +110,9 @@ class RNNCell(keras.layers.Layer):
           ValueError: if the state does not fit.
         """
         inputs = tf.cast(inputs, self.variable_dtype)
-        outputs, state = _cores.call(self.core, inputs, self.pack_state(states), training=training)
+        outputs, state = _cores.call_with_training(
+            self.core, inputs, self.pack_state(states), training=training
+        )
         return outputs, self.flatten_state(state)
 
     def get_initial_state(self, batch_size: Any = None) -> list[tf.Tensor]:

@@ -278,11 +278,7 @@ def test_an_end_that_cannot_be_saved_in_its_place_is_saved_elsewhere(tmp_path, m
         ("--checkpoint_dir=\udcff", ["checkpoint_dir", "UTF-8 text"]),
         ("--num_read_heads=101", ["num_read_heads", "101", "[1, 100]"]),
         ("--memory_size=1000000000", ["GiB", "Lower", "--memory_size", "--linkage=sparse"]),
-        # Its input weights are small here: what does not fit is not allocated.
-        (
-            "--hidden_size=1000000 --num_read_heads=1 --word_size=1",
-            ["memory", "Lower", "--hidden_size"],
-        ),
+        ("--hidden_size=1000000", ["GiB", "parameters", "Lower", "--hidden_size"]),
         ("--max_length=1000000000", ["3,000,000,003", "time steps", "2,147,483,647"]),
     ],
 )

@@ -94,6 +94,10 @@ CONTROLLERS = {
 }
 
 
+def noisy(x):
+    return x + tf.random.normal(tf.shape(x))
+
+
 def with_variables(core, scale=1.0):
     """The core with variables of random sign and size."""
     core(tf.zeros([1, INPUT_SIZE], tf.float64), core.initial_state(1, tf.float64))
@@ -366,6 +370,26 @@ def test_checkpointing_an_unknown_number_of_steps_is_an_error():
 
     with pytest.raises(ValueError, match=r"checkpoint_every needs.*known number of steps"):
         run(tf.zeros([3, 2, INPUT_SIZE]))
+
+
+@pytest.mark.parametrize(
+    "controller",
+    {
+        "RandomUniform": lambda x: tf.nn.dropout(x, 0.5),
+        "RandomStandardNormal": lambda x: tf.cond(x[0, 0] > 0, lambda: x, lambda: noisy(x)),
+        "AssignAddVariableOp": snt.BatchNorm(True, True),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_checkpointing_what_does_not_repeat_is_an_error(controller):
+    operation, network = controller
+    if isinstance(network, snt.BatchNorm):
+        network = functools.partial(network, is_training=True)
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), network, 2)
+    core.network = controller[1]
+    for run in (dnc.unroll, tf.function(dnc.unroll)):
+        with pytest.raises(ValueError, match=rf"step of dnc would not do the same .*{operation}"):
+            run(core, tf.ones([4, 2, INPUT_SIZE]), checkpoint_every=2)
 
 
 # Where it cannot be taken.
