@@ -1,4 +1,4 @@
-"""Keras models with cores in a process of their own: loaded from files, and what is imported."""
+"""Keras models with cores: loaded by another process, compiled by XLA; and what is imported."""
 
 import importlib
 import os
@@ -9,6 +9,7 @@ import textwrap
 
 import keras
 import numpy as np
+import pytest
 import sonnet as snt
 
 import dnc
@@ -160,6 +161,31 @@ def test_saved_models_give_the_same_in_another_process(tmp_path, monkeypatch):
     for i, slot in enumerate(slots):
         np.testing.assert_array_equal(results[f"optimizer {i}"], slot)
     assert f"optimizer {len(slots)}" not in results
+
+
+@pytest.mark.parametrize("linkage", ["TemporalLinkage", "NoLinkage"])
+def test_fit_of_a_loop_may_be_compiled_by_xla(linkage):
+    # As arrays come from `fit`, the batch size is unknown to the graph.
+    inputs = np.random.default_rng(0).normal(size=[3, 2, 5]).astype(np.float32)
+    access = {
+        "memory_size": 3,
+        "word_size": 2,
+        "linkage": {"class": linkage, "memory_size": 3},
+    }
+    compiled, eager = (
+        dnc.keras.DNC(access, {"hidden_size": 4}, 2, return_sequences=True) for _ in range(2)
+    )
+    compiled.build(inputs.shape), eager.build(inputs.shape)
+    eager.set_weights(compiled.get_weights())
+    losses = []
+    for layer, how in ((eager, {"run_eagerly": True}), (compiled, {"jit_compile": True})):
+        model = keras.Sequential([layer])
+        model.compile(keras.optimizers.SGD(0.1), "mse", **how)
+        assert model.jit_compile is (layer is compiled)
+        history = model.fit(inputs, np.ones([3, 2, 2]), epochs=3, verbose=0)
+        losses.append(history.history["loss"])
+    assert losses[0][2] < losses[0][0]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
 
 IMPORT = """
