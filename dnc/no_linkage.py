@@ -51,8 +51,8 @@ class NoLinkage(Linkage):
           ValueError: if a shape, a dtype or the structure of the state does not fit.
         """
         write_weights, read_weights = self._check_call(inputs, prev_state)
-        zeros = tf.zeros_like(read_weights[:, :, tf.newaxis] + write_weights[:, tf.newaxis, :1, :])
-        zeros = tf.repeat(zeros, self._num_writes, axis=2)
+        # XLA cannot differentiate `tf.repeat` for a batch of unknown size, as in Keras' `fit`.
+        zeros = tf.zeros_like(read_weights[:, :, tf.newaxis] + write_weights[:, tf.newaxis])
         return DirectionalWeights(forward=zeros, backward=zeros), prev_state
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> NoLinkageState:

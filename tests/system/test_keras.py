@@ -1,4 +1,4 @@
-"""Keras models with cores in a process of their own: loaded from files, and what is imported."""
+"""Keras models with cores: in graphs, loaded by another process; and what is imported."""
 
 import importlib
 import os
@@ -9,6 +9,7 @@ import textwrap
 
 import keras
 import numpy as np
+import pytest
 import sonnet as snt
 
 import dnc
@@ -160,6 +161,32 @@ def test_saved_models_give_the_same_in_another_process(tmp_path, monkeypatch):
     for i, slot in enumerate(slots):
         np.testing.assert_array_equal(results[f"optimizer {i}"], slot)
     assert f"optimizer {len(slots)}" not in results
+
+
+@pytest.mark.parametrize(
+    ("linkage", "jit_compile"),
+    [("TemporalLinkage", False), ("TemporalLinkage", True), ("NoLinkage", True)],
+    ids=["graph", "XLA", "XLA without links"],
+)
+def test_fit_of_a_loop_in_a_graph_is_fit_in_eager_mode(linkage, jit_compile):
+    # As arrays come from `fit`, the batch size is unknown to the graph.
+    inputs = np.random.default_rng(0).normal(size=[3, 3, 5]).astype(np.float32)
+    access = {"memory_size": 3, "word_size": 2, "linkage": {"class": linkage, "memory_size": 3}}
+    in_graph, eager = (
+        dnc.keras.DNC(access, {"hidden_size": 4}, 2, return_sequences=True) for _ in range(2)
+    )
+    in_graph.build(inputs.shape), eager.build(inputs.shape)
+    eager.set_weights(in_graph.get_weights())
+    before = in_graph.get_weights()
+    losses = []
+    for layer, how in ((eager, {"run_eagerly": True}), (in_graph, {"jit_compile": jit_compile})):
+        model = keras.Sequential([layer])
+        model.compile(keras.optimizers.SGD(0.1), "mse", **how)
+        history = model.fit(inputs, np.ones([3, 3, 2]), epochs=3, verbose=0)
+        losses.append(history.history["loss"])
+    assert losses[0][2] < losses[0][0]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+    assert all(np.any(new != old) for new, old in zip(in_graph.get_weights(), before, strict=True))
 
 
 IMPORT = """

@@ -105,12 +105,11 @@ class TestOutputs:
         assert make_layer("DNC")(inputs).shape == (None, 3)
 
         model = keras.Model([inputs, start], [outputs, state])
-        model.compile(jit_compile=False)
         given = random_state(layer.core, 3, tf.float32)
         flat = [part.numpy() for part in layer.cell.flatten_state(given)]
         for num_steps in (4, 2):
             x = sequences(num_steps=num_steps).numpy()
-            outputs, state = model.predict_on_batch([x, flat])
+            outputs, state = model([x, flat])
             expected, expected_state = unroll(layer.core, x, given)
             np.testing.assert_allclose(outputs, expected, atol=1e-5)
             for part, expected_part in zip(
@@ -200,9 +199,12 @@ class TestStateful:
 
 
 class TestMask:
-    @pytest.mark.parametrize("zeros", [False, True], ids=["output repeated", "output zero"])
-    @pytest.mark.parametrize("start", ["own state", "given state"])
-    def test_padding_holds_the_state(self, zeros, start):
+    @pytest.mark.parametrize(
+        ("start", "zeros"),
+        [("own state", False), ("own state", True), ("given state", False)],
+        ids=["output repeated", "output zero", "given state"],
+    )
+    def test_padding_holds_the_state(self, start, zeros):
         layer = make_layer(
             "DNC", return_sequences=True, return_state=True, zero_output_for_mask=zeros
         )
@@ -308,20 +310,18 @@ class TestMask:
             layer(sequences(batch_size=2), mask=[[True] * 4] * 2)
 
 
-def echo_model(layer, **options):
+def echo_model(layer):
     model = keras.Sequential([layer, keras.layers.Dense(1)])
-    model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False, **options)
-    inputs = sequences(batch_size=8).numpy()
+    model.compile(keras.optimizers.Adam(0.01), "mse", run_eagerly=True)
+    inputs = sequences(batch_size=8, num_steps=2).numpy()
     return model, inputs, inputs[:, :, :1]
 
 
 class TestTraining:
-    @pytest.mark.parametrize(
-        ("kind", "eagerly"), [("DNC", False), ("RNN of RNNCell", True)], ids=["graph", "eager"]
-    )
-    def test_fit_trains_every_variable_of_the_core(self, kind, eagerly):
-        layer = make_layer(kind, return_sequences=True)
-        model, inputs, targets = echo_model(layer, run_eagerly=eagerly)
+    def test_fit_trains_every_variable_of_the_core(self):
+        # In a graph, and compiled by XLA, see tests/system/test_keras.py.
+        layer = make_layer("RNN of RNNCell", return_sequences=True)
+        model, inputs, targets = echo_model(layer)
         core = layer.cell.core
         variables, before = core.trainable_variables, values(core.trainable_variables)
         history = model.fit(inputs, targets, epochs=6, verbose=0).history["loss"]
@@ -353,12 +353,12 @@ class TestTraining:
         layer = make_layer("DNC", return_sequences=True)
         model = keras.Sequential([layer])
         model.compile(keras.optimizers.SGD(0.5), "mse", run_eagerly=True)
-        inputs = sequences()
+        inputs = sequences(num_steps=2)
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(unroll(layer.core, inputs)[0] ** 2)
         gradients = tape.gradient(loss, layer.core.trainable_variables)
         before = values(layer.core.trainable_variables)
-        model.train_on_batch(inputs, tf.zeros([3, 4, 3]))
+        model.train_on_batch(inputs, tf.zeros([3, 2, 3]))
         for variable, old, gradient in zip(
             layer.core.trainable_variables, before, gradients, strict=True
         ):
@@ -367,7 +367,7 @@ class TestTraining:
     def test_a_frozen_layer_is_not_trained(self):
         layer = make_layer("DNC", return_sequences=True)
         layer.trainable = False
-        model, inputs, targets = echo_model(layer, run_eagerly=True)
+        model, inputs, targets = echo_model(layer)
         model.train_on_batch(inputs, targets)
         dense = model.layers[-1]
         before, dense_before = values(layer.core.variables), values(dense.weights)
@@ -389,22 +389,6 @@ class TestTraining:
         model.summary(print_fn=lambda line: text.write(line + "\n"))
         assert "Total params: 900 " in text.getvalue()
         assert "Trainable params: 900 " in text.getvalue()
-
-    def test_fit_may_be_compiled_by_xla(self):
-        # As arrays come from `fit`, the batch size is unknown to the graph.
-        compiled, eager = (small_layer(return_sequences=True) for _ in range(2))
-        inputs = sequences(num_steps=2)
-        compiled.build(inputs.shape), eager.build(inputs.shape)
-        eager.set_weights(compiled.get_weights())
-        losses = []
-        for layer, how in ((eager, {"run_eagerly": True}), (compiled, {"jit_compile": True})):
-            model = keras.Sequential([layer])
-            model.compile(keras.optimizers.SGD(0.1), "mse", **how)
-            assert model.jit_compile is (layer is compiled)
-            history = model.fit(inputs.numpy(), np.ones([3, 2, 2]), epochs=3, verbose=0)
-            losses.append(history.history["loss"])
-        assert losses[0][2] < losses[0][0]
-        np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
 
 class SonnetControllerInTraining(snt.RNNCore):
@@ -511,11 +495,12 @@ class TestPrecision:
     def test_mixed_precision_keeps_weights_and_state_in_float32(
         self, policy, dtype, eagerly, monkeypatch
     ):
-        layer = make_layer("DNC", dtype=policy, return_sequences=True)
+        # The graph of a loop with its gradients takes long to make; `fit` of one is a system test.
+        layer = make_layer("DNC", dtype=policy, return_sequences=True, unroll=not eagerly)
         recorded = record_states(monkeypatch, layer.cell)
         assert layer.core.compute_dtype == dtype
         assert {weight.dtype for weight in layer.weights} == {"float32"}
-        inputs = sequences()
+        inputs = sequences(num_steps=2)
         outputs = layer(inputs)
         assert outputs.dtype == tf.float32
         assert_close(outputs, unroll(layer.core, inputs)[0], atol=1e-6)
@@ -527,15 +512,22 @@ class TestPrecision:
         before = values(layer.core.trainable_variables)
         model = keras.Sequential([layer, keras.layers.Dense(1, dtype=policy)])
         model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False, run_eagerly=eagerly)
-        history = model.fit(inputs.numpy(), np.ones([3, 4, 1]), epochs=3, verbose=0).history["loss"]
+        history = model.fit(
+            inputs.numpy(), np.ones([*inputs.shape[:2], 1]), epochs=3, verbose=0
+        ).history["loss"]
         assert np.all(np.isfinite(history))
         assert history[-1] < history[0]
         for variable, old in zip(layer.core.trainable_variables, before, strict=True):
             assert variable.dtype == tf.float32
             assert np.all(np.isfinite(variable))
             assert np.any(variable.numpy() != old), variable.name
-        assert len(recorded) > 4
+        assert len(recorded) > 2
         assert all(dtypes == {tf.float32} for dtypes in recorded)
+
+    def test_mixed_precision_runs_in_the_loop_of_a_graph(self):
+        layer = make_layer("DNC", dtype="mixed_bfloat16")
+        inputs = sequences(num_steps=2)
+        assert_close(tf.function(layer)(inputs), layer(inputs), atol=1e-2)
 
     def test_the_global_policy_holds_for_a_layer_without_one(self):
         with contextlib.ExitStack() as stack:
