@@ -77,8 +77,7 @@ def core_without_stop(**options):
     )
 
 
-@pytest.mark.parametrize("num_writes", [1, 2])
-@pytest.mark.parametrize("scale", [0.5, 2.0])
+@pytest.mark.parametrize(("num_writes", "scale"), [(1, 2.0), (2, 0.5)])
 def test_gradients_equal_finite_differences_at_random_points(num_writes, scale):
     core = core_without_stop(num_writes=num_writes, scale=scale)
     inputs, state = random_inputs(3, 2), random_state(core, 2)
