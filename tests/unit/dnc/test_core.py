@@ -336,7 +336,7 @@ class TestVariablesOfOthers:
             dnc.DNC(dnc.MemoryAccess(4, 3), cell, 2)
 
 
-def test_a_controller_without_a_state_starts_in_the_dtype_of_its_variables():
+def test_a_stateless_controller_starts_in_the_dtype_of_its_variables():
     core = dnc.DNC(dnc.MemoryAccess(4, 3), dnc.FeedForward([4]), 2)
     core(tf.ones([2, 5], tf.float64), core.initial_state(2, tf.float64))
     assert core.initial_state(2).access_output.dtype == tf.float64
