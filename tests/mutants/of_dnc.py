@@ -338,7 +338,7 @@ MUTANTS = (
         "dnc/rnn_cell.py",
         "tf.shape(inputs)[0], inputs.dtype",
         "tf.shape(inputs)[1], inputs.dtype",
-        "unit/dnc/test_rnn_cell.py",
+        "unit/dnc/test_rnn_cell.py::test_the_cell_says_what_tensorflow_asks",
     ),
     Mutant(
         "parts of a served state in the reverse order",

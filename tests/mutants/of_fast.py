@@ -6,6 +6,7 @@ _TESTS = "unit/dnc/test_fast_unroll.py"
 _MEMORY = f"{_TESTS}::test_every_memory_gives_what_the_plain_steps_give"
 _CONTROLLER = f"{_TESTS}::test_every_controller_gives_what_the_plain_steps_give"
 _MASKS = f"{_TESTS}::test_lengths_and_resets_give_what_the_plain_steps_give"
+_LARGE = f"{_TESTS}::test_full_and_empty_slots_have_the_same_finite_gradients"
 
 MUTANTS = (
     Mutant(
@@ -62,7 +63,7 @@ MUTANTS = (
         "dnc/_fast/usage.py",
         "tf.math.cumsum(in_order, axis=1, exclusive=True, reverse=True)",
         "tf.math.cumsum(in_order, axis=1, exclusive=True)",
-        f"{_TESTS}::test_full_and_empty_slots_have_the_same_finite_gradients {_TESTS}",
+        _LARGE,
     ),
     Mutant(
         "fast: gradient of what a free gate frees",
@@ -139,14 +140,14 @@ MUTANTS = (
         "dnc/_fast/products.py",
         "return tf.matmul(x, y, transpose_a=True)",
         "return tf.matmul(x[:, :1], y[:, :1], transpose_a=True)",
-        _TESTS,
+        _LARGE,
     ),
     Mutant(
         "fast: heads of a large product in the reverse order",
         "dnc/_fast/products.py",
         "return tf.stack(tf.unstack(product, axis=2), axis=1)",
         "return tf.stack(tf.unstack(product, axis=2)[::-1], axis=1)",
-        _TESTS,
+        _LARGE,
     ),
     Mutant(
         "fast: gradient of the writes without the links",
