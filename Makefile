@@ -28,11 +28,13 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-browser:  ## Install Chromium and Node.js for the tests of the inspector, on Debian as root.
-	{ command -v chromium && command -v chromedriver && command -v node; } >/dev/null || { \
+browser:  ## Install Chromium, Node.js and TypeScript for the tests of the inspector, on Debian as root.
+	missing=$$(for each in chromium:chromium chromedriver:chromium-driver node:nodejs tsc:node-typescript; do \
+	  command -v $${each%:*} >/dev/null || echo $${each#*:}; done); \
+	[ -z "$$missing" ] || { \
 	  apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	    chromium chromium-driver fonts-dejavu-core $$(command -v node >/dev/null || echo nodejs); }
+	    fonts-dejavu-core $$missing; }
 
 tensorboard: $(READY)  ## Show all runs in the browser: curves, panels, and the tab DNC Memory.
 	@echo 'What the memories do: http://localhost:6006/#dnc_memory'

@@ -15,7 +15,7 @@ setup(
     package_data={"dnc": ["py.typed"], "dnc_inspector": ["static/*"]},
     # TensorBoard imports what it finds here whenever it starts, and an error would stop it.
     entry_points={"tensorboard_plugins": ["dnc_memory = dnc_inspector.loader:DncLoader"]},
-    python_requires=">=3.10",
+    python_requires=">=3.10,<3.14",  # Like TensorFlow 2.21, which has no wheels for later ones.
     install_requires=[
         # 2.18 is the first TensorFlow that works with NumPy 2. Up to 2.20 it admits only its own
         # version of TensorBoard; 2.21 is the first that goes with TensorBoard 2.21.
@@ -49,6 +49,10 @@ setup(
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
 )

@@ -8,7 +8,6 @@ optimizer.
 """
 
 import errno
-import functools
 import os
 import pathlib
 import shlex
@@ -328,7 +327,8 @@ def _open_and_train(argv: list[str]) -> int:
         distribution.check_batch_size(FLAGS.batch_size)
         tf.random.set_seed(FLAGS.seed)
         with distribution.scope():
-            core = make_core(config, task)  # Before the folder: what cannot be leaves nothing.
+            # Before the folder: what cannot be leaves nothing.
+            core = make_core(config, task, for_training=True)
         if not distribution.is_chief:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (One voice is enough.)
 
@@ -534,7 +534,8 @@ def _cannot_write(directory: str | os.PathLike, error: OSError) -> str:
     return f"Cannot write to {directory}: {error.strerror}. Give a writable --checkpoint_dir."
 
 
-_fail = functools.partial(command.fail, "train.py")
+def _fail(message: Exception | str, code: int = 2) -> int:
+    return command.fail("train.py", command.in_flags(str(message), FLAGS), code)
 
 
 def _parse(argv: list[str]) -> list[str]:

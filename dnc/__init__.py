@@ -10,6 +10,9 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import sonnet as snt
+import tensorflow as tf
+
 from dnc import deepmind, summaries
 from dnc.access import AccessState, MemoryAccess
 from dnc.addressing import (
@@ -29,6 +32,11 @@ from dnc.saved_model import export
 from dnc.sparse import SparseTemporalLinkage
 from dnc.trace import Trace, record
 from dnc.unroll import unroll
+
+if tf.executing_eagerly():
+    # With its first module Sonnet makes sure that this is TensorFlow 2, and would take the
+    # `tf.Graph` of a program written for TensorFlow 1 for TensorFlow 1.
+    snt.Module()
 
 __all__ = [
     "DNC",

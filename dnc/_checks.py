@@ -81,6 +81,33 @@ def check_state_dtype(dtype: Any) -> tf.DType:
     return result
 
 
+def to_tensor(name: str, value: Any, dtype: Any = None) -> tf.Tensor:
+    """Returns `value` as a tensor.
+
+    The float64 of an array is NumPy's default, so an array of floating point is cast to `dtype`, if
+    one is given. The dtype of a tensor was chosen, so it stays.
+
+    Raises:
+      ValueError: if `value` is a ragged or sparse tensor, or cannot be converted.
+    """
+    if isinstance(value, tf.RaggedTensor):
+        raise ValueError(
+            f"{name} must be a dense tensor, got a RaggedTensor. Pass {name}.to_tensor(), and to "
+            f"dnc.unroll also time_major=False and sequence_length={name}.row_lengths()."
+        )
+    if isinstance(value, (tf.SparseTensor, tf.IndexedSlices)):
+        raise ValueError(f"{name} must be a dense tensor, got a {type(value).__name__}.")
+    if tf.is_tensor(value):
+        return tf.convert_to_tensor(value)
+    try:
+        value = tf.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be a tensor or an array, got a {type(value).__name__}."
+        ) from error
+    return tf.cast(value, dtype) if dtype is not None and value.dtype.is_floating else value
+
+
 def check_tensor(
     name: str, value: Any, shape: list[int | None], dtype: tf.DType | None = None
 ) -> tf.Tensor:
@@ -92,19 +119,8 @@ def check_tensor(
       shape: expected shape; `None` entries accept any size.
       dtype: expected dtype; `None` accepts any floating point type.
     """
-    if isinstance(value, (tf.RaggedTensor, tf.SparseTensor, tf.IndexedSlices)):
-        raise ValueError(
-            f"{name} must be a dense tensor of shape {_shape_text(shape)}, "
-            f"got a {type(value).__name__}."
-        )
-    if not tf.is_tensor(value):
-        try:
-            value = tf.convert_to_tensor(value)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{name} must be a tensor of shape {_shape_text(shape)}, "
-                f"got a {type(value).__name__}."
-            ) from error
+    if not isinstance(value, tf.Tensor):
+        value = to_tensor(name, value)
     expected_dtype = dtype.name if dtype is not None else "a floating point dtype"
     dtype_fits = value.dtype == dtype if dtype is not None else value.dtype.is_floating
     if not dtype_fits or not value.shape.is_compatible_with(shape):

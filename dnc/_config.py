@@ -1,10 +1,10 @@
 """Descriptions of cores as JSON values, to make a core of the same kind and sizes elsewhere.
 
-A description is a dict with the name of the class under "class" and its arguments. Values of
-variables are not part of it.
+A description is a dict with the name of the class under "class" and its arguments. A part that
+belongs to several cores also has a "shared_id". Values of variables are not included.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from typing import Any
 
 import sonnet as snt
@@ -24,7 +24,7 @@ from dnc.core import DNC
 from dnc.no_linkage import NoLinkage
 from dnc.sparse import SparseTemporalLinkage
 
-# What stands as a name where an argument is a function or a class.
+# Functions and classes that a description names where they are arguments.
 _NAMED = {
     "softplus": tf.nn.softplus,
     "oneplus": oneplus,
@@ -33,32 +33,47 @@ _NAMED = {
 }
 
 
-def describe(part: Any) -> dict[str, Any]:
+def describe(part: Any, shared: Collection[tf.Module] = ()) -> dict[str, Any]:
     """Returns the description of a core or of a part of one.
 
+    Args:
+      part: the core or part.
+      shared: modules whose descriptions get a "shared_id".
+
     Raises:
-      ValueError: if it is of a kind that cannot be described.
+      ValueError: if `part` is of a kind that cannot be described.
     """
     entry = _KINDS.get(type(part))
     if entry is None:
         raise _cannot_describe(
             f"A {type(part).__name__}", ", ".join(kind.__name__ for kind in _KINDS)
         )
-    return {"class": type(part).__name__, **entry(part)}
+    arguments = {
+        name: describe(value, shared) if isinstance(value, tf.Module) else value
+        for name, value in entry(part).items()
+    }
+    identity = {"shared_id": id(part)} if part in shared else {}
+    return {"class": type(part).__name__, **identity, **arguments}
 
 
-def make(description: Mapping[str, Any], default: str) -> Any:
-    """Returns what `describe` described.
+def make(
+    description: Mapping[str, Any], default: str, made: MutableMapping[int, Any] | None = None
+) -> Any:
+    """Returns the core or part that `describe` described.
 
     Args:
       description: a description. Without "class" these are the arguments of the `default` class.
       default: name of a class.
+      made: shared parts by their "shared_id": those already in it are used, others are added. By
+        default every description makes new parts.
 
     Raises:
       ValueError: if the class is unknown or the arguments are not its own.
     """
     arguments = dict(description)
-    name = arguments.pop("class", default)
+    name, identity = arguments.pop("class", default), arguments.pop("shared_id", None)
+    if made is not None and identity in made:
+        return made[identity]
     kinds = {kind.__name__: kind for kind in _KINDS}
     if name not in kinds:
         raise ValueError(f"class must be one of {', '.join(kinds)}, got {name!r}.")
@@ -70,8 +85,11 @@ def make(description: Mapping[str, Any], default: str) -> Any:
         elif key == "dtype" or key == "compute_dtype":
             arguments[key] = None if value is None else tf.as_dtype(value)
         elif key in _PARTS and isinstance(value, Mapping):
-            arguments[key] = make(value, default=_PARTS[key])
-    return _checks.call_with(kinds[name], arguments)
+            arguments[key] = make(value, _PARTS[key], made)
+    part = _checks.call_with(kinds[name], arguments)
+    if made is not None and identity is not None:
+        made[identity] = part
+    return part
 
 
 def _cannot_describe(what: str, allowed: str) -> ValueError:
@@ -91,8 +109,8 @@ def _name_of(value: Any) -> str:
 
 def _describe_dnc(core: DNC) -> dict[str, Any]:
     return {
-        "access": describe(core.access),
-        "controller": describe(core.controller),
+        "access": core.access,
+        "controller": core.controller,
         "output_size": core.output_size[0],
         "clip_value": None if core.clip_value is None else float(core.clip_value),
         "with_bias": core.output_linear.with_bias,
@@ -106,8 +124,8 @@ def _describe_access(access: MemoryAccess) -> dict[str, Any]:
         "word_size": access.word_size,
         "num_reads": access.num_reads,
         "num_writes": access.num_writes,
-        "linkage": describe(access.linkage),
-        "freeness": describe(access.freeness),
+        "linkage": access.linkage,
+        "freeness": access.freeness,
         "content_weights": _name_of(type(access.read_content)),
         "strength_op": _name_of(access.read_content.strength_op),
         "with_bias": access.interface.linear.with_bias,
@@ -135,6 +153,7 @@ def _describe_gru(controller: snt.GRU) -> dict[str, Any]:
     return {"hidden_size": state.shape[1], "dtype": state.dtype.name}
 
 
+# Arguments by name for each kind, in which parts stand for their own descriptions.
 _KINDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     DNC: _describe_dnc,
     MemoryAccess: _describe_access,
@@ -154,17 +173,17 @@ _KINDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     snt.GRU: _describe_gru,
     DeepLSTM: lambda part: {"hidden_sizes": list(part.hidden_sizes), "dtype": part.dtype.name},
     FeedForward: _describe_feed_forward,
-    ClippedSignal: lambda part: {"core": describe(part.core), "bound": float(part.bound)},
+    ClippedSignal: lambda part: {"core": part.core, "bound": float(part.bound)},
     EmbeddedInputs: lambda part: {
-        "core": describe(part.core),
+        "core": part.core,
         "input_size": part.input_size,
         "embedding_size": part.embedding_size,
         "dtype": part.embedding.dtype.name,
     },
-    InputsOnly: lambda part: {"core": describe(part.core), "input_size": part.input_size},
+    InputsOnly: lambda part: {"core": part.core, "input_size": part.input_size},
 }
 
-# Arguments that are descriptions themselves, and the class they are of if they do not say.
+# Arguments that are descriptions themselves, and the default class of each.
 _PARTS = {
     "access": "MemoryAccess",
     "controller": "LSTM",

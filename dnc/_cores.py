@@ -1,10 +1,15 @@
-"""What the package asks of any `snt.RNNCore`, beyond what Sonnet's interface has."""
+"""Functions that the package needs of any `snt.RNNCore` and that Sonnet's interface lacks."""
 
+import functools
+import inspect
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
+
+from dnc import _nests
 
 
 def initial_state(core: snt.RNNCore, batch_size: Any, dtype: tf.DType | None) -> Any:
@@ -23,7 +28,64 @@ def state_size(core: snt.RNNCore) -> Any:
         return core.state_size
     # Sonnet's own cores do not tell, but show.
     example = initial_state(core, 1, tf.float32)
-    return tf.nest.map_structure(lambda part: part.shape[1:], example)
+    return _nests.map_tensors(lambda part: part.shape[1:], example)
+
+
+_with_checked_variables: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def call_checked(module: Any, function: Callable[..., Any], *args: Any) -> Any:
+    """Returns `function(*args)`, which runs a module, and checks the variables it depends on.
+
+    They are checked once for each module, at the first call that can be differentiated.
+
+    Raises:
+      ValueError: if the results depend on a trainable variable that is missing in
+        `module.trainable_variables`, such as one of a Keras layer. It would never be trained.
+    """
+    if not isinstance(module, tf.Module) or module in _with_checked_variables:
+        return function(*args)
+    if has_custom_getter(module):  # It shows other variables than there are.
+        return function(*args)
+    probe = tf.zeros([])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(probe)
+        echo = tf.identity(probe)
+        results = function(*args)
+    if tape.gradient(echo, probe) is None:  # In `tf.init_scope` no tape records.
+        return results
+    # (Not `module.trainable_variables`: Sonnet raises an error where there are none.)
+    own = tf.Module.trainable_variables.fget(module)
+    # What `tf.distribute` makes of a variable has several `values`.
+    own = {x.ref() for variable in own for x in (variable, *getattr(variable, "values", ()))}
+    if others := [x for x in tape.watched_variables() if x.ref() not in own]:
+        floating = [x for x in tf.nest.flatten(results) if x is not None and x.dtype.is_floating]
+        found = zip(others, tape.gradient(floating, others), strict=True)
+        if lost := [variable.name for variable, gradient in found if gradient is not None]:
+            raise ValueError(
+                f"{module.name} depends on variables that its trainable_variables do not contain "
+                f"and that would never be trained: {', '.join(lost)}. Only variables in a "
+                "tf.Module are found, not those of Keras layers and of functions. Use Sonnet's "
+                "modules, e.g. snt.Linear for keras.layers.Dense, or assign the variables to an "
+                "attribute of the core, e.g. core.others = [variable]. Apply tf.stop_gradient to "
+                "what is to stay as it is."
+            )
+    _with_checked_variables.add(module)
+    return results
+
+
+def has_custom_getter(module: tf.Module) -> bool:
+    """Whether this runs in a context of `snt.custom_variable_getter` for the module."""
+    getter: Any = type(module).__getattribute__
+    return getter is not object.__getattribute__
+
+
+def call_without_none(
+    core: snt.RNNCore, state_like: Any, inputs: Any, state: Any
+) -> tuple[Any, Any]:
+    """Calls a core with a state that has () where its own, as `state_like`, has `None`."""
+    outputs, next_state = call_checked(core, core, inputs, _nests.with_none(state, state_like))
+    return outputs, _nests.without_none(next_state)
 
 
 def part_paths(state: Any) -> list[tuple[str, ...]]:
@@ -45,16 +107,91 @@ def _paths(state: Any) -> list[tuple[str, ...]]:
     return [(name, *path) for name, part in inner for path in _paths(part)]
 
 
-def run_on_zeros(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> tuple[Any, Any]:
+def call_with_training(module: Callable[..., Any], *args: Any, training: bool | None = None) -> Any:
+    """Returns `module(*args)`, with `training` as a further argument if the module takes it.
+
+    `None` leaves the module's own default.
+    """
+    name = None if training is None else _training_parameter(module)
+    return module(*args) if name is None else module(*args, **{name: training})
+
+
+def _training_parameter(module: Callable[..., Any]) -> str | None:
+    """Returns the name of the parameter for `training`, Keras' or Sonnet's; `None` if none."""
+    function = getattr(module, "call", module)  # Keras layers have their parameters there.
+    if isinstance(module, snt.Module):
+        # Sonnet hides the signatures of its modules' methods in a closure.
+        method = type(module).__call__
+        function = inspect.getclosurevars(method).nonlocals.get("f", method)
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # Some functions written in C have no signature.
+        return None
+    if "training" in parameters:
+        return "training"
+    # `snt.nets.MLP` has `is_training=None` and accepts a value only with dropout.
+    sonnet_parameter = parameters.get("is_training")
+    if sonnet_parameter is not None and sonnet_parameter.default is not None:
+        return "is_training"
+    return None
+
+
+_repeatable: weakref.WeakSet[Any] = weakref.WeakSet()
+# Parts of the names of stateful operations that return something else, or do it twice, when they
+# are run again.
+_NOT_REPEATABLE = ("Random", "Rng", "Multinomial", "TruncatedNormal", "PyFunc", "Assign")
+
+
+def check_repeatable(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> None:
+    """Raises `ValueError` if a step draws random numbers or changes variables.
+
+    A core that passed once is not looked at again.
+
+    Args:
+      core: a core that was called before.
+      inputs: what one step takes, a nest of `tf.TensorSpec`s [B, ...].
+      dtype: as for `run_on_zeros`.
+    """
+    if core in _repeatable:
+        return
+
+    def step() -> Any:
+        zeros = tf.nest.map_structure(lambda x: tf.zeros([1, *x.shape[1:]], x.dtype), inputs)
+        results = core(zeros, state)
+        return tf.nest.flatten(_nests.without_none(results))
+
+    state = initial_state(core, 1, dtype)  # It may well be random: it is not run again.
+    with tf.init_scope():
+        graph = tf.function(step, autograph=False).get_concrete_function().graph.as_graph_def()
+    nodes = [
+        *graph.node,
+        *(node for function in graph.library.function for node in function.node_def),
+    ]
+    for node in nodes:
+        if not node.op.startswith("Stateless") and any(x in node.op for x in _NOT_REPEATABLE):
+            raise ValueError(
+                f"checkpoint_every runs steps again for the gradients, and a step of {core.name} "
+                f"would not do the same again: it contains {node.op} ({node.name}). Take the "
+                "dropout or other operation out of the core, or leave out checkpoint_every."
+            )
+    _repeatable.add(core)
+
+
+def run_on_zeros(
+    core: snt.RNNCore, inputs: Any, dtype: tf.DType | None, training: bool | None = None
+) -> tuple[Any, Any]:
     """Runs one step on one example of zeros, outside of the graph and loop being built.
 
-    That creates the core's variables where their initial values can be computed, and shows what the
-    core returns.
+    That creates the core's variables where their initial values can be computed.
 
     Args:
       core: the core.
-      inputs: what one step takes, a nest of `tf.TensorSpec`s [B, ...].
+      inputs: the inputs of one step, a nest of `tf.TensorSpec`s [B, ...].
       dtype: floating point dtype of the initial state; `None` for the core's own.
+      training: see `call_with_training`.
+
+    Returns:
+      The core's output and next state for one example.
 
     Raises:
       ValueError: if a size other than the batch's is unknown.
@@ -67,7 +204,8 @@ def run_on_zeros(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> tupl
             )
     with tf.init_scope():
         zeros = tf.nest.map_structure(lambda x: tf.zeros([1, *x.shape[1:]], x.dtype), inputs)
-        return core(zeros, initial_state(core, 1, dtype))
+        run = functools.partial(call_with_training, core, training=training)
+        return call_checked(core, run, zeros, initial_state(core, 1, dtype))
 
 
 def call_in(dtype: tf.DType | None, module: Callable[..., Any], *args: Any) -> Any:
@@ -83,5 +221,5 @@ def call_in(dtype: tf.DType | None, module: Callable[..., Any], *args: Any) -> A
         return tf.cast(x, to) if x.dtype.is_floating else x
 
     with snt.custom_variable_getter(lambda variable: cast(variable, dtype)):
-        results = module(*tf.nest.map_structure(lambda x: cast(x, dtype), args))
-    return tf.nest.map_structure(lambda x: cast(x, args[0].dtype), results)
+        results = module(*_nests.map_tensors(lambda x: cast(x, dtype), args))
+    return _nests.map_tensors(lambda x: cast(x, args[0].dtype), results)

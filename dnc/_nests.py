@@ -1,5 +1,6 @@
 """Operations on nests of tensors."""
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -13,6 +14,24 @@ def where(mask: tf.Tensor, x: Any, y: Any) -> Any:
         return tf.where(mask[with_all_axes], x, y)
 
     return tf.nest.map_structure(choose, x, y)
+
+
+def map_tensors(function: Callable[..., Any], x: Any, *others: Any) -> Any:
+    """Applies a function to the parts of nests that are not `None`, which stays."""
+    return tf.nest.map_structure(
+        lambda part, *parts: None if part is None else function(part, *parts), x, *others
+    )
+
+
+def without_none(x: Any) -> Any:
+    """The nest with () in place of each `None`, which TensorFlow's loops cannot carry."""
+    return tf.nest.map_structure(lambda part: () if part is None else part, x)
+
+
+def with_none(x: Any, like: Any) -> Any:
+    """The inverse of `without_none`, for a nest that had `None` where `like` has it."""
+    parts = iter(tf.nest.flatten(x))
+    return map_tensors(lambda _: next(parts), like)
 
 
 def zeros_like(x: Any) -> Any:

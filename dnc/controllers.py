@@ -6,7 +6,7 @@ from typing import Any
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _checks
+from dnc import _checks, _cores, _nests
 
 
 class FeedForward(snt.RNNCore):
@@ -33,13 +33,19 @@ class FeedForward(snt.RNNCore):
           name: name of the module.
 
         Raises:
-          ValueError: if a layer size is not a positive integer.
+          ValueError: if a layer size is not a positive integer, or the network is recurrent.
         """
         super().__init__(name=name)
         self._input_size: int | None = None  # Known from the first call on, as is the next.
         self._dtype: tf.DType | None = None
         self._output_size: int | None = None
         self._sizes: Sequence[int] | None = None
+        if hasattr(network, "state_size") or isinstance(network, snt.RNNCore):
+            raise ValueError(
+                f"FeedForward takes a network without a state, got {network!r}. For a recurrent "
+                "controller give an snt.RNNCore instead, e.g. snt.LSTM(64) for a "
+                "keras.layers.LSTMCell(64)."
+            )
         if callable(network):
             self._network = network
         else:
@@ -50,8 +56,12 @@ class FeedForward(snt.RNNCore):
             self._network = snt.nets.MLP(self._sizes, activate_final=True)
             self._output_size = self._sizes[-1]
 
-    def __call__(self, inputs: tf.Tensor, prev_state: tuple[()]) -> tuple[tf.Tensor, tuple[()]]:
+    def __call__(
+        self, inputs: tf.Tensor, prev_state: tuple[()], training: bool | None = None
+    ) -> tuple[tf.Tensor, tuple[()]]:
         """Returns the network's output for `inputs` and the empty state.
+
+        `training` is passed on as in `dnc.DNC`.
 
         Raises:
           ValueError: if the inputs do not fit layers of given sizes.
@@ -60,7 +70,7 @@ class FeedForward(snt.RNNCore):
         if self._sizes is not None:
             inputs = _check_inputs(inputs, self._input_size, self._dtype)
             self._input_size, self._dtype = inputs.shape[1], self._dtype or inputs.dtype
-        return self._network(inputs), ()
+        return _cores.call_with_training(self._network, inputs, training=training), ()
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> tuple[()]:
         """Returns the empty state."""
@@ -124,9 +134,12 @@ class ClippedSignal(_Wrapper):
         super().__init__(core, name)
         self._bound = _checks.check_bound("bound", bound)
 
-    def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[tf.Tensor, Any]:
-        """Performs one step of the wrapped core, and raises what that does."""
-        return tf.nest.map_structure(self._clip_gradient, self.core(inputs, prev_state))
+    def __call__(
+        self, inputs: tf.Tensor, prev_state: Any, training: bool | None = None
+    ) -> tuple[tf.Tensor, Any]:
+        """Performs one step of the wrapped core, and raises the errors of that step."""
+        step = _cores.call_with_training(self.core, inputs, prev_state, training=training)
+        return _nests.map_tensors(self._clip_gradient, step)
 
     @property
     def bound(self) -> float:
@@ -171,14 +184,17 @@ class InputsOnly(_Wrapper):
         super().__init__(core, name)
         self._input_size = _checks.check_size("input_size", input_size)
 
-    def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[tf.Tensor, Any]:
-        """Performs one step of the wrapped core, and raises what that does.
+    def __call__(
+        self, inputs: tf.Tensor, prev_state: Any, training: bool | None = None
+    ) -> tuple[tf.Tensor, Any]:
+        """Performs one step of the wrapped core, and raises the errors of that step.
 
         Raises:
           ValueError: if the inputs are narrower than `input_size`.
         """
         _check_width(self, inputs)
-        return self.core(inputs[:, : self._input_size], prev_state)
+        inputs = inputs[:, : self._input_size]
+        return _cores.call_with_training(self.core, inputs, prev_state, training=training)
 
     @property
     def input_size(self) -> int:
@@ -228,15 +244,18 @@ class EmbeddedInputs(_Wrapper):
         draw = snt.initializers.RandomNormal()
         self.embedding = tf.Variable(draw([input_size, size], dtype), name="embedding")
 
-    def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[tf.Tensor, Any]:
-        """Performs one step of the wrapped core, and raises what that does.
+    def __call__(
+        self, inputs: tf.Tensor, prev_state: Any, training: bool | None = None
+    ) -> tuple[tf.Tensor, Any]:
+        """Performs one step of the wrapped core, and raises the errors of that step.
 
         Raises:
           ValueError: if the inputs are narrower than `input_size`.
         """
         _check_width(self, inputs)
         embedded = tf.matmul(inputs[:, : self._input_size], self.embedding)
-        return self.core(tf.concat([embedded, inputs[:, self._input_size :]], axis=1), prev_state)
+        inputs = tf.concat([embedded, inputs[:, self._input_size :]], axis=1)
+        return _cores.call_with_training(self.core, inputs, prev_state, training=training)
 
     @property
     def input_size(self) -> int:

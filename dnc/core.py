@@ -2,13 +2,14 @@
 
 import contextlib
 import contextvars
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _checks, _cores
+from dnc import _checks, _cores, _nests
 from dnc.access import AccessState, AccessStep, MemoryAccess, check_access_state
 from dnc.controllers import FeedForward
 
@@ -30,6 +31,7 @@ class DNCStep(NamedTuple):
     state: DNCState
 
 
+# Functions that are called after each step: arguments of `observed` for the code inside of it.
 _observers: contextvars.ContextVar[tuple[Callable[["DNC", DNCStep], None], ...]]
 _observers = contextvars.ContextVar("observers", default=())
 
@@ -46,6 +48,11 @@ def observed(observer: Callable[["DNC", DNCStep], None]) -> Iterator[None]:
         yield
     finally:
         _observers.reset(token)
+
+
+def is_observed() -> bool:
+    """Whether this runs in a context of `observed`."""
+    return bool(_observers.get())
 
 
 class DNC(snt.RNNCore):
@@ -86,7 +93,8 @@ class DNC(snt.RNNCore):
         Args:
           access: the memory, or the keyword arguments of a `MemoryAccess`.
           controller: any `snt.RNNCore` with an output of shape [B, H]; any callable or module that
-            maps [B, X + R W] to [B, H]; or the keyword arguments of an `snt.LSTM`.
+            maps [B, X + R W] to [B, H]; or the keyword arguments of an `snt.LSTM`. Its variables
+            must be those of a `tf.Module`: those of a Keras layer would not be found.
           output_size: width Y of the output, >= 1.
           clip_value: bound on the absolute value of the controller's output and state and of the
             output; > 0, `None` for no bound. The released training script uses 20.
@@ -131,48 +139,63 @@ class DNC(snt.RNNCore):
             self._output_size, with_bias=with_bias, name="output_linear"
         )
 
-    def __call__(self, inputs: tf.Tensor, prev_state: DNCState) -> tuple[tf.Tensor, DNCState]:
+    def __call__(
+        self, inputs: tf.Tensor, prev_state: DNCState, training: bool | None = None
+    ) -> tuple[tf.Tensor, DNCState]:
         """Performs one step.
 
         Args:
-          inputs: [B, X].
+          inputs: [B, X]. An array of floating point is cast to the dtype of the state.
           prev_state: `DNCState` of the step before.
+          training: passed on to a controller that has a parameter `training` or `is_training`.
+            `None` leaves the controller's own default.
 
         Returns:
           The output [B, Y] and the next `DNCState`.
 
         Raises:
-          ValueError: if a rank, a width, a dtype or the structure of the state does not fit.
+          ValueError: if a rank, a width, a dtype or the structure of the state does not fit; or, in
+            the first call, if the step depends on a trainable variable that is not among the core's
+            `trainable_variables`.
         """
-        step = self._step(inputs, prev_state)
+        step = self._step(inputs, prev_state, training)
         for observer in _observers.get():
             observer(self, step)
         return step.outputs, step.state
 
-    def _step(self, inputs: tf.Tensor, prev_state: DNCState) -> DNCStep:
+    def _step(
+        self, inputs: tf.Tensor, prev_state: DNCState, training: bool | None = None
+    ) -> DNCStep:
         """`__call__` with every intermediate quantity.
 
         Those not used cost nothing in a compiled graph.
         """
         inputs = self._check(inputs, prev_state)
         if self._compute_dtype is not None and self._input_size is None:
-            self._compute(inputs, prev_state, None)  # Creates the variables in the inputs' dtype.
-        step = self._compute(inputs, prev_state, self._compute_dtype)
+            # Create the variables in the inputs' dtype.
+            self._compute(inputs, prev_state, None, training)
+        step = _cores.call_checked(
+            self, self._compute, inputs, prev_state, self._compute_dtype, training
+        )
         self._input_size = inputs.shape[1]
         return step
 
     def _compute(
-        self, inputs: tf.Tensor, prev_state: DNCState, compute_dtype: tf.DType | None
+        self,
+        inputs: tf.Tensor,
+        prev_state: DNCState,
+        compute_dtype: tf.DType | None,
+        training: bool | None,
     ) -> DNCStep:
         controller_output, controller_state = _cores.call_in(
             # A DNC as the controller has a memory: it has a `compute_dtype` of its own.
             None if isinstance(self.controller, DNC) else compute_dtype,
-            self.controller,
+            functools.partial(_cores.call_with_training, self.controller, training=training),
             tf.concat([inputs, flatten_words(prev_state.access_output)], axis=1),
             prev_state.controller_state,
         )
         controller_output = self.clip(controller_output)
-        controller_state = tf.nest.map_structure(self.clip, controller_state)
+        controller_state = _nests.map_tensors(self.clip, controller_state)
 
         access = self.access._step(controller_output, prev_state.access_state, compute_dtype)
 
@@ -194,7 +217,8 @@ class DNC(snt.RNNCore):
         Args:
           batch_size: an integer >= 0 or a scalar integer tensor.
           dtype: float32 or float64; by default what the controller was made for, e.g. by
-            `snt.LSTM(64, dtype=tf.float64)`, and float32 for a controller without a state.
+            `snt.LSTM(64, dtype=tf.float64)`; for a controller without a state, the dtype of the
+            variables, or float32 before there are any.
 
         Raises:
           ValueError: if `dtype` is another one, or the controller's state has another one.
@@ -203,14 +227,17 @@ class DNC(snt.RNNCore):
         dtype = None if dtype is None else _checks.check_state_dtype(dtype)
         controller_state = _cores.initial_state(self.controller, batch_size, dtype)
         for part in tf.nest.flatten(controller_state):
-            if dtype is None and part.dtype.is_floating:
-                dtype = _checks.check_state_dtype(part.dtype)
-            if part.dtype.is_floating and part.dtype != dtype:
+            if part is None or not part.dtype.is_floating:
+                continue
+            dtype = dtype or _checks.check_state_dtype(part.dtype)
+            if part.dtype != dtype:
                 raise ValueError(
-                    f"The controller's state is {part.dtype.name} where initial_state was asked "
-                    f"for {dtype.name}: make the controller with dtype=tf.{dtype.name}."
+                    f"The controller's state is {part.dtype.name}, but {dtype.name} was asked for "
+                    f"or given as inputs. Pass {part.dtype.name}, e.g. "
+                    f"tf.cast(inputs, tf.{part.dtype.name}), or make the controller with "
+                    f"dtype=tf.{dtype.name}."
                 )
-        dtype = dtype or tf.float32
+        dtype = dtype or _dtype_of_weights(self.output_linear) or tf.float32
         return DNCState(
             access_output=tf.zeros([batch_size, *self.access.output_size], dtype),
             access_state=self.access.initial_state(batch_size, dtype),
@@ -251,13 +278,17 @@ class DNC(snt.RNNCore):
         return tf.clip_by_value(x, -self._clip_value, self._clip_value)
 
     def _check(self, inputs: tf.Tensor, prev_state: DNCState) -> tf.Tensor:
+        if not tf.is_tensor(inputs):
+            dtype = getattr(getattr(prev_state, "access_output", None), "dtype", None)
+            inputs = _checks.to_tensor("inputs", inputs, dtype)
         inputs = _checks.check_tensor("inputs", inputs, [None, self._input_size])
         _checks.check_state_dtype(inputs.dtype)
-        weights = getattr(self.output_linear, "w", None)
-        if weights is not None and weights.dtype != inputs.dtype:
+        expected = _dtype_of_weights(self.output_linear)
+        if expected is not None and expected != inputs.dtype:
             raise ValueError(
-                f"inputs must be {weights.dtype.name} like the core's variables, "
-                f"got {inputs.dtype.name}."
+                f"inputs must be {expected.name} like the core's variables, got "
+                f"{inputs.dtype.name}. Pass {expected.name}, e.g. "
+                f"tf.cast(inputs, tf.{expected.name})."
             )
         dtype, batch_size = inputs.dtype, inputs.shape[0]
         sizes: Any = self.state_size  # A part replaced by None is not checked.
@@ -270,6 +301,11 @@ class DNC(snt.RNNCore):
         # A controller may well count something: only what is of floating point must have the dtype.
         _checks.check_state("state", prev_state, foreign, dtype, batch_size, strict=False)
         return inputs
+
+
+def _dtype_of_weights(layer: snt.Module) -> tf.DType | None:
+    """Dtype of a layer's weights; `None` before they exist."""
+    return getattr(getattr(layer, "w", None), "dtype", None)
 
 
 def flatten_words(x: tf.Tensor) -> tf.Tensor:

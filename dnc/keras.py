@@ -1,9 +1,10 @@
-"""The core as a Keras 3 cell and as a Keras 3 layer, for Keras' TensorFlow backend.
+"""Cores in Keras 3, on its TensorFlow backend.
 
-`RNNCell` goes into `keras.layers.RNN`; `DNC` is the whole layer. Their weights are the core's own
-variables, so a network that Keras trained is the same network everywhere else.
+`DNC` is a layer. `RNNCell` makes any core a cell for `RNN`, or for Keras' own `keras.layers.RNN`.
+The weights of all three are the core's own variables, so a network that Keras trained is the same
+network everywhere else.
 
-Importing this module registers both classes: do so before `keras.models.load_model`.
+Importing this module registers the classes: do so before `keras.models.load_model`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ import keras
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _config, _cores
+from dnc import _config, _cores, _keras_weights
 from dnc import core as _core
 from dnc.access import MemoryAccess
 
@@ -26,7 +27,7 @@ if keras.backend.backend() != "tensorflow":
 
 @keras.saving.register_keras_serializable(package="dnc")
 class RNNCell(keras.layers.Layer):
-    """A core as a cell for `keras.layers.RNN`.
+    """A core as a cell for `RNN` or `keras.layers.RNN`.
 
         >>> import dnc
         >>> core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(8), output_size=2)
@@ -34,8 +35,11 @@ class RNNCell(keras.layers.Layer):
         >>> layer(tf.zeros([3, 7, 5])).shape  # batch, time, input width
         TensorShape([3, 7, 2])
 
-    Keras wants the state as a flat list of vectors of one dtype: every part of the core's state is
-    one [B, size] tensor there, whole numbers, too. `pack_state` and `flatten_state` convert.
+    Keras needs the state as a flat list of vectors of one dtype: every part of the core's state,
+    integers included, is one [B, size] tensor there. `pack_state` and `flatten_state` convert.
+
+    Several cells may have one core, and several cores one part: each variable is one weight, and
+    `keras.models.load_model` restores what is shared. `keras.models.clone_model` does not.
     """
 
     def __init__(
@@ -45,11 +49,11 @@ class RNNCell(keras.layers.Layer):
 
         Args:
           core: a core with `state_size` and an `output_size` [Y], as a `dnc.DNC` has; or a function
-            that makes one; or what `get_config` wrote for one. To save a model whose core has parts
-            of your own, give a function, and register it with
+            that makes one; or the description of one from `get_config`. To save a model whose core
+            has parts of your own, give a function, and register it with
             `keras.saving.register_keras_serializable()`.
-          **kwargs: of `keras.layers.Layer`. A mixed policy such as "mixed_bfloat16" counts as that
-            of the weights: what the core computes in, its own `compute_dtype` says.
+          **kwargs: arguments of `keras.layers.Layer`. A mixed policy such as "mixed_bfloat16" sets
+            the dtype of the weights only; `compute_dtype` of a `dnc.DNC` sets the other.
 
         Raises:
           ValueError: if `core` is none of these.
@@ -61,7 +65,7 @@ class RNNCell(keras.layers.Layer):
         if isinstance(core, Mapping):
             core = keras.saving.deserialize_keras_object(core) if "class_name" in core else core
         if isinstance(core, Mapping):
-            core = _config.make(core, default="DNC")
+            core = _config.make(core, default="DNC", made=_keras_weights.loaded_parts())
         elif callable(core) and not isinstance(core, tf.Module):
             self._make_core = core
             core = core()
@@ -76,45 +80,51 @@ class RNNCell(keras.layers.Layer):
         self.state_size = [size.num_elements() for size in tf.nest.flatten(core.state_size)]
         state = _cores.initial_state(core, 1, tf.as_dtype(self.variable_dtype))
         self._state_dtypes = [part.dtype for part in tf.nest.flatten(state)]
+        _keras_weights.cells.add(self)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Creates the core's variables and makes them weights of this layer."""
         dtype = tf.as_dtype(self.variable_dtype)
-        _cores.run_on_zeros(self.core, tf.TensorSpec(input_shape, dtype), dtype)
-        # Keras sees only its own variables. Given a `tf.Variable`, they use it as it is.
-        self._weights_of_core = [
-            keras.Variable(
-                variable,
-                trainable=variable.trainable,
-                dtype=variable.dtype.name,
-                name=variable.name.split(":")[0].replace("/", "_"),
-            )
-            for variable in self.core.variables
-        ]
-        for weight, variable in zip(self._weights_of_core, self.core.variables, strict=True):
-            if weight.value is not variable:
-                raise RuntimeError(
-                    f"Keras {keras.__version__} copies variables: the core would not be trained. "
-                    "Use Keras 3.12 to 3.15, with which this was tested."
-                )
+        with _keras_weights.outside_of_tracing():
+            _cores.run_on_zeros(self.core, tf.TensorSpec(input_shape, dtype), dtype, training=False)
+            self._weights_of_core = [
+                _keras_weights.keras_variable(variable) for variable in self.core.variables
+            ]
         self.built = True
 
-    def call(self, inputs: tf.Tensor, states: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Any]:
-        """Performs one step: inputs [B, X] and the flat state to outputs [B, Y] and the next."""
+    def call(
+        self, inputs: tf.Tensor, states: Sequence[tf.Tensor], training: bool | None = None
+    ) -> tuple[tf.Tensor, Any]:
+        """Performs one step.
+
+        Args:
+          inputs: [B, X].
+          states: the state as a flat list.
+          training: passed on to a core that has a parameter `training` or `is_training`; a
+            `dnc.DNC` passes it on to its controller.
+
+        Returns:
+          The outputs [B, Y] and the next state as a flat list.
+
+        Raises:
+          ValueError: if the state does not fit.
+        """
         inputs = tf.cast(inputs, self.variable_dtype)
-        outputs, state = self.core(inputs, self.pack_state(states))
+        outputs, state = _cores.call_with_training(
+            self.core, inputs, self.pack_state(states), training=training
+        )
         return outputs, self.flatten_state(state)
 
     def get_initial_state(self, batch_size: Any = None) -> list[tf.Tensor]:
-        """Returns the core's initial state in Keras' form."""
+        """Returns the core's initial state as a flat list."""
         dtype = tf.as_dtype(self.variable_dtype)
         return self.flatten_state(_cores.initial_state(self.core, batch_size, dtype))
 
     def pack_state(self, states: Sequence[tf.Tensor]) -> Any:
-        """Returns the core's state, such as a `dnc.DNCState`, of Keras' list.
+        """Returns the core's state, such as a `dnc.DNCState`, from its flat list.
 
         Raises:
-          ValueError: if the list is not that of a state of this core.
+          ValueError: if the list does not have the shapes of this core's state.
         """
         given = [list(getattr(part, "shape", [])) for part in states]
         if [shape[1:] for shape in given] != [[size] for size in self.state_size]:
@@ -130,7 +140,7 @@ class RNNCell(keras.layers.Layer):
         return tf.nest.pack_sequence_as(self.core.state_size, parts)
 
     def flatten_state(self, state: Any) -> list[tf.Tensor]:
-        """Returns Keras' list, [B, size] each, of the core's state."""
+        """Returns the core's state as a flat list of tensors [B, size]."""
         parts = zip(tf.nest.flatten(state), self.state_size, strict=True)
         return [tf.cast(tf.reshape(part, [-1, size]), self.variable_dtype) for part, size in parts]
 
@@ -138,17 +148,103 @@ class RNNCell(keras.layers.Layer):
         """Returns the configuration of the cell and its core, without values of variables.
 
         Raises:
-          ValueError: if the core has parts that cannot be written down.
+          ValueError: if the core has parts that cannot be described.
         """
         if self._make_core is not None:
             core = keras.saving.serialize_keras_object(self._make_core)
         else:
-            core = _config.describe(self.core)
+            core = _keras_weights.describe(self.core)
         return {**super().get_config(), "core": core}
 
 
 @keras.saving.register_keras_serializable(package="dnc")
-class DNC(keras.layers.RNN):
+class RNN(keras.layers.RNN):
+    """A `keras.layers.RNN` that also suits cells whose initial state is not 0, and masks.
+
+        >>> import dnc
+        >>> core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(8), output_size=2)
+        >>> layer = RNN(RNNCell(core), stateful=True)
+        >>> layer(tf.zeros([3, 7, 5])).shape  # batch, time, input width
+        TensorShape([3, 2])
+
+    It takes the same arguments, and differs where Keras' own layer
+
+    - resets the state of a stateful layer to 0 instead of to the cell's initial state;
+    - ignores the mask of its inputs if `initial_state` is given;
+    - with `unroll`, `go_backwards` and `zero_output_for_mask` (which `keras.layers.Bidirectional`
+      sets) replaces the outputs of the wrong steps by 0;
+    - cannot be stateful in a model that Keras traces to build it.
+    """
+
+    go_backwards: bool  # Set by Keras.
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        """Creates the variables of the cell and, if stateful, of the state."""
+        with _keras_weights.outside_of_tracing():
+            super().build(sequences_shape, initial_state_shape)
+
+    def call(
+        self,
+        sequences: tf.Tensor,
+        initial_state: Sequence[tf.Tensor] | None = None,
+        mask: tf.Tensor | None = None,
+        training: bool = False,
+        sequences_mask: tf.Tensor | None = None,
+    ) -> Any:
+        """Runs over a batch of sequences.
+
+        Args:
+          sequences: [B, T, X].
+          initial_state: a flat list as `return_state` gives it; the cell's own by default.
+          mask: booleans [B, T]; a step where it is false is skipped and the state held. By default
+            the mask of the `sequences`, which a `Masking` or `Embedding` layer made.
+          training: passed on to the cell.
+          sequences_mask: set by Keras, to the mask of the `sequences` if there is an
+            `initial_state`.
+
+        Returns:
+          The output [B, Y], or [B, T, Y] with `return_sequences`; with `return_state` a list of it
+          and the parts of the last state.
+
+        Raises:
+          ValueError: if the mask or the state does not fit.
+        """
+        if mask is None:
+            mask = sequences_mask
+        if mask is not None:
+            shape = getattr(mask, "shape", None)
+            if shape is None or not sequences.shape[:2].is_compatible_with(shape):
+                given = f"a {type(mask).__name__}" if shape is None else shape
+                raise ValueError(
+                    f"mask must have shape [B, T] = {sequences.shape[:2]}, got {given}. Pass an "
+                    "array or a tensor of booleans."
+                )
+        return super().call(sequences, initial_state, mask, training)
+
+    def inner_loop(
+        self, sequences: tf.Tensor, initial_state: Any, mask: Any, training: bool = False
+    ) -> Any:
+        """Runs the cell over the steps; see `keras.layers.RNN`."""
+        if mask is None or not (self.unroll and self.go_backwards):
+            return super().inner_loop(sequences, initial_state, mask, training)
+        # Keras reverses the mask for the state, but not for `zero_output_for_mask`.
+        self.go_backwards = False
+        try:
+            sequences, mask = tf.reverse(sequences, axis=[1]), tf.reverse(mask, axis=[1])
+            return super().inner_loop(sequences, initial_state, mask, training)
+        finally:
+            self.go_backwards = True
+
+    def reset_state(self) -> None:
+        """Sets the state of a stateful layer to the cell's initial state."""
+        if self.states:
+            initial_state = self.get_initial_state(self.states[0].shape[0])
+            for part, value in zip(self.states, initial_state, strict=True):
+                part.assign(value)
+
+
+@keras.saving.register_keras_serializable(package="dnc")
+class DNC(RNN):
     """A Differentiable Neural Computer as a Keras layer.
 
         >>> layer = DNC(
@@ -191,17 +287,17 @@ class DNC(keras.layers.RNN):
           output_size: width Y of the output, >= 1.
           clip_value: see `dnc.DNC`.
           with_bias: see `dnc.DNC`.
-          return_sequences: whether to return the outputs of all steps, or that of the last one.
-          return_state: whether to return the parts of the last state, too, as a flat list of
+          return_sequences: whether to return the outputs of all steps or only the last output.
+          return_state: whether to also return the parts of the last state, as a flat list of
             [B, size] tensors; `layer.cell.pack_state` makes a `dnc.DNCState` of them.
           go_backwards: whether to run from the last step to the first.
-          stateful: whether a batch goes on from the state in which the one before ended.
+          stateful: whether a batch continues from the last state of the previous batch.
           unroll: whether to lay out the steps one by one instead of in a loop.
-          zero_output_for_mask: whether the output of a masked step is 0, or that of the last one;
+          zero_output_for_mask: whether the output of a masked step is 0 or the previous output;
             the state is held in either case.
-          **kwargs: of `keras.layers.Layer`. A `dtype` of "mixed_bfloat16" or "mixed_float16" makes
-            controller and linear layers compute in it; memory, states and outputs stay in float32
-            (the next layer casts as it needs).
+          **kwargs: arguments of `keras.layers.Layer`. With a `dtype` of "mixed_bfloat16" or
+            "mixed_float16", controller and linear layers compute in it; memory, states and outputs
+            stay in float32 (the next layer casts as it needs).
 
         Raises:
           ValueError: if an argument is out of range or of no usable kind.
@@ -234,44 +330,15 @@ class DNC(keras.layers.RNN):
         """The `dnc.DNC` that the layer runs."""
         return self.cell.core
 
-    def call(
-        self,
-        sequences: tf.Tensor,
-        initial_state: Sequence[tf.Tensor] | None = None,
-        mask: tf.Tensor | None = None,
-        training: bool = False,
-    ) -> Any:
-        """Runs over a batch of sequences.
-
-        Args:
-          sequences: [B, T, X].
-          initial_state: a flat list as `return_state` gives it; the core's own by default.
-          mask: [B, T], booleans: where false, the step is left out and the state held. Keras fills
-            it in from a `Masking` or `Embedding` layer before, unless `initial_state` is given.
-          training: makes no difference.
-
-        Returns:
-          The output [B, Y], or [B, T, Y] with `return_sequences`; with `return_state` a list of it
-          and the parts of the last state.
-
-        Raises:
-          ValueError: if the mask or the state does not fit.
-        """
-        if mask is not None and not mask.shape.is_compatible_with(sequences.shape[:2]):
-            raise ValueError(
-                f"mask must have shape [B, T] = {sequences.shape[:2]}, got {mask.shape}."
-            )
-        return super().call(sequences, initial_state, mask, training)
-
     def get_config(self) -> dict[str, Any]:
         """Returns the configuration of the layer, without values of variables.
 
         Raises:
-          ValueError: if the access or the controller has parts that cannot be written down.
+          ValueError: if the access or the controller has parts that cannot be described.
         """
         config = super().get_config()
         del config["cell"]
-        core = _config.describe(self.core)
+        core = _keras_weights.describe(self.core)
         names = ("access", "controller", "output_size", "clip_value", "with_bias")
         policy = keras.dtype_policies.serialize(self._given_policy)
         return {**config, **{name: core[name] for name in names}, "dtype": policy}
@@ -284,9 +351,9 @@ class DNC(keras.layers.RNN):
 
 
 def _make(part: Any, kind: str, dtype: str) -> Any:
-    """Makes a part of its description, if it is one; a controller in the dtype of the weights."""
+    """Makes a part from its description, if given one; a controller in the dtype of the weights."""
     if not isinstance(part, Mapping):
         return part
     if kind == "LSTM" and part.get("class", kind) in ("LSTM", "GRU", "DeepLSTM"):
         part = {"dtype": dtype, **part}
-    return _config.make(part, default=kind)
+    return _config.make(part, default=kind, made=_keras_weights.loaded_parts())

@@ -5,7 +5,7 @@ from typing import Any
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _checks, _cores
+from dnc import _checks, _cores, _nests
 
 
 def rnn_cell(core: snt.RNNCore) -> "RNNCell":
@@ -50,6 +50,9 @@ class RNNCell:
             )
         self.core = core
         self._has_run = False
+        # TensorFlow's loops cannot carry `None`, which the state of some cores contains.
+        self._state_like = core.state_size
+        self._has_none = any(part is None for part in tf.nest.flatten(self._state_like))
 
     def __call__(self, inputs: tf.Tensor, state: Any, scope: Any = None) -> tuple[tf.Tensor, Any]:
         """Performs one step: [B, X] and a state to [B, Y] and the next state.
@@ -61,17 +64,20 @@ class RNNCell:
             inputs = tf.convert_to_tensor(inputs)
             _cores.run_on_zeros(self.core, tf.TensorSpec(inputs.shape, inputs.dtype), inputs.dtype)
             self._has_run = True
-        return self.core(inputs, state)
+        if self._has_none:
+            return _cores.call_without_none(self.core, self._state_like, inputs, state)
+        return _cores.call_checked(self.core, self.core, inputs, state)
 
     def zero_state(self, batch_size: Any, dtype: Any) -> Any:
-        """Returns the core's initial state, under its TensorFlow 1 name.
+        """Returns the core's initial state, under its TensorFlow 1 name, with () for `None`.
 
         Raises:
           ValueError: if `dtype` is missing or is not a floating point type.
         """
         if dtype is None:
             raise ValueError("zero_state needs a dtype, such as tf.float32, got None.")
-        return _cores.initial_state(self.core, batch_size, _checks.check_dtype(dtype))
+        state = _cores.initial_state(self.core, batch_size, _checks.check_dtype(dtype))
+        return _nests.without_none(state)
 
     def get_initial_state(
         self, inputs: Any = None, batch_size: Any = None, dtype: Any = None
@@ -96,7 +102,7 @@ class RNNCell:
     @property
     def state_size(self) -> Any:
         """Shapes of one example's state."""
-        return self.core.state_size
+        return _nests.without_none(self._state_like)
 
     @property
     def output_size(self) -> tf.TensorShape:

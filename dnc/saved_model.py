@@ -7,7 +7,7 @@ from typing import Any
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _checks, _cores
+from dnc import _checks, _cores, _nests
 from dnc.unroll import unroll
 from dnc_inspector import paths
 
@@ -71,7 +71,8 @@ def export(
     dtype = _checks.check_dtype(dtype)
     _cores.run_on_zeros(core, tf.TensorSpec([None, input_size], dtype), dtype)
 
-    example = _cores.initial_state(core, 1, dtype)
+    example_with_none = _cores.initial_state(core, 1, dtype)
+    example = _nests.without_none(example_with_none)
     names = [_identifier(path) for path in _cores.part_paths(example)]
     state_specs = {
         name: tf.TensorSpec([None, *part.shape[1:]], part.dtype, name)
@@ -79,10 +80,11 @@ def export(
     }
 
     def by_name(state: Any) -> dict[str, tf.Tensor]:
-        return dict(zip(names, tf.nest.flatten(state), strict=True))
+        return dict(zip(names, tf.nest.flatten(_nests.without_none(state)), strict=True))
 
     def from_names(parts: Mapping[str, tf.Tensor]) -> Any:
-        return tf.nest.pack_sequence_as(example, [parts[name] for name in names])
+        state = tf.nest.pack_sequence_as(example, [parts[name] for name in names])
+        return _nests.with_none(state, example_with_none)
 
     @tf.function
     def initial_state(batch_size: tf.Tensor) -> dict[str, tf.Tensor]:

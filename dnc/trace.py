@@ -10,7 +10,7 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _cores, reference
+from dnc import _cores, _nests, reference
 from dnc.addressing import TemporalLinkage
 from dnc.core import DNC, DNCState, DNCStep, observed
 from dnc.no_linkage import NoLinkage
@@ -245,7 +245,7 @@ def record(
     if initial_state is None:
         dtype = inputs.dtype if inputs.dtype.is_floating else None
         initial_state = _cores.initial_state(core, batch_size, dtype)
-    initial_state = tf.nest.map_structure(tf.convert_to_tensor, initial_state)
+    initial_state = _nests.map_tensors(tf.convert_to_tensor, initial_state)
     num_links = num_steps * batch_size * recorded.access.num_writes * recorded.access.memory_size**2
     if not (record_link is None or isinstance(record_link, (bool, np.bool_))):
         raise ValueError(f"record_link must be True, False or None, got {record_link!r}.")
@@ -306,6 +306,7 @@ class _Recorder(snt.RNNCore):
 
         with observed(observer):
             outputs, state = self._core()(inputs, prev_state)
+        self._variables = self._core().variables  # Those that are read are its own, too.
         if len(steps) != 1:
             raise ValueError(
                 f"dnc.record needs a core that calls its dnc.DNC once a step, got one that calls "

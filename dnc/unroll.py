@@ -1,6 +1,7 @@
 """Runs a core over a sequence."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import sonnet as snt
@@ -9,8 +10,10 @@ from absl import logging
 
 from dnc import _checks, _cores, _nests
 from dnc._fast import loop as fast
-from dnc._scan import Run, checkpointed, scan
-from dnc.core import DNC
+from dnc._fast import parts
+from dnc._scan import checkpointed, scan
+from dnc.addressing import EPSILON, Freeness
+from dnc.core import DNC, is_observed
 
 
 def unroll(
@@ -48,18 +51,20 @@ def unroll(
 
     In a graph, such as that of a `tf.function`, a `dnc.DNC` runs several times faster than through
     `snt.dynamic_unroll`, with the same outputs and gradients, by a backward pass written by hand
-    (docs/performance.md). Its parts must be those of this package, and its controller one that is
-    known to return the same when it is run again: an `snt.LSTM`, `snt.GRU`, `snt.VanillaRNN`,
-    `dnc.DeepLSTM`, `dnc.FeedForward` of layer sizes, or one of these in a `dnc.ClippedSignal`,
-    `dnc.EmbeddedInputs` or `dnc.InputsOnly`. The plain steps are run for other cores (a line in the
-    log says why), in eager mode, and to return all states. Layers before and after the DNC are best
-    applied to whole sequences, outside: `snt.BatchApply(layer)(sequence)`.
+    (docs/performance.md). All its parts must be those of this package and Sonnet, not subclasses of
+    them, and its controller one that is known to return the same when it is run again: an
+    `snt.LSTM`, `snt.GRU`, `snt.VanillaRNN`, `dnc.DeepLSTM`, `dnc.FeedForward` of layer sizes, or
+    one of these in a `dnc.ClippedSignal`, `dnc.EmbeddedInputs` or `dnc.InputsOnly`. The plain steps
+    are run for other cores (a line in the log says why), in eager mode, and to return all states.
+    Layers before and after the DNC are best applied to whole sequences, outside:
+    `snt.BatchApply(layer)(sequence)`.
 
     Args:
       core: any `snt.RNNCore`.
-      inputs: [T, B, ...], or a nest of such tensors.
+      inputs: [T, B, ...], or a nest of such tensors; [T, B, X] for a `dnc.DNC`. Arrays of floating
+        point are cast to the dtype of the state; tensors must have it.
       initial_state: state before the first step; `core.initial_state(B)` by default, in the dtype
-        of the inputs.
+        of the inputs if these are tensors. The usage of a memory must be in [0, 1].
       sequence_length: [B], integers in 0..T: the number of steps of each example. All T by default.
       reset: [T, B], booleans. Where true, the example starts anew from `core.initial_state(B)`
         before that step, as at the start of an episode in reinforcement learning; it does so
@@ -68,24 +73,28 @@ def unroll(
         states. If false, the batch is first and time second.
       return_all_states: whether to return the states after every step, with the axes of the
         outputs, instead of the last state.
-      checkpoint_every: keep only the state of every so many steps for the gradients, and compute
-        the steps between anew when the gradients are taken: memory for T/k + k instead of T steps,
-        for up to twice the time forwards; about sqrt(T) is least memory. The core must return the
-        same when it is run again (no dropout, say), and depend on nothing but its arguments and
-        variables. `None` to keep what all steps need.
+      checkpoint_every: number k of steps. Only the state of every k-th step is kept for the
+        gradients, and the steps between are computed again when the gradients are taken: memory for
+        T/k + k instead of T steps, for up to twice the time forwards. About sqrt(T) needs the
+        least memory. The core must return the same when it is run again: no dropout, no batch
+        normalisation in training. `None` keeps what all steps need.
 
     Returns:
       The outputs [T, B, ...] (a nest, if the core's are) and the state after the last step.
 
     Raises:
       ValueError: if inputs, `sequence_length` or `reset` do not fit together, a length is negative
-        or larger than T, the state is not one of this core, or `checkpoint_every` is not a positive
-        integer or given where T is not known. (In a graph lengths and sizes may not be known yet:
-        then `tf.errors.InvalidArgumentError` when it runs; XLA does not check. A graph that knows
-        neither T nor B cannot run for T = 0.)
+        or larger than T, or the state is not one of this core; if `checkpoint_every` is not a
+        positive integer, given where T is not known, or the core draws random numbers or assigns
+        variables; or if the core depends on a trainable variable that is not among its
+        `trainable_variables`, such as one of a Keras layer. (In a graph lengths, sizes and usage
+        may not be known yet: then `tf.errors.InvalidArgumentError` when it runs; XLA does not
+        check. A graph that knows neither T nor B cannot run for T = 0.)
     """
-    inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
+    given_inputs = inputs
+    inputs = _to_tensors(given_inputs)
     num_steps, batch_size = _sizes(inputs, time_major)
+    _check_rank(core, inputs, time_major)
     if checkpoint_every is not None:
         checkpoint_every = _checks.check_size("checkpoint_every", checkpoint_every)
         if not isinstance(num_steps, int):
@@ -97,15 +106,21 @@ def unroll(
         sequence_length = check_sequence_length(sequence_length, num_steps, batch_size)
     if reset is not None:
         reset = _check_reset(reset, num_steps, batch_size, time_major)
+    dtype = _floating_dtype(given_inputs) or _floating_dtype(initial_state)
+    fresh_state = _cores.initial_state(core, batch_size, dtype)
+    inputs = _to_tensors(given_inputs, dtype or _floating_dtype(fresh_state))
     if not time_major:
         inputs, reset = _swap_time_and_batch((inputs, reset))
-
-    dtype = _state_dtype(inputs)
-    fresh_state = _cores.initial_state(core, batch_size, dtype)
     if initial_state is None:
         initial_state = fresh_state
-    initial_state = tf.nest.map_structure(tf.convert_to_tensor, initial_state)
-    _check_state(initial_state, fresh_state)
+    else:
+        initial_state = _check_state(core, initial_state, fresh_state)
+    state_like, call = fresh_state, functools.partial(_cores.call_checked, core, core)
+    has_none = any(part is None for part in tf.nest.flatten(state_like))
+    if has_none:
+        call = functools.partial(_cores.call_without_none, core, state_like)
+        fresh_state = _nests.without_none(fresh_state)
+        initial_state = _nests.without_none(initial_state)
     if sequence_length is not None or reset is not None:
         _check_batched(initial_state)
 
@@ -124,23 +139,27 @@ def unroll(
     output_spec = None
     if is_graph or segment_length is not None:
         # Outside of the loop: this creates the variables and tells what an output looks like.
-        output_spec = _output_spec(core, inputs, batch_size, dtype)
+        specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs)
+        output_spec = _output_spec(core, specs, batch_size, dtype)
 
-    def run_all(sequence: Any, state: Any, fresh_state: Any) -> tuple[Any, Any]:
+    def run(sequence: Any, state: Any, fresh_state: Any) -> tuple[Any, Any]:
         if is_graph and not is_empty and not return_all_states and _has_fast_way(core):
             outputs, state = fast.unroll(core, sequence, state, fresh_state)
             return (outputs, ()), state
-        step = functools.partial(_step, core, fresh_state)
+        step = functools.partial(_step, call, fresh_state)
         return scan(step, state, sequence, output_spec if is_graph else None, return_all_states)
 
-    run: Run = run_all
-    if segment_length is not None:
-        kept_spec = (output_spec, initial_state if return_all_states else ())
-        run = checkpointed(run_all, segment_length, kept_spec)
-    (outputs, states), state = run(sequence, initial_state, fresh_state)
+    if segment_length is not None and (
+        not isinstance(core, DNC) or parts.reason_against(core) is not None
+    ):
+        _cores.check_repeatable(core, specs, dtype)
+    spec = (output_spec, initial_state if return_all_states else ())
+    run_all = run if segment_length is None else checkpointed(run, segment_length, spec)
+    (outputs, states), state = run_all(sequence, initial_state, fresh_state)
     if not time_major:
         outputs, states = _swap_time_and_batch((outputs, states))
-    return outputs, states if return_all_states else state
+    state = states if return_all_states else state
+    return outputs, _nests.with_none(state, state_like) if has_none else state
 
 
 @functools.cache
@@ -150,7 +169,7 @@ def _say_once(message: str) -> None:
 
 def _has_fast_way(core: snt.RNNCore) -> bool:
     if isinstance(core, DNC):
-        reason = fast.reason_against(core)
+        reason = "an observer" if is_observed() else parts.reason_against(core)
     elif any(isinstance(part, DNC) for part in core.submodules):
         reason = f"a {type(core).__name__} around its dnc.DNC"
     else:
@@ -160,10 +179,12 @@ def _has_fast_way(core: snt.RNNCore) -> bool:
     return reason is None
 
 
-def _step(core: snt.RNNCore, fresh_state: Any, x: dict[str, Any], state: Any) -> tuple[Any, Any]:
-    """One step of the core with the masks in `x`, if there are any."""
+def _step(
+    call: Callable[..., Any], fresh_state: Any, x: dict[str, Any], state: Any
+) -> tuple[Any, Any]:
+    """One step of a core, called by `call`, with the masks in `x`, if there are any."""
     started = _nests.where(x["reset"], fresh_state, state) if "reset" in x else state
-    outputs, next_state = core(x["inputs"], started)
+    outputs, next_state = call(x["inputs"], started)
     if "running" in x:
         outputs = _nests.where(x["running"], outputs, _nests.zeros_like(outputs))
         next_state = _nests.where(x["running"], next_state, state)
@@ -195,20 +216,37 @@ def _sizes(inputs: Any, time_major: bool) -> tuple[int | tf.Tensor, int | tf.Ten
 def _output_spec(
     core: snt.RNNCore, inputs: Any, batch_size: int | tf.Tensor, dtype: tf.DType | None
 ) -> Any:
-    """What the core returns as the output of one step."""
-    specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs)
-    example, _ = _cores.run_on_zeros(core, specs, dtype)
+    """What the core returns as the output of one step, from what the step takes."""
+    example, _ = _cores.run_on_zeros(core, inputs, dtype)
     size = tf.get_static_value(batch_size)
     return tf.nest.map_structure(lambda x: tf.TensorSpec([size, *x.shape[1:]], x.dtype), example)
 
 
-def _state_dtype(inputs: Any) -> tf.DType | None:
-    """The first floating point dtype among the inputs; without one it is up to the core."""
-    dtypes = [part.dtype for part in tf.nest.flatten(inputs) if part.dtype.is_floating]
-    return dtypes[0] if dtypes else None
+def _to_tensors(inputs: Any, dtype: tf.DType | None = None) -> Any:
+    """Returns the inputs as tensors: arrays of floating point in `dtype`, if one is given."""
+    convert = functools.partial(_checks.to_tensor, "inputs", dtype=dtype)
+    return tf.nest.map_structure(convert, inputs)
 
 
-def _check_state(state: Any, expected: Any) -> None:
+def _floating_dtype(x: Any) -> tf.DType | None:
+    """Returns the first floating point dtype among the tensors of a nest; `None` without one."""
+    dtypes = [part.dtype for part in tf.nest.flatten(x) if tf.is_tensor(part)]
+    return next((dtype for dtype in dtypes if dtype.is_floating), None)
+
+
+def _check_rank(core: snt.RNNCore, inputs: Any, time_major: bool) -> None:
+    """Raises `ValueError` unless the inputs of a DNC have three axes."""
+    if not isinstance(core, DNC) or not tf.is_tensor(inputs) or inputs.shape.rank in (None, 3):
+        return
+    axes, one = ("[T, B, X]", "inputs[:, None]") if time_major else ("[B, T, X]", "inputs[None]")
+    raise ValueError(
+        f"inputs of a dnc.DNC must have shape {axes}, got shape {inputs.shape}. Pass a single "
+        f"sequence as a batch of one: {one}."
+    )
+
+
+def _check_state(core: snt.RNNCore, state: Any, expected: Any) -> Any:
+    """Returns `state` as tensors if it has the structure, shapes and dtypes of `expected`."""
     try:
         tf.nest.assert_same_structure(expected, state)
     except (TypeError, ValueError) as error:
@@ -216,11 +254,37 @@ def _check_state(state: Any, expected: Any) -> None:
             f"initial_state must be {_checks.structure_text(expected)}, as core.initial_state() "
             f"returns it, got {_checks.structure_text(state)} or one of other parts."
         ) from error
-    paths = _cores.part_paths(expected)
-    parts = zip(paths, tf.nest.flatten(state), tf.nest.flatten(expected), strict=True)
-    for path, part, example in parts:
+    checked = []
+    for path, part, example in zip(
+        _cores.part_paths(expected), tf.nest.flatten(state), tf.nest.flatten(expected), strict=True
+    ):
         name = ".".join(["initial_state", *path])
-        _checks.check_tensor(name, part, example.shape, example.dtype)
+        if part is None or example is None:
+            if part is not example:
+                raise ValueError(
+                    f"{name} must be {'None' if example is None else 'a tensor'}, as "
+                    f"core.initial_state() returns it, got {_checks.structure_text(part)}."
+                )
+        else:
+            part = _checks.to_tensor(name, part, example.dtype)
+            part = _checks.check_tensor(name, part, example.shape, example.dtype)
+            if name.endswith(".usage"):
+                part = _check_usage(core, name, part)
+        checked.append(part)
+    return tf.nest.pack_sequence_as(state, checked)
+
+
+def _check_usage(core: snt.RNNCore, name: str, usage: tf.Tensor) -> tf.Tensor:
+    """Returns `usage` if it is in [0, 1] but for rounding, as `Freeness` needs it.
+
+    NaN passes: it is a state that has diverged, not one that was put together wrongly.
+    """
+    fits = ~tf.reduce_any((usage < -0.5 * EPSILON) | (usage > 1.0 + EPSILON))
+    if tf.get_static_value(fits) or not any(isinstance(x, Freeness) for x in core.submodules):
+        return usage
+    return _checks.require(
+        fits, f"{name} must be in [0, 1], got other numbers. Clip it, or make a new state.", usage
+    )
 
 
 def check_sequence_length(

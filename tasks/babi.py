@@ -240,7 +240,7 @@ class Babi(QuestionAnswering):
             raise ValueError(f"max_buckets must be at most {_MOST_BUCKETS}, got {max_buckets}.")
         if not data_dir:
             raise ValueError(
-                "Task babi needs --data_dir: the folder en-10k of bAbI 1.2, or an archive of it; "
+                "Task babi needs data_dir: the folder en-10k of bAbI 1.2, or an archive of it; "
                 "make babi fetches it."
             )
         self.batch_size = batch_size

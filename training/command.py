@@ -1,5 +1,6 @@
 """What the commands beside train.py have in common: flags of their own, help, errors in a line."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -91,10 +92,26 @@ def run(
     try:
         function()
     except (ValueError, OSError) as error:
-        return fail(command, error)
+        return fail(command, in_flags(str(error), values))
     except OUT_OF_MEMORY:
-        return fail(command, NO_MEMORY)
+        return fail(command, in_flags(NO_MEMORY, values))
     return 0
+
+
+def in_flags(message: str, values: flags.FlagValues) -> str:
+    """Returns a library's message with the flags of a command in place of the arguments it names.
+
+    The library does not know where its arguments come from. A name becomes a flag only where it
+    cannot be another word: with an underscore in it, or "=" behind it.
+    """
+
+    def flag(match: re.Match[str]) -> str:
+        name, equals = match.groups()
+        return f"--{match[0]}" if name in values and ("_" in name or equals) else match[0]
+
+    if "checkpoint_dir" in values:
+        message = message.replace("another directory", "another --checkpoint_dir")
+    return re.sub(r"(?<![\w./-])([a-z]\w*)(=?)(?![/-])", flag, message)
 
 
 def fail(command: str, message: Exception | str, code: int = 2) -> int:

@@ -71,8 +71,8 @@ def parse_cluster(text: str | None) -> Cluster:
     )
     if not text:
         raise ValueError(
-            "--distribution=multi_worker needs the environment variable TF_CONFIG, the same for "
-            f"all workers but for the index: TF_CONFIG='{example}'."
+            "distribution=multi_worker needs the environment variable TF_CONFIG, the same for all "
+            f"workers but for the index. Set TF_CONFIG='{example}'."
         )
     try:
         config = json.loads(text)
@@ -141,8 +141,8 @@ class Distribution:
         """Raises `ValueError` if a batch cannot be split into equal parts."""
         if batch_size % self.num_replicas:
             raise ValueError(
-                f"--batch_size={batch_size} cannot be split evenly over {self.num_replicas} "
-                "replicas; give a multiple of that."
+                f"batch_size={batch_size} cannot be split evenly over {self.num_replicas} "
+                f"replicas. Give a multiple of {self.num_replicas}."
             )
 
     def mean(self, function: Callable[..., Any], arguments: Sequence[tf.Tensor], like: Any) -> Any:
@@ -374,4 +374,4 @@ def _tpu() -> tf.distribute.Strategy:
         return tf.distribute.TPUStrategy(resolver)
     except (ValueError, tf.errors.OpError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"--distribution=tpu: no TPU was found: {reason}") from error
+        raise ValueError(f"distribution=tpu: no TPU was found: {reason}") from error

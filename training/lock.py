@@ -43,7 +43,7 @@ class Lock:
             os.close(self._file)
             raise ValueError(
                 f"{directory} is in use by {holder or 'another process'}. Wait for it or stop it, "
-                "or give another --checkpoint_dir."
+                "or give another directory."
             ) from None
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):

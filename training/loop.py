@@ -326,8 +326,8 @@ class Loop:
             + ("" if self._plan.nan_policy == "stop" else ", after too many"),
         }
         return (
-            f"{line} {why[decision]}. Look at the report; try a lower --learning_rate or "
-            "--max_grad_norm, --max_signal=10, or another --nan_policy."
+            f"{line} {why[decision]}. Look at the report; try a lower learning_rate or "
+            "max_grad_norm, max_signal=10, or another nan_policy."
         )
 
     def _save(self) -> OSError | None:

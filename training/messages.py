@@ -10,8 +10,8 @@ import tensorflow as tf
 
 OUT_OF_MEMORY = (MemoryError, tf.errors.ResourceExhaustedError)
 LESS_MEMORY = (
-    "Lower --batch_size, the length of the task, --memory_size or --hidden_size; or try "
-    "--recompute_every=10, or --linkage=sparse."
+    "Lower batch_size, the length of the task, memory_size or hidden_size; or try "
+    "recompute_every=10, or linkage=sparse."
 )
 NO_MEMORY = f"There is not enough memory for this. {LESS_MEMORY}"
 

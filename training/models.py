@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
@@ -30,22 +30,38 @@ def make_task(config: Mapping[str, Any], batch_size: int) -> tasks.Task:
     return tasks.get(name, **{**options, "batch_size": batch_size})
 
 
-def make_core(config: Mapping[str, Any], task: tasks.Task) -> snt.RNNCore:
+def make_core(
+    config: Mapping[str, Any], task: tasks.Task, *, for_training: bool = False
+) -> snt.RNNCore:
     """Returns a core of a configuration's kind and sizes for a task, with its variables created.
 
+    Args:
+      config: flags by name.
+      task: the task that the core is for.
+      for_training: whether memory is also needed for gradients and the state of an optimizer.
+
     Raises:
-      ValueError: if a part's size is out of range, or a batch has no room in this machine's memory.
+      ValueError: if a part's size is out of range, or the variables and the states of a batch do
+        not fit into this machine's memory. Then none of them was allocated.
     """
+    if config.get("core") == "lstm" and config.get("match_parameters"):
+        hidden_size = _matching_hidden_size(config, task, for_training)
+        config = {**config, "hidden_size": hidden_size}
+    _check_memory(_measure(config, task), task, for_training)
+    core = _make_core(config, task)
+    create_variables(core, task)
+    return core
+
+
+def _make_core(config: Mapping[str, Any], task: tasks.Task) -> snt.RNNCore:
+    """A core without those of its variables that depend on the width of its input."""
     kind = config.get("core", "dnc")
-    hidden_size = config["hidden_size"]
-    if kind == "lstm" and config.get("match_parameters"):
-        hidden_size = _matching_hidden_size(config, task)
-    controller = _make_controller(config, hidden_size, task.input_size)
+    controller = _make_controller(config, task.input_size)
     clip_value = config["clip_value"] or None
     if kind == "lstm":
-        core = LSTMBaseline(controller, task.target_size, clip_value)
-    elif kind == "ntm":
-        core = NTM(
+        return LSTMBaseline(controller, task.target_size, clip_value)
+    if kind == "ntm":
+        return NTM(
             controller,
             config["memory_size"],
             config["word_size"],
@@ -54,19 +70,16 @@ def make_core(config: Mapping[str, Any], task: tasks.Task) -> snt.RNNCore:
             task.target_size,
             clip_value,
         )
-    else:
-        core = _make_dnc(config, controller, task.target_size, clip_value)
-    _check_memory(core, task)
-    create_variables(core, task)
-    return core
+    return _make_dnc(config, controller, task.target_size, clip_value)
 
 
-def _make_controller(config: Mapping[str, Any], hidden_size: int, input_size: int) -> snt.RNNCore:
+def _make_controller(config: Mapping[str, Any], input_size: int) -> snt.RNNCore:
+    hidden_size = config["hidden_size"]
     sizes = [hidden_size] * config.get("num_layers", 1)
     kind = config.get("controller", "lstm")
     if kind == "lstm":
         if len(sizes) > 1:
-            raise ValueError("--num_layers is for --controller=deep_lstm and feedforward.")
+            raise ValueError("num_layers is for controller=deep_lstm and feedforward.")
         controller = snt.LSTM(hidden_size)
     else:
         controller = dnc.DeepLSTM(sizes) if kind == "deep_lstm" else dnc.FeedForward(sizes)
@@ -112,18 +125,19 @@ def has_slots(config: Mapping[str, Any]) -> bool:
 
 
 def num_parameters(core: snt.RNNCore) -> int:
-    """Returns how many numbers a core learns."""
+    """Returns the number of a core's trainable parameters."""
     return sum(math.prod(variable.shape) for variable in core.trainable_variables)
 
 
-def _matching_hidden_size(config: Mapping[str, Any], task: tasks.Task) -> int:
+def _matching_hidden_size(config: Mapping[str, Any], task: tasks.Task, for_training: bool) -> int:
     """The hidden size of an LSTM with as many parameters as the DNC of a configuration."""
-    wanted = num_parameters(make_core({**config, "core": "dnc"}, task))
+    sizes = _measure({**config, "core": "dnc"}, task)
+    _check_memory(sizes, task, for_training)
+    wanted = sizes.parameters
     small, large = 1, 1
-    alone = {**config, "match_parameters": False}
 
     def found(size: int) -> int:
-        return num_parameters(make_core({**alone, "hidden_size": size}, task))
+        return _measure({**config, "hidden_size": size}, task).parameters
 
     while found(large) < wanted:
         small, large = large, 2 * large
@@ -192,22 +206,69 @@ def restore_core(
     return core
 
 
-def _check_memory(core: snt.RNNCore, task: tasks.Task) -> None:
-    """Raises `ValueError` if not even one batch and one state fit into this machine's memory.
+class _Sizes(NamedTuple):
+    """Numbers that a core consists of."""
+
+    parameters: int  # in all variables; each is trainable
+    state: int  # in the states of one batch
+
+
+def _measure(config: Mapping[str, Any], task: tasks.Task) -> _Sizes:
+    """Counts without allocating anything: traces one step, with tensors in place of variables.
+
+    It works for every kind of core, since it needs nothing of the core but this step.
+    """
+    shapes: list[tf.TensorShape] = []
+    state_size = 0
+
+    def note(next_creator: Any, **variable: Any) -> tf.Tensor:
+        value = variable["initial_value"]
+        value = tf.convert_to_tensor(value() if callable(value) else value)
+        shapes.append(value.shape)
+        return value
+
+    # Sonnet casts only variables to low precision; their shapes are the same in float32.
+    config = {**config, "compute_dtype": "float32"}
+    # More overflow in shapes of 32 bits. That many do not fit either.
+    config["memory_size"] = min(config["memory_size"], 2**31 - 1)
+
+    @tf.function(autograph=False)
+    def step() -> None:
+        nonlocal state_size
+        with tf.variable_creator_scope(note):
+            core = _make_core(config, task)
+            state = core.initial_state(task.batch_size)
+            state_size = sum(math.prod(part.shape) for part in tf.nest.flatten(state))
+            if 4 * state_size <= _available_memory():  # Larger ones overflow shapes in the step.
+                core(tf.zeros([task.batch_size, task.input_size]), state)
+
+    step.get_concrete_function()
+    return _Sizes(parameters=sum(math.prod(shape) for shape in shapes), state=state_size)
+
+
+def _check_memory(sizes: _Sizes, task: tasks.Task, for_training: bool) -> None:
+    """Raises `ValueError` if variables and one batch do not fit into this machine's memory.
 
     An operating system may well grant more memory than there is, and end the process when it is
     used.
     """
-    if not hasattr(os, "sysconf"):
-        return  # On Windows it cannot be asked like this.
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if not isinstance(core, dnc.DNC):
-        return  # Others do not say how large their state is.
-    state = sum(math.prod(size) for size in tf.nest.flatten(core.state_size))
+    available = _available_memory()
+    copies = 4 if for_training else 1  # Value, gradient, and two averages of the optimizer.
+    variables = 4 * copies * sizes.parameters
     sequence = task.num_steps * (task.input_size + task.target_size)
-    needed = 4 * task.batch_size * (state + sequence)
-    if needed > there:
+    batch = 4 * (sizes.state + task.batch_size * sequence)
+    if variables + batch > available:
+        training = " with gradients and the optimizer's averages" if for_training else ""
         raise ValueError(
-            f"A batch of {task.batch_size:,} and its states need {needed / 2**30:,.0f} GiB of "
-            f"memory, of {there / 2**30:,.0f} GiB there are. {LESS_MEMORY}"
+            f"This needs {(variables + batch) / 2**30:,.0f} GiB of memory, of "
+            f"{available / 2**30:,.0f} GiB in this machine: {variables / 2**30:,.1f} GiB for "
+            f"{sizes.parameters:,} parameters{training}, {batch / 2**30:,.1f} GiB for a batch of "
+            f"{task.batch_size:,} and its states. {LESS_MEMORY}"
         )
+
+
+def _available_memory() -> float:
+    """Bytes of this machine's memory; infinite on Windows, where the number is not at hand."""
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

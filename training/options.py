@@ -1,5 +1,6 @@
 """The options of all tasks, as flags."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
@@ -39,13 +40,16 @@ def define(values: flags.FlagValues) -> None:
     """Defines a flag for each option of any task; `None` stands for the task's own default."""
     for name, defaults in sorted(_defaults().items()):
         own = ", ".join(f"{task} {_shown(value)}" for task, value in defaults.items())
-        text = f"{_HELP[name].rstrip('.')}. By default: {own}."
-        if all(isinstance(value, bool) for value in defaults.values()):
+        text = f"{_HELP.get(name, 'Option of the task').rstrip('.')}. By default: {own}."
+        # Ranges are the tasks' own matter: they are called from programs, too.
+        if _all_are(bool, defaults):
             flags.DEFINE_bool(name, None, text, flag_values=values)
-        elif all(isinstance(value, int) for value in defaults.values()):
+        elif _all_are(int, defaults):
             flags.DEFINE_integer(
-                name, None, text, lower_bound=1, upper_bound=2**31 - 1, flag_values=values
+                name, None, text, lower_bound=-(2**31), upper_bound=2**31 - 1, flag_values=values
             )
+        elif _all_are((int, float), defaults):
+            flags.DEFINE_float(name, None, text, flag_values=values)
         else:
             flags.DEFINE_string(name, None, text, flag_values=values)
 
@@ -78,6 +82,14 @@ def _defaults() -> dict[str, dict[str, Any]]:
             if name != "batch_size":
                 found.setdefault(name, {})[task] = value
     return found
+
+
+def _all_are(kind: type | tuple[type, ...], defaults: Mapping[str, Any]) -> bool:
+    """Whether the defaults in all tasks are of a kind; a bool is no number."""
+    return all(
+        isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        for value in defaults.values()
+    )
 
 
 def _shown(value: Any) -> str:

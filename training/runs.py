@@ -201,7 +201,7 @@ class Run:
             raise ValueError(
                 f"No checkpoint in {self.directory} can be used: "
                 f"{'; '.join(self._damaged.values())}. Nothing was changed. "
-                "Give another --checkpoint_dir to start anew."
+                "Give another directory to start from scratch."
             )
 
     def _set_damaged_aside(self) -> None:
@@ -233,7 +233,9 @@ def pretrained(name: str) -> pathlib.Path:
     """
     known = sorted(path.name for path in PRETRAINED.glob("*") if path.is_dir())
     if name not in known:
-        raise ValueError(f"--pretrained must be of {', '.join(known) or 'none'}, got {name}.")
+        raise ValueError(
+            f"There is no pretrained model {name!r}. There are: {', '.join(known) or 'none'}."
+        )
     return PRETRAINED / name
 
 
@@ -292,7 +294,7 @@ def _load(checkpoint: Checkpoint, objects: Mapping[str, Any]) -> None:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"Checkpoint {checkpoint.prefix} is of another model: {first_line} "
-            "Give another --checkpoint_dir."
+            "Give another directory."
         ) from error
 
 
@@ -306,10 +308,10 @@ def _flags(checkpoint: Checkpoint, directory: pathlib.Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(
             f"{directory} holds checkpoints but no readable {CONFIG_FILE}, so it cannot be told "
-            "which model they are of. Give another --checkpoint_dir."
+            "which model they are of. Give another directory."
         ) from error
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}. Give another --checkpoint_dir.") from error
+        raise ValueError(f"{path} is damaged: {error}. Give another directory.") from error
 
 
 def _changes(
@@ -323,13 +325,13 @@ def _changes(
         name for name in sorted(saved.keys() | config.keys()) if saved.get(name) != config.get(name)
     ]
     refused = [
-        f"--{name}={saved.get(name)} there, {config.get(name)} here"
+        f"{name}={saved.get(name)} there, {config.get(name)} here"
         for name in different
         if name not in may_differ
     ]
     if refused:
         raise ValueError(
-            f"{directory} holds a run with other flags: {'; '.join(refused)}. "
-            "Give the same flags to resume it, or another --checkpoint_dir to start anew."
+            f"{directory} holds a run of another configuration: {'; '.join(refused)}. "
+            "Give the same values to resume it, or another directory to start from scratch."
         )
     return {name: saved.get(name) for name in different}

@@ -54,7 +54,7 @@ def ship(source: str | os.PathLike, name: str, best: bool = False) -> pathlib.Pa
       tensorflow.errors.OpError: likewise.
     """
     if not re.fullmatch(r"[a-z0-9_]+", name):
-        raise ValueError(f"--name must be of a to z, 0 to 9 and _, got {name!r}.")
+        raise ValueError(f"The name must consist of a to z, 0 to 9 and _, got {name!r}.")
     checkpoint, config = runs.newest_checkpoint(source, best)
     core, _ = models.restore(checkpoint, config)
     size = sum(variable.numpy().nbytes for variable in core.trainable_variables)

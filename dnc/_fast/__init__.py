@@ -9,6 +9,8 @@ package computes the same outputs, states and gradients in less time and memory,
 - `controllers` and `access` are one step of the two parts: `step` computes it and tells what to
   keep for the backward pass, `gradient` takes the gradients by the results to those by the
   arguments. `links`, `look_up` and `usage` are the parts of the memory.
+- `parts` is the table of all parts that this is true for. A core with any other part, wherever it
+  is, must be run by its plain steps.
 
 docs/performance.md derives the gradients. The names are those of the paper's symbols spelt out, and
 `d_x` is the gradient of the loss by x. All gradients by states are of the loss through *later*

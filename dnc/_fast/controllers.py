@@ -8,23 +8,10 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc._derivatives import gradients
-from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
+from dnc.controllers import ClippedSignal, EmbeddedInputs
 from dnc.core import DNC
 
 Product = Callable[[tf.Tensor], tf.Tensor]
-
-# Controllers that return the same when they are run again with the same arguments, and have no
-# side effects: what cannot be said of any module.
-_REPEATABLE = (DeepLSTM, snt.LSTM, snt.GRU, snt.VanillaRNN)
-
-
-def is_known(controller: snt.RNNCore) -> bool:
-    """Whether the controller can be run again in the backward pass."""
-    if type(controller) in (ClippedSignal, EmbeddedInputs, InputsOnly):
-        return is_known(controller.core)
-    if type(controller) is FeedForward:
-        return controller.sizes is not None  # Else the network is anything.
-    return type(controller) in _REPEATABLE
 
 
 class ControllerGradient(NamedTuple):
@@ -160,7 +147,7 @@ def _unwrap(controller: snt.RNNCore) -> tuple[list[snt.RNNCore], snt.RNNCore]:
 
 
 class OtherController:
-    """Any other controller that `is_known`: run again, and differentiated by TensorFlow."""
+    """Any other controller of `parts`: run again, and differentiated by TensorFlow."""
 
     def __init__(self, core: DNC):
         self._core = core

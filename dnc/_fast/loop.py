@@ -6,47 +6,9 @@ import tensorflow as tf
 
 from dnc import _nests
 from dnc._fast.access import Access
-from dnc._fast.controllers import LSTMController, OtherController, is_known
+from dnc._fast.controllers import LSTMController, OtherController
 from dnc._fast.products import times_transpose_of
-from dnc.access import MemoryAccess
-from dnc.addressing import (
-    CosineWeights,
-    Freeness,
-    TemporalLinkage,
-    UsedCosineWeights,
-    oneplus,
-)
 from dnc.core import DNC, DNCState, flatten_words
-from dnc.no_linkage import NoLinkage
-from dnc.sparse import SparseTemporalLinkage
-
-# Activations of the look-up strengths that depend on nothing else, element by element.
-_STRENGTH_OPS = (tf.nn.softplus, oneplus, tf.nn.relu, tf.nn.elu, tf.exp, tf.abs, tf.identity)
-
-
-def reason_against(core: DNC) -> str | None:
-    """Says why a core cannot be unrolled by `unroll`; `None` if it can."""
-    access, controller = core.access, core.controller
-    if core.compute_dtype is not None:
-        return f"compute_dtype={core.compute_dtype.name}"
-    if not is_known(controller):
-        return f"a controller of type {type(controller).__name__}"
-    if controller.trainable_variables != controller.variables:
-        return "a controller with variables that are not trained"
-    for part, types in (
-        (core, (DNC,)),
-        (access, (MemoryAccess,)),
-        (access.freeness, (Freeness,)),
-        (access.linkage, (TemporalLinkage, SparseTemporalLinkage, NoLinkage)),
-        (access.write_content, (CosineWeights, UsedCosineWeights)),
-        (access.read_content, (CosineWeights, UsedCosineWeights)),
-    ):
-        if type(part) not in types:  # A subclass may do anything.
-            return f"a part of type {type(part).__name__}"
-    for strength_op in (access.write_content.strength_op, access.read_content.strength_op):
-        if strength_op not in _STRENGTH_OPS:
-            return f"the strength_op {getattr(strength_op, '__name__', strength_op)}"
-    return None
 
 
 class _State(NamedTuple):
@@ -94,7 +56,7 @@ def unroll(
     """Returns a core's outputs [T, B, Y] for a sequence and its last state.
 
     Args:
-      core: the core; there must be no `reason_against` it.
+      core: the core; there must be no `parts.reason_against` it.
       sequence: `inputs` [T, B, X]; if given, `running` and `reset`, [T, B] booleans.
       state: before the first step.
       fresh_state: what to start anew from, for `reset`.

@@ -1,6 +1,8 @@
 // How to show outputs beside targets, and where they disagree.
 
 /**
+ * @typedef {import("./episode.js").Episode} Episode
+ *
  * @typedef {object} Answers
  * @property {Float32Array} outputs [T, Y] as shown
  * @property {""|"sigmoid"|"softmax"} squash what was applied to the recorded outputs to show them
@@ -19,12 +21,13 @@
  * else each output is a bit. Outputs beyond [0, 1] are logits and go through the sigmoid or
  * softmax; others are shown as they are.
  *
- * @param {import("./episode.js").Episode} episode
+ * @param {Episode} episode
  * @returns {Answers}
  */
 export function readAnswers({ fields, sizes, length }) {
   const { outputs, target, mask } = fields;
   const { Y, Z } = sizes;
+  /** @type {Answers} */
   const plain = { outputs, squash: "", wrong: null, asked: 0, right: 0, unit: "bit" };
   if (!target || Y !== Z || !isBinary(target.subarray(0, length * Z))) return plain;
 
@@ -53,11 +56,16 @@ export function readAnswers({ fields, sizes, length }) {
   return { outputs: shown, squash, wrong, asked, right, unit: chooses ? "answer" : "bit" };
 }
 
-/** 1 / (1 + exp(-x)). */
+/**
+ * 1 / (1 + exp(-x)).
+ *
+ * @type {(x: number) => number}
+ */
 export function sigmoid(x) {
   return 1 / (1 + Math.exp(-x));
 }
 
+/** @type {(values: Float32Array, width: number) => Float32Array} */
 function softmax(values, width) {
   const result = new Float32Array(values.length);
   for (let start = 0; start < values.length; start += width) {
@@ -70,16 +78,19 @@ function softmax(values, width) {
   return result;
 }
 
+/** @type {(values: Float32Array) => boolean} */
 function isBinary(values) {
   return values.length > 0 && values.every((value) => value === 0 || value === 1);
 }
 
+/** @type {(target: Float32Array, t: number, width: number) => boolean} */
 function one(target, t, width) {
   let sum = 0;
   for (let i = t * width; i < (t + 1) * width; i++) sum += target[i];
   return sum === 1;
 }
 
+/** @type {(values: Float32Array, t: number, width: number) => number} */
 function largest(values, t, width) {
   let best = t * width;
   for (let i = t * width; i < (t + 1) * width; i++) if (values[i] > values[best]) best = i;
@@ -89,6 +100,8 @@ function largest(values, t, width) {
 /**
  * Whether two episodes are of the same inputs, in words.
  *
+ * @param {Episode} a
+ * @param {Episode} b
  * @returns {string} "" if they are; else how they differ
  */
 export function differenceOfInputs(a, b) {

@@ -15,26 +15,60 @@ import { Toolbar } from "./toolbar.js";
 const KEPT = 8; // episodes in memory
 const PATIENCE = 12; // milliseconds of computing before the browser may draw
 
+/**
+ * @typedef {import("./sources.js").Entry} Entry
+ * @typedef {import("./state.js").Found} Found
+ * @typedef {import("./state.js").Pick} Pick
+ * @typedef {import("./state.js").State} State
+ *
+ * @typedef {object} Options
+ * @property {string} title "" for none
+ * @property {{prefix: string, read: () => string, write: (hash: string) => void}} address of
+ *   the page
+ * @property {() => boolean} isDark
+ * @property {?{name: () => string, next: () => void}} themes what a button may choose
+ *   from
+ * @property {boolean} canRefresh whether there may be more later
+ * @property {string[]} emptyHint what to do when there is nothing
+ *
+ * @typedef {import("./view.js").Shown & {example: number, examples: number, error?: undefined}}
+ *   Loaded an episode, the number of its example and how many there are
+ *
+ * @typedef {{error: string, episode?: undefined}} Failed
+ *
+ * @typedef {object} Pane
+ * @property {EpisodeView} view
+ * @property {HTMLElement} node
+ * @property {HTMLElement} heading
+ * @property {HTMLElement} facts
+ * @property {HTMLElement} trouble
+ * @property {?Loaded|Failed} shown
+ * @property {?Found} picked
+ *
+ * @typedef {Pane & {shown: Loaded}} GoodPane
+ */
+
 export class App {
   /**
    * @param {HTMLElement} root where to build everything
-   * @param {object} source see sources.js
-   * @param {object} options
-   * @param {string} options.title "" for none
-   * @param {{prefix: string, read: function, write: function}} options.address of the page
-   * @param {function(): boolean} options.isDark
-   * @param {?{name: string, next: function}} options.themes what a button may choose from
-   * @param {boolean} options.canRefresh whether there may be more later
-   * @param {string} options.emptyHint what to do when there is nothing
+   * @param {import("./sources.js").Source} source
+   * @param {Options} options
    */
   constructor(root, source, options) {
     this.root = root;
     this.source = source;
     this.options = options;
+    /** @type {import("./sources.js").Index} */
     this.index = new Map();
-    this.loaded = new Map(); // episodes by entry and example, the latest used last
+    /** @type {Map<string, Loaded>} episodes by entry and example, the latest used last */
+    this.loaded = new Map();
     this.request = 0;
+    /** @type {?{from: number, t: number, speed: number}} */
     this.playing = null;
+    /** @type {?number} */
+    this.scheduled = null;
+    /** @type {?ReturnType<typeof setTimeout>} */
+    this.remembering = null;
     this.state = fromHash(options.address.read(), initialState(), options.address.prefix);
 
     this.tooltip = new Tooltip();
@@ -58,7 +92,11 @@ export class App {
     document.addEventListener("keydown", (event) => this.onKey(event));
   }
 
-  /** A view with its heading, and a place for what is wrong with its episode. */
+  /**
+   * A view with its heading, and a place for what is wrong with its episode.
+   *
+   * @type {(view: number) => Pane}
+   */
   pane(view) {
     const episodeView = new EpisodeView({
       onStep: (t) => this.go(t),
@@ -69,7 +107,7 @@ export class App {
     const facts = element("p", { class: "facts" });
     const trouble = element("p", { class: "trouble", role: "alert", hidden: true });
     const node = element("section", { class: "pane" }, heading, facts, trouble, episodeView.node);
-    return { view: episodeView, node, heading, facts, trouble, shown: null };
+    return { view: episodeView, node, heading, facts, trouble, shown: null, picked: null };
   }
 
   get theme() {
@@ -90,7 +128,11 @@ export class App {
 
   // --- What the controls call --------------------------------------------------------------------
 
-  /** Changes parts of the state and shows the result. */
+  /**
+   * Changes parts of the state and shows the result.
+   *
+   * @type {(changes: Partial<State>) => void}
+   */
   change(changes) {
     const needsLoading = "example" in changes || "picks" in changes;
     if (needsLoading) changes = { chosen: null, ...changes };
@@ -99,6 +141,7 @@ export class App {
     else this.show();
   }
 
+  /** @type {(view: number, pick: Pick) => void} */
   pick(view, pick) {
     const picks = [...this.state.picks];
     picks[view] = pick;
@@ -114,12 +157,17 @@ export class App {
     return undefined;
   }
 
-  /** The user wants this step: that ends playing. */
+  /**
+   * The user wants this step: that ends playing.
+   *
+   * @type {(t: number) => void}
+   */
   go(t) {
     this.pause();
     this.setStep(t);
   }
 
+  /** @type {(t: number) => void} */
   setStep(t) {
     if (this.steps) this.state.t = Math.max(0, Math.min(this.steps - 1, t));
     this.scheduleDraw();
@@ -130,6 +178,7 @@ export class App {
     return Math.max(0, Math.min(this.steps - 1, this.state.t));
   }
 
+  /** @type {(view: number, slot: ?number) => void} */
   choose(view, slot) {
     this.change({ chosen: slot === null ? null : { view, slot } });
   }
@@ -148,6 +197,7 @@ export class App {
     this.playing = null;
   }
 
+  /** @type {(now: number) => void} */
   tick(now) {
     if (!this.playing) return;
     const { from, t, speed } = this.playing;
@@ -162,7 +212,7 @@ export class App {
   }
 
   nextTheme() {
-    this.options.themes.next();
+    this.options.themes?.next();
     this.themeChanged();
   }
 
@@ -180,25 +230,32 @@ export class App {
     save(picture, fileName(`${panes[0].heading.textContent} t ${this.t}`));
   }
 
+  /** @type {(event: KeyboardEvent) => void} */
   onKey(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || this.dialog.open) return;
-    const action = this.actionOf(event.key, event.target);
+    const action = this.actionOf(event.key, /** @type {HTMLInputElement} */ (event.target));
     if (!action) return;
     event.preventDefault();
     action();
   }
 
-  /** What a key does. A control with the focus keeps the keys that it has a use for itself. */
+  /**
+   * What a key does. A control with the focus keeps the keys that it has a use for itself.
+   *
+   * @type {(key: string, target: {tagName?: string, type?: string}) => (() => void)|null}
+   */
   actionOf(key, { tagName, type }) {
     const isSlider = type === "range";
     if (tagName === "SELECT") return null;
     if (key === " " && (tagName === "BUTTON" || type === "checkbox")) return null;
+    /** @type {Record<string, () => void>} */
     const steps = {
       ArrowLeft: () => this.go(this.t - 1),
       ArrowRight: () => this.go(this.t + 1),
       Home: () => this.go(0),
       End: () => this.go(this.steps - 1),
     };
+    /** @type {Record<string, () => void>} */
     const others = {
       " ": () => this.play(),
       "?": () => this.help(),
@@ -232,7 +289,8 @@ export class App {
       return;
     }
     this.message.hidden = true;
-    const picks = this.state.picks.map((pick) => resolve(this.index, pick));
+    const found = this.state.picks.map((pick) => resolve(this.index, pick));
+    const picks = /** @type {Found[]} */ (found); // Where there is any, each pick leads to one.
     this.main.classList.add("loading");
     const shown = await Promise.all(
       picks.map(({ run, tag, entry }) =>
@@ -251,9 +309,9 @@ export class App {
   }
 
   /**
-   * @param {import("./sources.js").Entry} entry
+   * @param {Entry} entry
    * @param {number} example
-   * @returns {Promise<import("./view.js").Shown>} with the header's `examples`, too
+   * @returns {Promise<Loaded>}
    */
   async loadOne(entry, example) {
     const key = `${entry.id}\n${example}`;
@@ -261,10 +319,11 @@ export class App {
     this.loaded.delete(key);
     const shown = kept ?? (await this.decode(entry, example));
     this.loaded.set(key, shown);
-    if (this.loaded.size > KEPT) this.loaded.delete(this.loaded.keys().next().value);
+    if (this.loaded.size > KEPT) this.loaded.delete([...this.loaded.keys()][0]);
     return shown;
   }
 
+  /** @type {(entry: Entry, wanted: number) => Promise<Loaded>} */
   async decode(entry, wanted) {
     const header = await this.source.header(entry);
     const example = Math.min(wanted, header.examples.length - 1);
@@ -288,7 +347,7 @@ export class App {
 
   /** The panes that have an episode. */
   good() {
-    return this.panes.filter(({ shown }) => shown?.episode);
+    return /** @type {GoodPane[]} */ (this.panes.filter(({ shown }) => shown?.episode));
   }
 
   /** Brings everything on the screen up to date. */
@@ -305,18 +364,19 @@ export class App {
       isPlaying: Boolean(this.playing),
       themeName: this.options.themes?.name(),
     });
-    const difference =
-      good.length > 1 ? differenceOfInputs(...good.map(({ shown }) => shown.episode)) : "";
+    const [one, other] = good.map(({ shown }) => shown.episode);
+    const difference = other ? differenceOfInputs(one, other) : "";
     this.notice.hidden = !difference;
     this.notice.textContent = `Not the same episode. ${difference} Compare patterns, not steps.`;
     this.panes.forEach((pane) => this.showPane(pane));
     this.draw();
   }
 
+  /** @type {(pane: Pane) => void} */
   showPane(pane) {
     const { shown, picked } = pane;
     pane.node.hidden = !shown;
-    if (!shown) return;
+    if (!shown || !picked) return;
     const { run, tag, entry } = picked;
     const names = run === "." ? [tag] : [run, tag]; // "." is the log folder itself.
     pane.heading.textContent = [...names, `training step ${count(entry.step)}`].join(" · ");
@@ -338,6 +398,7 @@ export class App {
     const start = performance.now();
     const { state } = this;
     const good = this.good();
+    /** @type {(name: "memoryScale"|"memoryLargest") => number} */
     const most = (name) => Math.max(...good.map(({ shown }) => shown.replay[name]));
     const [memoryScale, memoryLargest] = [most("memoryScale"), most("memoryLargest")];
     for (const pane of good) {
@@ -345,12 +406,13 @@ export class App {
       const { chosen } = state;
       const isChosen =
         chosen?.view === this.panes.indexOf(pane) && chosen.slot < shown.episode.sizes.N;
+      const slot = chosen && isChosen ? chosen.slot : null;
       view.set(shown, {
         t: Math.max(0, Math.min(this.t, shown.episode.length - 1)),
         order: state.order,
         touched: state.touched,
         hidden: state.hidden,
-        slot: isChosen ? chosen.slot : null,
+        slot,
         memoryScale,
         memoryLargest,
         theme: this.theme,
@@ -381,6 +443,7 @@ export class App {
     return { ...this.state, picks };
   }
 
+  /** @type {(heading: string, paragraphs: string[]) => void} */
   say(heading, paragraphs) {
     this.message.hidden = false;
     fill(
@@ -391,6 +454,7 @@ export class App {
   }
 }
 
+/** @type {(shown: Loaded) => string} */
 function facts({ episode, example, examples }) {
   const { N, W, R, V } = episode.sizes;
   const parts = [
@@ -403,14 +467,22 @@ function facts({ episode, example, examples }) {
   return parts.filter(Boolean).join(" · ");
 }
 
-/** What went wrong, in words for the user. */
+/**
+ * What went wrong, in words for the user.
+ *
+ * @type {(error: unknown) => string}
+ */
 function explain(error) {
   if (error instanceof DataError) return error.message;
   console.error(error);
-  return `The viewer failed: ${error.message}`;
+  return `The viewer failed: ${error instanceof Error ? error.message : error}`;
 }
 
-/** Runs a long computation so that the page stays alive. */
+/**
+ * Runs a long computation so that the page stays alive.
+ *
+ * @type {(steps: Iterable<number>) => Promise<void>}
+ */
 async function inPieces(steps) {
   let start = performance.now();
   for (const _ of steps) {

@@ -1,21 +1,49 @@
 // Colours: one table for light and one for dark, and how numbers become colours.
 
-/** "#rrggbb" to [r, g, b]. */
+/**
+ * @typedef {number[]} Colour [r, g, b], each from 0 to 255
+ *
+ * @typedef {Record<"background"|"ink"|"text"|"muted"|"hairline"|"faint"|"cursor"|"wrong"|"nan",
+ *   Colour>} Single
+ *
+ * @typedef {Record<"writes"|"reads"|"usage"|"diverging", Colour[]>} Several
+ *
+ * @typedef {Single & Several & Record<"usageRamp"|"divergingRamp"|"inkRamp",
+ *   Uint8ClampedArray>} Theme
+ */
+
+/**
+ * "#rrggbb" to [r, g, b].
+ *
+ * @type {(hex: string) => Colour}
+ */
 export function rgb(hex) {
   return [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
 }
 
-/** A colour for the canvas. */
+/**
+ * A colour for the canvas.
+ *
+ * @type {(colour: Colour, alpha?: number) => string}
+ */
 export function css([r, g, b], alpha = 1) {
   return alpha === 1 ? `rgb(${r},${g},${b})` : `rgba(${r},${g},${b},${alpha})`;
 }
 
-/** The colour at `share` of the way from `a` to `b`. */
+/**
+ * The colour at `share` of the way from `a` to `b`.
+ *
+ * @type {(a: Colour, b: Colour, share: number) => Colour}
+ */
 export function mix(a, b, share) {
   return a.map((value, i) => Math.round(value + (b[i] - value) * share));
 }
 
-/** 256 colours along evenly spaced stops, as a flat [256, 3] table. */
+/**
+ * 256 colours along evenly spaced stops, as a flat [256, 3] table.
+ *
+ * @type {(stops: Colour[]) => Uint8ClampedArray}
+ */
 export function ramp(stops) {
   const table = new Uint8ClampedArray(256 * 3);
   for (let i = 0; i < 256; i++) {
@@ -60,12 +88,15 @@ const THEMES = {
   }),
 };
 
+/** @type {(named: Record<keyof Single, string> & Record<keyof Several, string[]>) => Theme} */
 function theme(named) {
-  const colours = Object.fromEntries(
-    Object.entries(named).map(([name, value]) => [
-      name,
-      Array.isArray(value) ? value.map(rgb) : rgb(value),
-    ]),
+  const colours = /** @type {Single & Several} */ (
+    Object.fromEntries(
+      Object.entries(named).map(([name, value]) => [
+        name,
+        Array.isArray(value) ? value.map(rgb) : rgb(value),
+      ]),
+    )
   );
   return {
     ...colours,
@@ -80,13 +111,22 @@ export function themeOf(dark) {
   return dark ? THEMES.dark : THEMES.light;
 }
 
-/** The colour of a head, the same everywhere. */
+/**
+ * The colour of a head, the same everywhere.
+ *
+ * @type {(theme: Theme, kind: import("./episode.js").Kind, head: number) => Colour}
+ */
 export function headColour(theme, kind, head) {
   const colours = kind === "write" ? theme.writes : theme.reads;
   return colours[head % colours.length];
 }
 
-/** Shades of a head's colour for the ways in which it reads or writes. */
+/**
+ * Shades of a head's colour for the ways in which it reads or writes.
+ *
+ * @type {(theme: Theme,
+ *   colour: Colour) => Record<"backward"|"content"|"forward"|"allocated"|"none", Colour>}
+ */
 export function modeColours(theme, colour) {
   return {
     backward: mix(colour, theme.ink, 0.62),
@@ -97,7 +137,11 @@ export function modeColours(theme, colour) {
   };
 }
 
-/** How opaque a weight is drawn: weak weights are lifted so that they can be seen. */
+/**
+ * How opaque a weight is drawn: weak weights are lifted so that they can be seen.
+ *
+ * @type {(weight: number) => number}
+ */
 export function opacity(weight) {
   if (Number.isNaN(weight)) return 1;
   return Math.min(1, Math.max(0, weight)) ** 0.65;
@@ -109,7 +153,11 @@ export function opacity(weight) {
  * @typedef {{table: Uint8ClampedArray, low: number, high: number}} Scale
  */
 
-/** From 0 (paper) to `high` (ink), or around 0 if there are numbers below it. */
+/**
+ * From 0 (paper) to `high` (ink), or around 0 if there are numbers below it.
+ *
+ * @type {(values: Float32Array, theme: Theme) => Scale}
+ */
 export function scaleOf(values, theme) {
   let [low, high] = [0, 0];
   for (const value of values) {
@@ -120,12 +168,20 @@ export function scaleOf(values, theme) {
   return { table: theme.inkRamp, low: 0, high: Math.max(1, high) };
 }
 
-/** A diverging scale from -size to size. */
+/**
+ * A diverging scale from -size to size.
+ *
+ * @type {(size: number, theme: Theme) => Scale}
+ */
 export function aroundZero(size, theme) {
   return { table: theme.divergingRamp, low: -size, high: size };
 }
 
-/** The index of a number in a scale's table: 0 to 255; -1 if it is none or infinite. */
+/**
+ * The index of a number in a scale's table: 0 to 255; -1 if it is none or infinite.
+ *
+ * @type {(value: number, scale: Scale) => number}
+ */
 export function place(value, { low, high }) {
   if (!Number.isFinite(value)) return -1;
   const share = (value - low) / (high - low);

@@ -6,14 +6,26 @@ import { row } from "./episode.js";
 import { similarity } from "./replay.js";
 import { VECTOR_NAMES } from "./draw_details.js";
 
-/** A step's name: its number, and its token if it has one. */
+/**
+ * @typedef {import("./draw_timeline.js").Scene} Scene
+ * @typedef {import("./episode.js").Episode} Episode
+ * @typedef {import("./episode.js").Kind} Kind
+ * @typedef {import("./layout.js").DetailsHit} DetailsHit
+ * @typedef {import("./slots.js").SlotEvent} SlotEvent
+ */
+
+/**
+ * A step's name: its number, and its token if it has one.
+ *
+ * @type {(episode: Episode, t: number) => string}
+ */
 export function stepName({ tokens }, t) {
   return tokens ? `t = ${t}, “${tokens[t]}”` : `t = ${t}`;
 }
 
 /**
- * @param {import("./draw_timeline.js").Scene} scene
- * @param {{band: string, step: number, row: number}} hit from `hitTimeline`
+ * @param {Scene} scene
+ * @param {import("./layout.js").TimelineHit} hit from `hitTimeline`
  * @returns {string[]} a heading, then a line for each thing there is to say
  */
 export function describeTimeline({ episode, answers, order }, { band, step: t, row: i }) {
@@ -51,10 +63,14 @@ export function describeTimeline({ episode, answers, order }, { band, step: t, r
   }
 }
 
+/**
+ * @type {(episode: Episode, answers: import("./answers.js").Answers, t: number,
+ *   i: number) => string[]}
+ */
 function describeAnswer({ fields, sizes }, answers, t, i) {
+  const { Z = 0 } = sizes;
   const lines = [];
-  if (fields.target && i < sizes.Z)
-    lines.push(`target ${i}: ${number(fields.target[t * sizes.Z + i])}`);
+  if (fields.target && i < Z) lines.push(`target ${i}: ${number(fields.target[t * Z + i])}`);
   if (i < sizes.Y) {
     const index = t * sizes.Y + i;
     const raw = number(fields.outputs[index]);
@@ -70,6 +86,10 @@ function describeAnswer({ fields, sizes }, answers, t, i) {
   return lines;
 }
 
+/**
+ * @type {(weights: Float32Array, heads: number, N: number, t: number, slot: number,
+ *   nameOf: (head: number) => string) => string[]}
+ */
 function weightLines(weights, heads, N, t, slot, nameOf) {
   const lines = [];
   for (let head = 0; head < heads; head++) {
@@ -79,9 +99,11 @@ function weightLines(weights, heads, N, t, slot, nameOf) {
   return lines;
 }
 
+/** @type {(episode: Episode, t: number, head: number) => string[]} */
 function modeLines(episode, t, head) {
   const { backward, content, forward } = readMode(episode, t, head);
   const several = backward.length > 1;
+  /** @type {(mode: string) => (value: number, v: number) => string} */
   const named = (mode) => (value, v) =>
     `${mode}${several ? ` along ${writeHead(v, episode.sizes)}` : ""} ${share(value)}`;
   return [
@@ -92,41 +114,43 @@ function modeLines(episode, t, head) {
 }
 
 /**
- * @param {import("./draw_timeline.js").Scene} scene
+ * @param {Scene} scene
  * @param {import("./replay.js").Replay} replay
  * @param {number} t
- * @param {object} hit from `hitDetails`
+ * @param {DetailsHit} hit from `hitDetails`
  * @returns {string[]} as `describeTimeline`
  */
 export function describeDetails({ episode, order }, replay, t, hit) {
   const { fields, sizes } = episode;
   const { N, R, V, W } = sizes;
-  const headName = hit.kind === "write" ? writeHead(hit.head, sizes) : readHead(hit.head, sizes);
-  const heads = hit.kind === "write" ? V : R;
-  const slot = order[hit.row];
-  switch (hit.area) {
+  const { area, kind, head, id, column, row: i } = /** @type {Required<DetailsHit>} */ (hit);
+  const headName = kind === "write" ? writeHead(head, sizes) : readHead(head, sizes);
+  const heads = kind === "write" ? V : R;
+  const slot = order[i];
+  switch (area) {
     case "head":
-      return describeHead(episode, t, hit.kind, hit.head);
+      return describeHead(episode, t, kind, head);
     case "vector": {
-      const name = `${headName}: ${VECTOR_NAMES[hit.id]}`;
-      if (hit.column === null) return [name];
-      const value = fields[hit.id][(t * heads + hit.head) * W + hit.column];
-      return [name, `number ${hit.column}: ${number(value)}`];
+      const name = `${headName}: ${VECTOR_NAMES[id]}`;
+      if (column === null) return [name];
+      const value = fields[id][(t * heads + head) * W + column];
+      return [name, `number ${column}: ${number(value)}`];
     }
     case "memory":
       return [
         `slot ${slot}`,
-        `number ${hit.column}: ${number(replay.memoryAt(t)[slot * W + hit.column])}`,
+        `number ${column}: ${number(replay.memoryAt(t)[slot * W + Number(column)])}`,
       ];
     case "lane": {
-      const index = (t * heads + hit.head) * N + slot;
+      const index = (t * heads + head) * N + slot;
       // A write key is compared with the memory as it was before the write.
-      const memory = replay.memoryAt(hit.kind === "write" ? t - 1 : t);
-      const key = row(fields[`${hit.kind}_keys`], W, t * heads + hit.head);
+      const memory = replay.memoryAt(kind === "write" ? t - 1 : t);
+      const key = row(fields[/** @type {const} */ (`${kind}_keys`)], W, t * heads + head);
+      const content = fields[/** @type {const} */ (`${kind}_content_weights`)];
       return [
         `slot ${slot}, ${headName}`,
-        `weight ${share(fields[`${hit.kind}_weights`][index])}`,
-        `key alone would give ${share(fields[`${hit.kind}_content_weights`][index])}`,
+        `weight ${share(fields[/** @type {const} */ (`${kind}_weights`)][index])}`,
+        `key alone would give ${share(content[index])}`,
         `cosine of key and word ${number(similarity(key, row(memory, W, slot)))}`,
       ];
     }
@@ -137,6 +161,7 @@ export function describeDetails({ episode, order }, replay, t, hit) {
   }
 }
 
+/** @type {(episode: Episode, links: ?import("./replay.js").Links, slot: number) => string[]} */
 function linkLines({ sizes }, links, slot) {
   if (!links) return ["links unknown"];
   const lines = [];
@@ -149,6 +174,7 @@ function linkLines({ sizes }, links, slot) {
   return lines.length ? lines : ["no links"];
 }
 
+/** @type {(episode: Episode, t: number, kind: Kind, head: number) => string[]} */
 function describeHead(episode, t, kind, head) {
   const { fields, sizes } = episode;
   if (kind === "read") {
@@ -172,6 +198,8 @@ function describeHead(episode, t, kind, head) {
 /**
  * What all heads do at a step, in a sentence or two.
  *
+ * @param {Episode} episode
+ * @param {number} t
  * @returns {string}
  */
 export function summary(episode, t) {
@@ -197,42 +225,49 @@ const WAYS = { backward: "backward", content: "by content", forward: "forward" }
 /**
  * A slot's events of one step and kind, in words.
  *
- * @param {import("./slots.js").SlotEvent[]} events
- * @param {import("./episode.js").Episode} episode
+ * @param {SlotEvent[]} events
+ * @param {Episode} episode
  * @returns {string}
  */
 export function describeEvents(events, { sizes }) {
-  const [{ kind }] = events;
+  const all = /** @type {Required<SlotEvent>[]} */ (events); // Each kind has properties of its own.
+  const [{ kind }] = all;
   if (kind === "free") {
-    const [{ head, before, after }] = events;
+    const [{ head, before, after }] = all;
     return `freed by ${readHead(head, sizes)}: usage ${share(before)} → ${share(after)}`;
   }
   if (kind === "read") {
-    const modes = [...new Set(events.map(({ mode }) => mode))];
+    const modes = [...new Set(all.map(({ mode }) => mode))];
     const readers = modes.map((mode) => {
-      const weights = events
+      const weights = all
         .filter((event) => event.mode === mode)
         .map(({ head, weight }) => `${sizes.R > 1 ? `${head}: ` : ""}${share(weight)}`);
       return `${WAYS[mode]} (${weights.join(", ")})`;
     });
     return `read ${list(readers)}`;
   }
-  const writers = events.map(({ head, weight, how }) => {
+  const writers = all.map(({ head, weight, how }) => {
     const by = sizes.V > 1 ? `${head}: ` : "";
     const reason = how === "allocated" ? "as a free slot" : "as the key matched";
     return `${reason} (${by}${share(weight)})`;
   });
-  const [{ replaces, erased }] = events;
+  const [{ replaces, erased }] = all;
   const old = replaces === null ? "" : `; erased ${percent(erased)} of what t = ${replaces} left`;
   return `written ${list(writers)}${old}`;
 }
 
+/** @type {(value: number) => string} */
 function percent(value) {
   return `${Math.round(value * 100)} %`;
 }
 
-/** Events of the same step and kind together. */
+/**
+ * Events of the same step and kind together.
+ *
+ * @type {(events: SlotEvent[]) => SlotEvent[][]}
+ */
 export function groupEvents(events) {
+  /** @type {SlotEvent[][]} */
   const groups = [];
   for (const event of events) {
     const last = groups[groups.length - 1];

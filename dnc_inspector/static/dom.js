@@ -1,10 +1,11 @@
 // Elements in one line each. Text is always set as text, so that names from data stay names.
 
 /**
- * @param {string} tag
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
  * @param {Object<string, *>} attributes `on...` are listeners; true and false set or leave out
  * @param {...(Node|string|null)} children
- * @returns {HTMLElement}
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -13,12 +14,24 @@ export function element(tag, attributes = {}, ...children) {
     else if (value === true) node.setAttribute(name, "");
     else if (value !== false && value !== null) node.setAttribute(name, String(value));
   }
-  node.append(...children.filter((child) => child !== null));
+  node.append(...children.filter(isThere));
   return node;
 }
 
-/** Shows other children; does nothing to the node itself. */
+/**
+ * Shows other children; does nothing to the node itself.
+ *
+ * @template {HTMLElement} Parent
+ * @param {Parent} node
+ * @param {...(Node|string|null)} children
+ * @returns {Parent}
+ */
 export function fill(node, ...children) {
-  node.replaceChildren(...children.filter((child) => child !== null));
+  node.replaceChildren(...children.filter(isThere));
   return node;
+}
+
+/** @type {(child: Node|string|null) => child is Node|string} */
+function isThere(child) {
+  return child !== null;
 }

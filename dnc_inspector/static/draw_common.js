@@ -5,9 +5,28 @@ import { css, place } from "./colours.js";
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
 /**
+ * @typedef {CanvasRenderingContext2D} Context
+ * @typedef {import("./layout.js").Box} Box
+ * @typedef {import("./colours.js").Colour} Colour
+ * @typedef {import("./colours.js").Scale} Scale
+ * @typedef {import("./colours.js").Theme} Theme
+ *
+ * @typedef {object} Style of a text
+ * @property {number} [size]
+ * @property {number} [weight]
+ * @property {Colour} colour
+ * @property {CanvasTextAlign} [align]
+ * @property {number} [most] the most width that it may take
+ */
+
+/**
  * A canvas that is `width` by `height` CSS pixels large and sharp on this screen.
  *
- * @returns {CanvasRenderingContext2D} scaled so that one unit is one CSS pixel
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} width
+ * @param {number} height
+ * @param {number} ratio of pixels of the screen to CSS pixels
+ * @returns {Context} scaled so that one unit is one CSS pixel
  */
 export function prepare(canvas, width, height, ratio) {
   const [columns, rows] = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -15,16 +34,27 @@ export function prepare(canvas, width, height, ratio) {
     canvas.width = columns;
     canvas.height = rows;
   }
-  const context = canvas.getContext("2d");
+  const context = contextOf(canvas);
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.textBaseline = "middle";
   return context;
 }
 
 /**
- * Writes text; `style` may have size, weight, colour, align, and the most width that it may take.
+ * @param {HTMLCanvasElement} canvas
+ * @param {CanvasRenderingContext2DSettings} [options]
  */
-export function write(context, text, x, y, style = {}) {
+function contextOf(canvas, options) {
+  // It would be null for a canvas with a context of another kind.
+  return /** @type {Context} */ (canvas.getContext("2d", options));
+}
+
+/**
+ * Writes text.
+ *
+ * @type {(context: Context, text: string, x: number, y: number, style: Style) => void}
+ */
+export function write(context, text, x, y, style) {
   const { size = 11, weight = 400, colour, align = "left", most = 0 } = style;
   context.font = `${weight} ${size}px ${FONT}`;
   context.textAlign = align;
@@ -32,12 +62,17 @@ export function write(context, text, x, y, style = {}) {
   context.fillText(most ? fit(context, text, most) : text, x, y);
 }
 
-/** Width of a text in the font of `write`. */
+/**
+ * Width of a text in the font of `write`.
+ *
+ * @type {(context: Context, text: string, style?: Partial<Style>) => number}
+ */
 export function measure(context, text, { size = 11, weight = 400 } = {}) {
   context.font = `${weight} ${size}px ${FONT}`;
   return context.measureText(text).width;
 }
 
+/** @type {(context: Context, text: string, width: number) => string} */
 function fit(context, text, width) {
   if (context.measureText(text).width <= width) return text;
   let length = text.length;
@@ -48,13 +83,13 @@ function fit(context, text, width) {
 /**
  * A heat map of numbers with sharp cells.
  *
- * @param {CanvasRenderingContext2D} context
- * @param {import("./layout.js").Box} box
+ * @param {Context} context
+ * @param {Box} box
  * @param {number} columns
  * @param {number} rows
- * @param {function(number, number): number} valueAt of column and row
- * @param {import("./colours.js").Scale} scale
- * @param {object} theme
+ * @param {(column: number, row: number) => number} valueAt
+ * @param {Scale} scale
+ * @param {Theme} theme
  */
 export function heatMap(context, box, columns, rows, valueAt, scale, theme) {
   if (!columns || !rows) return;
@@ -75,27 +110,43 @@ export function heatMap(context, box, columns, rows, valueAt, scale, theme) {
   drawImage(context, image, box);
 }
 
-const scratch = typeof document === "undefined" ? null : document.createElement("canvas");
+// Node, which runs the tests, has no document, and nothing is drawn there.
+const scratch = /** @type {HTMLCanvasElement} */ (
+  typeof document === "undefined" ? null : document.createElement("canvas")
+);
 
-/** Draws an image into a box; cells stay sharp unless there are more of them than pixels. */
+/**
+ * Draws an image into a box; cells stay sharp unless there are more of them than pixels.
+ *
+ * @type {(context: Context, image: ImageData, box: Box) => void}
+ */
 export function drawImage(context, image, box) {
   if (scratch.width < image.width) scratch.width = image.width;
   if (scratch.height < image.height) scratch.height = image.height;
-  scratch.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
+  contextOf(scratch, { willReadFrequently: true }).putImageData(image, 0, 0);
   const ratio = context.getTransform().a;
   context.imageSmoothingEnabled = image.height > box.height * ratio;
   const { x, y, width, height } = box;
   context.drawImage(scratch, 0, 0, image.width, image.height, x, y, width, height);
 }
 
-/** A thin frame around a box. */
+/**
+ * A thin frame around a box.
+ *
+ * @type {(context: Context, box: Box, colour: Colour) => void}
+ */
 export function frame(context, { x, y, width, height }, colour) {
   context.strokeStyle = css(colour);
   context.lineWidth = 1;
   context.strokeRect(x - 0.5, y - 0.5, width + 1, height + 1);
 }
 
-/** A small legend of a scale with its ends as numbers. Returns its width. */
+/**
+ * A small legend of a scale with its ends as numbers. Returns its width.
+ *
+ * @type {(context: Context, x: number, y: number, width: number, scale: Scale, low: string,
+ *   high: string, theme: Theme) => number}
+ */
 export function scaleBar(context, x, y, width, scale, low, high, theme) {
   const style = { size: 10, colour: theme.muted };
   const left = measure(context, low, style);
@@ -108,7 +159,12 @@ export function scaleBar(context, x, y, width, scale, low, high, theme) {
   return left + width + 8 + measure(context, high, style);
 }
 
-/** A small filled square with a word. Returns its width. */
+/**
+ * A small filled square with a word. Returns its width.
+ *
+ * @type {(context: Context, x: number, y: number, colour: Colour, text: string, theme: Theme,
+ *   size?: number) => number}
+ */
 export function chip(context, x, y, colour, text, theme, size = 10) {
   context.fillStyle = css(colour);
   context.fillRect(x, y - 4, 8, 8);

@@ -10,10 +10,26 @@ import { row } from "./episode.js";
 const MOST_ARCS = 400; // drawn at once; more would be a smudge
 
 /**
- * @param {CanvasRenderingContext2D} context
- * @param {object} layout from `detailsLayout`
- * @param {import("./draw_timeline.js").Scene} scene
- * @param {import("./replay.js").Replay} replay
+ * @typedef {import("./colours.js").Colour} Colour
+ * @typedef {import("./colours.js").Theme} Theme
+ * @typedef {import("./draw_common.js").Context} Context
+ * @typedef {import("./draw_common.js").Style} Style
+ * @typedef {import("./draw_timeline.js").Scene} Scene
+ * @typedef {import("./episode.js").Episode} Episode
+ * @typedef {import("./episode.js").Kind} Kind
+ * @typedef {import("./layout.js").Box} Box
+ * @typedef {import("./layout.js").DetailsLayout} DetailsLayout
+ * @typedef {import("./layout.js").VectorId} VectorId
+ * @typedef {import("./replay.js").Replay} Replay
+ *
+ * @typedef {[name: string, value: number, colour: Colour]} Share of a head's mode
+ */
+
+/**
+ * @param {Context} context
+ * @param {DetailsLayout} layout
+ * @param {Scene} scene
+ * @param {Replay} replay
  * @param {number} t
  * @param {?number} hoverRow row of the memory under the pointer
  */
@@ -39,6 +55,7 @@ const NAME_WIDTH = 70;
 const SLOT_WIDTH = 96;
 const STRENGTH_WIDTH = 62;
 
+/** @type {(context: Context, layout: DetailsLayout, scene: Scene, t: number) => void} */
 function drawHeads(context, layout, { episode, theme }, t) {
   const { fields, sizes, tokens } = episode;
   title(context, 8, `Heads at t = ${t}`, tokens ? `“${tokens[t]}”` : "", layout, theme);
@@ -54,13 +71,16 @@ function drawHeads(context, layout, { episode, theme }, t) {
     context.fillRect(0, middle - 5, 10, 10);
     write(context, names[i].name, 15, middle, { size: 12, weight: 600, colour: theme.text });
     const heads = kind === "write" ? sizes.V : sizes.R;
-    const weights = row(fields[`${kind}_weights`], sizes.N, t * heads + head);
+    const weights = row(weightsOf(episode, kind), sizes.N, t * heads + head);
     const { slot, weight } = strongest(weights);
     const faint = weight >= 0.1 ? theme.text : theme.muted;
     if (slot >= 0) {
       write(context, `slot ${slot}`, NAME_WIDTH, middle, { size: 12, colour: faint });
-      const right = { size: 12, colour: faint, align: "right" };
-      write(context, share(weight), NAME_WIDTH + SLOT_WIDTH - 14, middle, right);
+      write(context, share(weight), NAME_WIDTH + SLOT_WIDTH - 14, middle, {
+        size: 12,
+        colour: faint,
+        align: "right",
+      });
     } else {
       write(context, "not a number", NAME_WIDTH, middle, { size: 12, colour: theme.nan });
     }
@@ -72,12 +92,17 @@ function drawHeads(context, layout, { episode, theme }, t) {
       height: height - 8,
     };
     drawModes(context, bar, modesOf(episode, t, kind, head, colour, theme), theme);
-    const strength = fields[`${kind}_strengths`][t * heads + head];
+    const strength = fields[/** @type {const} */ (`${kind}_strengths`)][t * heads + head];
+    /** @type {Style} */
     const style = { size: 12, colour: theme.text, align: "right" };
     write(context, number(strength), layout.width, middle, style);
   });
 }
 
+/**
+ * @type {(episode: Episode, t: number, kind: Kind, head: number, colour: Colour,
+ *   theme: Theme) => Share[]}
+ */
 function modesOf(episode, t, kind, head, colour, theme) {
   const shades = modeColours(theme, colour);
   if (kind === "write") {
@@ -90,6 +115,7 @@ function modesOf(episode, t, kind, head, colour, theme) {
   }
   const { backward, content, forward } = readMode(episode, t, head);
   const several = backward.length > 1;
+  /** @type {(mode: "backward"|"forward") => (value: number, v: number) => Share} */
   const named = (mode) => (value, v) => [several ? `${mode} ${v}` : mode, value, shades[mode]];
   return [
     ...Array.from(backward, named("backward")),
@@ -98,7 +124,11 @@ function modesOf(episode, t, kind, head, colour, theme) {
   ];
 }
 
-/** A bar of shares that sum to 1, named where there is room. */
+/**
+ * A bar of shares that sum to 1, named where there is room.
+ *
+ * @type {(context: Context, bar: Box, modes: Share[], theme: Theme) => void}
+ */
 function drawModes(context, bar, modes, theme) {
   let { x } = bar;
   for (const [name, value, colour] of modes) {
@@ -120,13 +150,21 @@ function drawModes(context, bar, modes, theme) {
   frame(context, bar, theme.hairline);
 }
 
-/** Black or white, whichever can be read on a colour. */
+/**
+ * Black or white, whichever can be read on a colour.
+ *
+ * @type {(colour: Colour) => Colour}
+ */
 function onto([r, g, b]) {
   return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? [20, 22, 26] : [255, 255, 255];
 }
 
 // --- The memory ----------------------------------------------------------------------------------
 
+/**
+ * @type {(context: Context, y: number, text: string, note: string, layout: DetailsLayout,
+ *   theme: Theme) => void}
+ */
 function title(context, y, text, note, layout, theme) {
   const style = { size: 14, weight: 600, colour: theme.text };
   write(context, text, 0, y, style);
@@ -134,6 +172,10 @@ function title(context, y, text, note, layout, theme) {
   write(context, note, left, y + 0.5, { size: 11, colour: theme.muted, most: layout.width - left });
 }
 
+/**
+ * @type {(context: Context, layout: DetailsLayout, scene: Scene, replay: Replay,
+ *   t: number) => void}
+ */
 function drawTitles(context, layout, { episode, theme }, replay, t) {
   const notes = [];
   if (episode.memory === "derived") notes.push("memory computed from the writes; not stored");
@@ -144,6 +186,7 @@ function drawTitles(context, layout, { episode, theme }, replay, t) {
     colour: theme.muted,
     most: layout.width,
   });
+  /** @type {Style} */
   const style = { size: 10, colour: theme.muted, align: "center" };
   const y = layout.memory.y - 9;
   const { links, slots, usage, memory, lanes } = layout;
@@ -160,7 +203,11 @@ function drawTitles(context, layout, { episode, theme }, replay, t) {
   }
 }
 
-/** Where the links come from, and how many there are. */
+/**
+ * Where the links come from, and how many there are.
+ *
+ * @type {(episode: Episode, replay: Replay, t: number) => string}
+ */
 export function linksNote(episode, replay, t) {
   const links = replay.linksAt(t);
   if (!links) return "This model keeps links of a kind of its own: none are shown.";
@@ -174,7 +221,11 @@ export function linksNote(episode, replay, t) {
   return `${found} of at least ${share(episode.linkThreshold)}${shown}; weaker ones are not stored`;
 }
 
-/** Keys and vectors as rows that line up with the columns of the memory. */
+/**
+ * Keys and vectors as rows that line up with the columns of the memory.
+ *
+ * @type {(context: Context, layout: DetailsLayout, scene: Scene, t: number) => void}
+ */
 function drawVectors(context, layout, { episode, theme, memoryScale }, t) {
   const { fields, sizes } = episode;
   for (const { id, kind, head, y, height } of layout.vectors) {
@@ -195,6 +246,7 @@ function drawVectors(context, layout, { episode, theme, memoryScale }, t) {
     context.fillStyle = css(headColour(theme, kind, head));
     context.fillRect(box.x - 12, middle - 3, 6, 6);
     const several = heads > 1 ? ` ${head}` : "";
+    /** @type {Style} */
     const style = { size: 10, colour: theme.muted, align: "right" };
     write(context, `${VECTOR_NAMES[id]}${several}`, box.x - 16, middle, style);
     write(context, VECTOR_NOTES[id] ?? "", box.x + box.width + 8, middle, {
@@ -205,6 +257,7 @@ function drawVectors(context, layout, { episode, theme, memoryScale }, t) {
   }
 }
 
+/** @type {Record<VectorId, string>} */
 export const VECTOR_NAMES = {
   write_keys: "write key",
   erase_vectors: "erased",
@@ -212,9 +265,15 @@ export const VECTOR_NAMES = {
   read_keys: "read key",
   read_words: "word read",
 };
+/** @type {Partial<Record<VectorId, string>>} */
 const VECTOR_NOTES = { write_keys: "key: own scale", erase_vectors: "share, 0 to 1" };
 
-/** Only a key's direction counts: it has a scale of its own. Words share that of the memory. */
+/**
+ * Only a key's direction counts: it has a scale of its own. Words share that of the memory.
+ *
+ * @type {(id: VectorId, values: Float32Array, memoryScale: number,
+ *   theme: Theme) => import("./colours.js").Scale}
+ */
 function vectorScale(id, values, memoryScale, theme) {
   if (id === "erase_vectors") return { table: theme.inkRamp, low: 0, high: 1 };
   if (!id.endsWith("keys")) return aroundZero(memoryScale, theme);
@@ -225,24 +284,38 @@ function vectorScale(id, values, memoryScale, theme) {
   return aroundZero(largest || 1, theme);
 }
 
+/**
+ * @type {(context: Context, layout: DetailsLayout, scene: Scene, replay: Replay,
+ *   t: number) => void}
+ */
 function drawMemory(context, layout, { episode, order, memoryScale, theme }, replay, t) {
   const { W } = episode.sizes;
   const values = replay.memoryAt(t);
+  /** @type {(column: number, i: number) => number} */
   const valueAt = (column, i) => values[order[i] * W + column];
   heatMap(context, layout.memory, W, order.length, valueAt, aroundZero(memoryScale, theme), theme);
   frame(context, layout.memory, theme.hairline);
 }
 
-/** Middle of a row of the memory. */
+/**
+ * Middle of a row of the memory.
+ *
+ * @type {(layout: DetailsLayout, i: number) => number}
+ */
 function rowY({ memory, rows }, i) {
   return memory.y + ((i + 0.5) * memory.height) / rows;
 }
 
-/** Slot numbers, as many as fit, and usage as bars. */
+/**
+ * Slot numbers, as many as fit, and usage as bars.
+ *
+ * @type {(context: Context, layout: DetailsLayout, scene: Scene, t: number) => void}
+ */
 function drawSlots(context, layout, { episode, order, slot, theme }, t) {
   const { memory, slots, usage } = layout;
   const height = memory.height / Math.max(1, layout.rows);
   const every = Math.max(1, Math.ceil(11 / height));
+  /** @type {Style} */
   const style = { size: 10, colour: theme.muted, align: "right" };
   const chosen = slot === null ? -1 : order.indexOf(slot);
   order.forEach((each, i) => {
@@ -262,7 +335,11 @@ function drawSlots(context, layout, { episode, order, slot, theme }, t) {
   context.fillRect(usage.x - 1, memory.y, 1, memory.height);
 }
 
-/** For each head the weights as bars, and what its key alone would choose as outlines. */
+/**
+ * For each head the weights as bars, and what its key alone would choose as outlines.
+ *
+ * @type {(context: Context, layout: DetailsLayout, scene: Scene, t: number) => void}
+ */
 function drawLanes(context, layout, { episode, order, hidden, theme }, t) {
   const { fields, sizes } = episode;
   const { memory } = layout;
@@ -273,8 +350,9 @@ function drawLanes(context, layout, { episode, order, hidden, theme }, t) {
     context.fillStyle = css(theme.hairline);
     context.fillRect(x - 1, memory.y, 1, memory.height);
     if (hidden.has(`${kind} ${head}`)) continue;
-    const weights = row(fields[`${kind}_weights`], sizes.N, t * heads + head);
-    const matches = row(fields[`${kind}_content_weights`], sizes.N, t * heads + head);
+    const weights = row(weightsOf(episode, kind), sizes.N, t * heads + head);
+    const content = fields[/** @type {const} */ (`${kind}_content_weights`)];
+    const matches = row(content, sizes.N, t * heads + head);
     bars(context, layout, x, width, order, weights, () => css(colour), theme);
     context.strokeStyle = css(colour, 0.75);
     context.lineWidth = 1;
@@ -293,6 +371,15 @@ function drawLanes(context, layout, { episode, order, hidden, theme }, t) {
   }
 }
 
+/** @type {(episode: Episode, kind: Kind) => Float32Array} */
+function weightsOf({ fields }, kind) {
+  return kind === "write" ? fields.write_weights : fields.read_weights;
+}
+
+/**
+ * @type {(context: Context, layout: DetailsLayout, x: number, width: number, order: number[],
+ *   values: Float32Array, colourOf: (slot: number) => string, theme: Theme) => void}
+ */
 function bars(context, layout, x, width, order, values, colourOf, theme) {
   const { memory, rows } = layout;
   const height = memory.height / rows;
@@ -307,8 +394,13 @@ function bars(context, layout, x, width, order, values, colourOf, theme) {
   });
 }
 
-/** Links as arcs from a slot to the one that was written right after it. */
-function drawLinks(context, layout, { episode, order, hidden, slot, theme }, replay, t, hoverRow) {
+/**
+ * Links as arcs from a slot to the one that was written right after it.
+ *
+ * @type {(context: Context, layout: DetailsLayout, scene: Scene, replay: Replay, t: number,
+ *   hoverRow: ?number) => void}
+ */
+function drawLinks(context, layout, { order, hidden, slot, theme }, replay, t, hoverRow) {
   const links = replay.linksAt(t);
   if (!links) return;
   const rowOf = new Map(order.map((each, i) => [each, i]));
@@ -320,10 +412,11 @@ function drawLinks(context, layout, { episode, order, hidden, slot, theme }, rep
       const [to, from, head] = [links.to[k], links.from[k], links.heads[k]];
       const isMarked = marked !== null && (to === marked || from === marked);
       if ((pass === 1) !== isMarked || hidden.has(`write ${head}`)) continue;
-      if (!rowOf.has(to) || !rowOf.has(from)) continue;
+      const [fromRow, toRow] = [rowOf.get(from), rowOf.get(to)];
+      if (fromRow === undefined || toRow === undefined) continue;
       const fade = marked === null || isMarked ? 1 : 0.4;
       const colour = headColour(theme, "write", head);
-      const [start, end] = [rowY(layout, rowOf.get(from)), rowY(layout, rowOf.get(to))];
+      const [start, end] = [rowY(layout, fromRow), rowY(layout, toRow)];
       drawArc(context, right, layout.links.width - 14, start, end, colour, {
         alpha: Math.min(1, links.values[k]) ** 0.6 * fade,
         width: isMarked ? 2 : 1.25,
@@ -333,7 +426,12 @@ function drawLinks(context, layout, { episode, order, hidden, slot, theme }, rep
   }
 }
 
-/** An arc from one height to another: pale where it starts, an arrow head where it ends. */
+/**
+ * An arc from one height to another: pale where it starts, an arrow head where it ends.
+ *
+ * @type {(context: Context, x: number, reach: number, start: number, end: number, colour: Colour,
+ *   style: {alpha: number, width: number, theme: Theme}) => void}
+ */
 function drawArc(context, x, reach, start, end, colour, { alpha, width, theme }) {
   const distance = Math.abs(end - start);
   const depth = Math.min(reach, 8 + distance * 0.35) * 1.3;
@@ -355,7 +453,11 @@ function drawArc(context, x, reach, start, end, colour, { alpha, width, theme })
   context.fill();
 }
 
-/** Outlines the chosen slot; tints the one under the pointer. */
+/**
+ * Outlines the chosen slot; tints the one under the pointer.
+ *
+ * @type {(context: Context, layout: DetailsLayout, scene: Scene, hoverRow: ?number) => void}
+ */
 function drawMarkedRows(context, layout, { order, slot, theme }, hoverRow) {
   const { memory, rows, end } = layout;
   const height = memory.height / Math.max(1, rows);
@@ -374,6 +476,7 @@ function drawMarkedRows(context, layout, { order, slot, theme }, hoverRow) {
   frame(context, box, theme.cursor);
 }
 
+/** @type {(context: Context, layout: DetailsLayout, scene: Scene) => void} */
 function drawScale(context, layout, { memoryScale, memoryLargest, theme }) {
   const { memory, scaleY } = layout;
   const scale = aroundZero(memoryScale, theme);

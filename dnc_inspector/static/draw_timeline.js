@@ -7,8 +7,25 @@ import { readMode } from "./slots.js";
 import { stepX, ticks } from "./layout.js";
 
 /**
+ * @typedef {import("./colours.js").Colour} Colour
+ * @typedef {import("./colours.js").Scale} Scale
+ * @typedef {import("./colours.js").Theme} Theme
+ * @typedef {import("./draw_common.js").Context} Context
+ * @typedef {import("./episode.js").Episode} Episode
+ * @typedef {import("./episode.js").Kind} Kind
+ * @typedef {import("./layout.js").Box} Box
+ * @typedef {import("./layout.js").TimelineLayout} TimelineLayout
+ *
+ * @typedef {(context: Context, box: Box, layout: TimelineLayout, scene: Scene) => void} Painter
+ *
+ * @typedef {[value: number, colour: Colour][]} Stack
+ *
+ * @typedef {{colour: Colour, alpha: number}} Mark how to draw one head's weight
+ *
+ * @typedef {[head: number, weight: number][]} Pairs
+ *
  * @typedef {object} Scene what a view shows, apart from the step
- * @property {import("./episode.js").Episode} episode
+ * @property {Episode} episode
  * @property {import("./answers.js").Answers} answers
  * @property {number[]} order slots from top to bottom
  * @property {string} orderName
@@ -16,23 +33,28 @@ import { stepX, ticks } from "./layout.js";
  * @property {?number} slot the chosen one
  * @property {number} memoryScale what the memory's colours reach to
  * @property {number} memoryLargest the largest size of a number in it
- * @property {object} theme
+ * @property {Theme} theme
  */
 
-/** Draws everything that does not depend on the step. */
+/**
+ * Draws everything that does not depend on the step.
+ *
+ * @type {(context: Context, layout: TimelineLayout, scene: Scene) => void}
+ */
 export function drawTimeline(context, layout, scene) {
   const { theme } = scene;
   context.fillStyle = css(theme.background);
   context.fillRect(0, 0, layout.width, layout.height);
   for (const band of layout.bands) {
     const box = { x: layout.plot.x, y: band.y, width: layout.plot.width, height: band.height };
-    BANDS[band.id](context, box, layout, scene, band);
+    BANDS[band.id](context, box, layout, scene);
     frame(context, box, theme.hairline);
   }
   drawAxis(context, layout, scene);
   drawLegend(context, layout, scene);
 }
 
+/** @type {Record<import("./layout.js").BandId, Painter>} */
 const BANDS = {
   inputs(context, box, layout, { episode, theme }) {
     const { fields, sizes, length } = episode;
@@ -43,8 +65,10 @@ const BANDS = {
 
   target(context, box, layout, { episode, theme }) {
     const { fields, sizes, length } = episode;
-    const scale = scaleOf(fields.target.subarray(0, length * sizes.Z), theme);
-    vectors(context, box, fields.target, sizes.Z, length, scale, theme);
+    if (!fields.target || !sizes.Z) return; // There is no such band then.
+    const { target } = fields;
+    const scale = scaleOf(target.subarray(0, length * sizes.Z), theme);
+    vectors(context, box, target, sizes.Z, length, scale, theme);
     fadeUnasked(context, box, layout, episode, theme);
     label(context, box, "target", [fields.mask ? "pale: not asked" : "", scale], theme);
   },
@@ -54,7 +78,7 @@ const BANDS = {
     const scale = scaleOf(answers.outputs.subarray(0, length * sizes.Y), theme);
     vectors(context, box, answers.outputs, sizes.Y, length, scale, theme);
     fadeUnasked(context, box, layout, episode, theme);
-    if (answers.wrong) markWrong(context, box, layout, episode, answers, theme);
+    if (answers.wrong) markWrong(context, box, layout, episode, answers.wrong, theme);
     const result = `${count(answers.right)} of ${plural(answers.asked, answers.unit)} right`;
     const squash = answers.squash ? `${answers.squash} of the output` : "";
     label(context, box, "output", [answers.asked ? result : "", squash, scale], theme);
@@ -83,6 +107,7 @@ const BANDS = {
   usage(context, box, layout, { episode, order, theme }) {
     const { fields, sizes, length } = episode;
     const scale = { table: theme.usageRamp, low: 0, high: 1 };
+    /** @type {(t: number, i: number) => number} */
     const valueAt = (t, i) => fields.usage[t * sizes.N + order[i]];
     heatMap(context, box, length, order.length, valueAt, scale, theme);
     label(context, box, "usage", ["same slots"], theme);
@@ -112,11 +137,11 @@ const BANDS = {
       const bottom = box.y + (head + 1) * height - 1;
       for (let t = 0; t < length; t++) {
         const { backward, content, forward } = readMode(episode, t, head);
-        const stack = [
-          ...Array.from(backward, (value) => [value, shades.backward]),
-          [content, shades.content],
-          ...Array.from(forward, (value) => [value, shades.forward]),
-        ];
+        /** @type {Stack} */
+        const stack = [];
+        backward.forEach((value) => stack.push([value, shades.backward]));
+        stack.push([content, shades.content]);
+        forward.forEach((value) => stack.push([value, shades.forward]));
         drawStack(context, layout, t, bottom, height - 2, stack, theme);
       }
     }
@@ -125,23 +150,24 @@ const BANDS = {
   },
 };
 
-/** All heads in their order, with names. */
+/**
+ * All heads in their order, with names.
+ *
+ * @type {(sizes: {R: number, V: number}) => {kind: Kind, head: number, name: string}[]}
+ */
 export function heads({ R, V }) {
-  return [
-    ...Array.from({ length: V }, (_, head) => ({
-      kind: "write",
-      head,
-      name: V === 1 ? "write" : `write ${head}`,
-    })),
-    ...Array.from({ length: R }, (_, head) => ({
-      kind: "read",
-      head,
-      name: R === 1 ? "read" : `read ${head}`,
-    })),
-  ];
+  /** @type {(kind: Kind, count: number) => {kind: Kind, head: number, name: string}[]} */
+  const ofKind = (kind, count) =>
+    numbers(count).map((head) => ({ kind, head, name: count === 1 ? kind : `${kind} ${head}` }));
+  return [...ofKind("write", V), ...ofKind("read", R)];
 }
 
-/** A band's name with notes under it, each a text or a scale, as many as there is room for. */
+/**
+ * A band's name with notes under it, each a text or a scale, as many as there is room for.
+ *
+ * @type {(context: Context, box: Box, text: string, notes: (string|Scale)[], theme: Theme,
+ *   rows?: number) => void}
+ */
 function label(context, box, text, notes, theme, rows = 0) {
   let y = rows === 1 ? box.y + box.height / 2 : box.y + 7;
   write(context, text, 2, y, { size: 12, weight: 600, colour: theme.text });
@@ -154,7 +180,11 @@ function label(context, box, text, notes, theme, rows = 0) {
   }
 }
 
-/** The colours of weights from 0 to 1, as a scale. */
+/**
+ * The colours of weights from 0 to 1, as a scale.
+ *
+ * @type {(theme: Theme) => Scale}
+ */
 function weightScale(theme) {
   const table = new Uint8ClampedArray(256 * 3);
   for (let i = 0; i < 256; i++) {
@@ -163,10 +193,18 @@ function weightScale(theme) {
   return { table, low: 0, high: 1 };
 }
 
+/**
+ * @type {(context: Context, box: Box, values: Float32Array, width: number, length: number,
+ *   scale: Scale, theme: Theme) => void}
+ */
 function vectors(context, box, values, width, length, scale, theme) {
   heatMap(context, box, length, width, (t, i) => values[t * width + i], scale, theme);
 }
 
+/**
+ * @type {(context: Context, box: Box, layout: TimelineLayout, episode: Episode,
+ *   theme: Theme) => void}
+ */
 function fadeUnasked(context, box, layout, { fields, length }, theme) {
   if (!fields.mask) return;
   context.fillStyle = css(theme.background, 0.72);
@@ -177,8 +215,13 @@ function fadeUnasked(context, box, layout, { fields, length }, theme) {
   }
 }
 
-/** A frame in each wrong answer; a filled cell where there is no room. */
-function markWrong(context, box, layout, { sizes, length }, { wrong }, theme) {
+/**
+ * A frame in each wrong answer; a filled cell where there is no room.
+ *
+ * @type {(context: Context, box: Box, layout: TimelineLayout, episode: Episode,
+ *   wrong: Uint8Array, theme: Theme) => void}
+ */
+function markWrong(context, box, layout, { sizes, length }, wrong, theme) {
   const height = box.height / sizes.Y;
   const width = layout.plot.width / length;
   context.strokeStyle = css(theme.wrong);
@@ -196,7 +239,11 @@ function markWrong(context, box, layout, { sizes, length }, { wrong }, theme) {
   }
 }
 
-/** Weights of all heads over time: writes fill their cell, reads lie over it in stripes. */
+/**
+ * Weights of all heads over time: writes fill their cell, reads lie over it in stripes.
+ *
+ * @type {(context: Context, box: Box, layout: TimelineLayout, scene: Scene) => void}
+ */
 function drawWeights(context, box, layout, { episode, order, hidden, theme }) {
   const { fields, sizes, length } = episode;
   const { N, R, V } = sizes;
@@ -228,22 +275,32 @@ function drawWeights(context, box, layout, { episode, order, hidden, theme }) {
   drawImage(context, image, box);
 }
 
+/** @type {(count: number) => number[]} */
 function numbers(count) {
   return Array.from({ length: count }, (_, i) => i);
 }
 
 const LEAST_WEIGHT = 0.004; // that is drawn
 
-/** Pairs of a head and its weight on a slot. */
+/**
+ * Pairs of a head and its weight on a slot.
+ *
+ * @type {(weights: Float32Array, shown: number[], start: number, N: number, slot: number) => Pairs}
+ */
 function weightsOf(weights, shown, start, N, slot) {
   return shown.map((head) => [head, weights[(start + head) * N + slot]]);
 }
 
+/** @type {(pairs: Pairs) => number} */
 function largest(pairs) {
   return pairs.reduce((most, [, weight]) => (weight > most ? weight : most), 0);
 }
 
-/** How to draw weights, but for those that are small beside another in the same cell. */
+/**
+ * How to draw weights, but for those that are small beside another in the same cell.
+ *
+ * @type {(pairs: Pairs, least: number, kind: Kind, theme: Theme) => Mark[]}
+ */
 function marksOf(pairs, least, kind, theme) {
   return pairs
     .filter(([, weight]) => !(weight < least))
@@ -253,18 +310,28 @@ function marksOf(pairs, least, kind, theme) {
     }));
 }
 
+/** @type {(colour: Colour) => number} */
 function packed([r, g, b]) {
   return (255 << 24) | (b << 16) | (g << 8) | r;
 }
 
 class CellPainter {
+  /**
+   * @param {ImageData} image
+   * @param {Theme} theme
+   */
   constructor(image, theme) {
     this.pixels = new Uint32Array(image.data.buffer);
     this.width = image.width;
     this.background = theme.background;
   }
 
-  /** Paints a cell. Heads that coincide share it in upright stripes; tiny cells mix the colours. */
+  /**
+   * Paints a cell. Heads that coincide share it in upright stripes; tiny cells mix the colours.
+   *
+   * @type {(left: number, top: number, right: number, bottom: number, writes: Mark[],
+   *   reads: Mark[]) => void}
+   */
   paint(left, top, right, bottom, writes, reads) {
     const [width, height] = [right - left, bottom - top];
     const base = this.blend(this.background, writes);
@@ -284,6 +351,7 @@ class CellPainter {
     });
   }
 
+  /** @type {(colour: Colour, heads: Mark[]) => Colour} */
   blend(colour, heads) {
     if (!heads.length) return colour;
     const sum = heads.reduce((total, head) => total + head.alpha, 0);
@@ -293,6 +361,7 @@ class CellPainter {
     return mix(colour, mean, Math.max(...heads.map((head) => head.alpha)));
   }
 
+  /** @type {(left: number, top: number, right: number, bottom: number, colour: Colour) => void} */
   rectangle(left, top, right, bottom, colour) {
     const value = packed(colour);
     for (let y = top; y < bottom; y++) {
@@ -301,7 +370,12 @@ class CellPainter {
   }
 }
 
-/** Gates as bars from the bottom of each head's row. */
+/**
+ * Gates as bars from the bottom of each head's row.
+ *
+ * @type {(context: Context, box: Box, layout: TimelineLayout, values: Float32Array,
+ *   heads: number, kind: Kind, theme: Theme) => void}
+ */
 function gates(context, box, layout, values, heads, kind, theme) {
   const height = box.height / heads;
   for (let head = 0; head < heads; head++) {
@@ -322,7 +396,12 @@ function gates(context, box, layout, values, heads, kind, theme) {
   headMarks(context, box, heads, kind, theme);
 }
 
-/** Values stacked from the bottom up, at one step; the whole column shows what is no number. */
+/**
+ * Values stacked from the bottom up, at one step; the whole column shows what is no number.
+ *
+ * @type {(context: Context, layout: TimelineLayout, t: number, bottom: number, height: number,
+ *   stack: Stack, theme: Theme) => void}
+ */
 function drawStack(context, layout, t, bottom, height, stack, theme) {
   const x = stepX(layout, t);
   const right = stepX(layout, t + 1);
@@ -342,7 +421,11 @@ function drawStack(context, layout, t, bottom, height, stack, theme) {
   }
 }
 
-/** Names the rows of a band that has one for each head. */
+/**
+ * Names the rows of a band that has one for each head.
+ *
+ * @type {(context: Context, box: Box, heads: number, kind: Kind, theme: Theme) => void}
+ */
 function headMarks(context, box, heads, kind, theme) {
   if (heads === 1) return;
   const height = box.height / heads;
@@ -350,6 +433,7 @@ function headMarks(context, box, heads, kind, theme) {
     const y = box.y + (head + 0.5) * height;
     context.fillStyle = css(headColour(theme, kind, head));
     context.fillRect(box.x - 12, y - 3, 6, 6);
+    /** @type {import("./draw_common.js").Style} */
     const style = { size: 10, colour: theme.muted, align: "right" };
     write(context, String(head), box.x - 16, y, style);
     if (head) {
@@ -359,6 +443,7 @@ function headMarks(context, box, heads, kind, theme) {
   }
 }
 
+/** @type {(context: Context, layout: TimelineLayout, scene: Scene) => void} */
 function drawAxis(context, layout, { episode, theme }) {
   const { plot, axisY, steps } = layout;
   const style = { size: 10, colour: theme.muted };
@@ -369,25 +454,27 @@ function drawAxis(context, layout, { episode, theme }) {
     context.fillRect(Math.round(x), axisY, 1, 4);
     write(context, String(t), x, axisY + 11, { ...style, align: "center" });
   }
-  if (!episode.tokens) return;
-  write(context, "token", 2, layout.tokensY + 6, style);
+  const { tokensY } = layout;
+  if (!episode.tokens || tokensY === null) return;
+  write(context, "token", 2, tokensY + 6, style);
   for (const t of ticks(steps, plot.width, 13)) {
     const x = (stepX(layout, t) + stepX(layout, t + 1)) / 2;
     context.save();
-    context.translate(x, layout.tokensY);
+    context.translate(x, tokensY);
     context.rotate(Math.PI / 2);
     write(context, shorten(episode.tokens[t], 16), 0, 0, { ...style, most: 60 });
     context.restore();
   }
 }
 
+/** @type {(context: Context, layout: TimelineLayout, scene: Scene) => void} */
 function drawLegend(context, layout, { episode, answers, theme }) {
   const y = layout.legendY + 12;
   let x = layout.plot.x;
   const style = { size: 10, colour: theme.muted };
   write(context, "read mode", 2, y, style);
   const shades = modeColours(theme, headColour(theme, "read", 0));
-  for (const mode of ["backward", "content", "forward"]) {
+  for (const mode of /** @type {const} */ (["backward", "content", "forward"])) {
     x += chip(context, x, y, shades[mode], mode, theme) + 14;
   }
   if (answers.wrong && answers.right < answers.asked) {
@@ -396,20 +483,31 @@ function drawLegend(context, layout, { episode, answers, theme }) {
   if (hasStrange(episode)) chip(context, x, y, theme.nan, "not a finite number", theme);
 }
 
+/** @type {WeakMap<Episode, boolean>} */
 const strange = new WeakMap();
 
-/** Whether any number of an episode is none, or infinite. */
+/**
+ * Whether any number of an episode is none, or infinite.
+ *
+ * @type {(episode: Episode) => boolean}
+ */
 export function hasStrange(episode) {
-  if (!strange.has(episode)) {
-    const found = Object.values(episode.fields).some(
+  let found = strange.get(episode);
+  if (found === undefined) {
+    found = Object.values(episode.fields).some(
       (values) => values instanceof Float32Array && values.some((value) => !Number.isFinite(value)),
     );
     strange.set(episode, found);
   }
-  return strange.get(episode);
+  return found;
 }
 
-/** The cursor at step t, the chosen slot, and the place under the pointer. */
+/**
+ * The cursor at step t, the chosen slot, and the place under the pointer.
+ *
+ * @type {(context: Context, layout: TimelineLayout, scene: Scene, t: number,
+ *   hover: ?number) => void}
+ */
 export function drawCursor(context, layout, scene, t, hover) {
   const { theme, order, slot } = scene;
   const { plot, steps } = layout;
@@ -436,6 +534,7 @@ export function drawCursor(context, layout, scene, t, hover) {
   context.fillRect(Math.round(left + width), plot.y - 4, 1, plot.height + 6);
   const text = `t = ${t}`;
   const labelX = Math.min(Math.max(left + width / 2, plot.x + 18), plot.x + plot.width - 18);
+  /** @type {import("./draw_common.js").Style} */
   const style = { size: 11, weight: 600, colour: theme.text, align: "center" };
   write(context, text, labelX, plot.y - 12, style);
 }

@@ -47,8 +47,36 @@ const TYPES = { float16: 2, float32: 4, uint16: 2, uint32: 4 };
 export class DataError extends Error {}
 
 /**
+ * @typedef {object} Sizes of the axes above; there need not be a Z, as there need not be targets
+ * @property {number} T
+ * @property {number} X
+ * @property {number} Y
+ * @property {number} [Z]
+ * @property {number} N
+ * @property {number} W
+ * @property {number} R
+ * @property {number} V
+ *
+ * @typedef {Record<keyof typeof REQUIRED, Float32Array>
+ *   & Partial<Record<keyof typeof OPTIONAL | "link_values", Float32Array>>
+ *   & Partial<Record<"link_to"|"link_from", Uint16Array> & {link_starts: Uint32Array}>} Fields
+ *
+ * @typedef {"write"|"read"} Kind of a head
+ *
+ * @typedef {object} Header as dnc_inspector/episode.py describes it
+ * @property {string} format
+ * @property {number} version
+ * @property {Sizes} sizes
+ * @property {string} [task]
+ * @property {string} [linkage]
+ * @property {string} memory
+ * @property {string} links
+ * @property {number} [link_threshold]
+ * @property {{length: number, tokens: ?string[], bytes: number,
+ *   fields: [string, keyof typeof TYPES, number[], number][]}[]} examples
+ *
  * @typedef {object} Episode one example, all numbers as flat arrays
- * @property {{T: number, X: number, Y: number, N: number, W: number, R: number, V: number}} sizes
+ * @property {Sizes} sizes
  * @property {number} length how many of the T steps there are; the rest is filling
  * @property {?string[]} tokens what to call each step's input
  * @property {string} task
@@ -56,14 +84,14 @@ export class DataError extends Error {}
  * @property {"recorded"|"derived"} memory
  * @property {"recorded"|"derived"|"missing"} links
  * @property {number} linkThreshold recorded links are at least as strong
- * @property {Object<string, Float32Array|Uint16Array|Uint32Array>} fields by name; see `REQUIRED`
+ * @property {Fields} fields by name; see `REQUIRED`
  */
 
 /**
  * Reads and checks a header.
  *
  * @param {string} text JSON
- * @returns {object} the header as dnc_inspector/episode.py describes it
+ * @returns {Header}
  * @throws {DataError}
  */
 export function parseHeader(text) {
@@ -75,7 +103,11 @@ export function parseHeader(text) {
   }
 }
 
-/** Checks a header that is parsed already, and returns it. */
+/**
+ * Checks a header that is parsed already, and returns it.
+ *
+ * @type {(header: any) => Header}
+ */
 export function checkHeader(header) {
   if (header === null || typeof header !== "object" || header.format !== FORMAT) {
     throw new DataError("This is not an episode as dnc.summaries.write_episode records it.");
@@ -99,7 +131,7 @@ export function checkHeader(header) {
 /**
  * Takes one example apart.
  *
- * @param {object} header from `parseHeader`
+ * @param {Header} header from `parseHeader`
  * @param {number} index which example
  * @param {ArrayBuffer} buffer its numbers, not compressed
  * @returns {Episode}
@@ -118,7 +150,9 @@ export function decodeExample(header, index, buffer) {
   if (!Number.isInteger(example.length) || example.length < 0 || example.length > sizes.T) {
     throw new DataError(`Example ${index} has a length of ${example.length} steps of ${sizes.T}.`);
   }
+  /** @type {Record<string, Float32Array|Uint16Array|Uint32Array>} */
   const fields = {};
+  /** @type {Record<string, number[]>} */
   const shapes = {};
   for (const [name, type, shape, offset] of example.fields) {
     fields[name] = decodeField(name, type, shape, offset, buffer);
@@ -139,13 +173,17 @@ export function decodeExample(header, index, buffer) {
     task: String(header.task ?? ""),
     linkage: String(header.linkage ?? ""),
     memory: header.memory === "recorded" ? "recorded" : "derived",
-    links: ["recorded", "derived"].includes(header.links) ? header.links : "missing",
+    links: header.links === "recorded" || header.links === "derived" ? header.links : "missing",
     linkThreshold: Number(header.link_threshold) || 0,
-    fields,
+    fields: /** @type {Fields} */ (fields),
   };
 }
 
-/** Inflates a gzipped blob. */
+/**
+ * Inflates a gzipped blob.
+ *
+ * @type {(bytes: BlobPart) => Promise<ArrayBuffer>}
+ */
 export async function inflate(bytes) {
   try {
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -155,7 +193,11 @@ export async function inflate(bytes) {
   }
 }
 
-/** The number that 16 bits stand for as an IEEE half-precision float. */
+/**
+ * The number that 16 bits stand for as an IEEE half-precision float.
+ *
+ * @type {(bits: number) => number}
+ */
 export function fromFloat16(bits) {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
@@ -165,8 +207,13 @@ export function fromFloat16(bits) {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+/** @type {?Float32Array} */
 let float16Table = null;
 
+/**
+ * @type {(name: string, type: keyof typeof TYPES, shape: number[], offset: number,
+ *   buffer: ArrayBuffer) => Float32Array|Uint16Array|Uint32Array}
+ */
 function decodeField(name, type, shape, offset, buffer) {
   const width = TYPES[type];
   if (!width) throw new DataError(`${name} is of the unknown type ${type}.`);
@@ -185,13 +232,15 @@ function decodeField(name, type, shape, offset, buffer) {
   return numbers;
 }
 
+/** @type {(name: string, axes: string, shape: number[], sizes: Sizes) => void} */
 function checkShape(name, axes, shape, sizes) {
-  const expected = Array.from(axes, (axis) => sizes[axis]);
+  const expected = Array.from(axes, (axis) => sizes[/** @type {keyof Sizes} */ (axis)]);
   if (shape.length !== expected.length || shape.some((size, i) => size !== expected[i])) {
     throw new DataError(`${name} has shape [${shape}], expected [${expected}].`);
   }
 }
 
+/** @type {(fields: Record<string, Float32Array|Uint16Array|Uint32Array>, sizes: Sizes) => void} */
 function checkLinks(fields, sizes) {
   const missing = LINK_FIELDS.filter((name) => !fields[name]);
   if (missing.length) throw new DataError(`The recorded links lack ${missing.join(", ")}.`);
@@ -210,6 +259,8 @@ function checkLinks(fields, sizes) {
  * One row of a field: the last axis at the given indices of those before it.
  *
  * row(fields.read_weights, sizes.N, t * sizes.R + head) are the N weights of a head at step t.
+ *
+ * @type {(values: Float32Array, width: number, index: number) => Float32Array}
  */
 export function row(values, width, index) {
   return values.subarray(index * width, (index + 1) * width);

@@ -17,41 +17,69 @@ export function number(value) {
   return value < 0 ? `−${text}` : text;
 }
 
-/** A weight, gate or share in [0, 1] in two digits: "0.98", "1.00", "0". */
+/**
+ * A weight, gate or share in [0, 1] in two digits: "0.98", "1.00", "0".
+ *
+ * @type {(value: number) => string}
+ */
 export function share(value) {
   if (!Number.isFinite(value)) return number(value);
   if (value === 0) return "0";
   return Math.abs(value) < 0.005 ? "0.00" : value.toFixed(2).replace("-", "−");
 }
 
-/** 12345 as "12,345". */
+/**
+ * 12345 as "12,345".
+ *
+ * @type {(value: number) => string}
+ */
 export function count(value) {
   return String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
-/** One thing or several: plural(2, "slot") is "2 slots". */
+/**
+ * One thing or several: plural(2, "slot") is "2 slots".
+ *
+ * @type {(value: number, noun: string) => string}
+ */
 export function plural(value, noun) {
   return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
 }
 
-/** Text of at most `length` characters; what is cut off shows as an ellipsis. */
+/**
+ * Text of at most `length` characters; what is cut off shows as an ellipsis.
+ *
+ * @type {(text: string, length: number) => string}
+ */
 export function shorten(text, length) {
   const characters = Array.from(text);
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join("")}…`;
 }
 
-/** "a", "a and b", "a, b and c". */
+/**
+ * "a", "a and b", "a, b and c".
+ *
+ * @type {(parts: string[]) => string}
+ */
 export function list(parts) {
   if (parts.length < 2) return parts.join("");
   return `${parts.slice(0, -1).join(", ")} and ${parts[parts.length - 1]}`;
 }
 
-/** What to call a write head: its number is said only where there are several. */
+/**
+ * What to call a write head: its number is said only where there are several.
+ *
+ * @type {(head: number, sizes: import("./episode.js").Sizes) => string}
+ */
 export function writeHead(head, sizes) {
   return sizes.V === 1 ? "write head" : `write head ${head}`;
 }
 
-/** What to call a read head, likewise. */
+/**
+ * What to call a read head, likewise.
+ *
+ * @type {(head: number, sizes: import("./episode.js").Sizes) => string}
+ */
 export function readHead(head, sizes) {
   return sizes.R === 1 ? "read head" : `read head ${head}`;
 }

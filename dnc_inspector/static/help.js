@@ -2,6 +2,7 @@
 
 import { element } from "./dom.js";
 
+/** @type {[heading: string, paragraphs: string[]][]} */
 const SECTIONS = [
   [
     "What you see",
@@ -64,6 +65,7 @@ const SECTIONS = [
   ],
 ];
 
+/** @type {(section: [heading: string, paragraphs: string[]]) => HTMLElement} */
 function section([heading, paragraphs]) {
   const texts = paragraphs.map((text) => element("p", {}, text));
   return element("section", {}, element("h3", {}, heading), ...texts);

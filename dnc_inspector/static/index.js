@@ -26,6 +26,7 @@ export async function render() {
   await app.update();
 }
 
+/** @type {() => Promise<unknown>} */
 function loadStyle() {
   return new Promise((resolve) => {
     const link = element("link", { rel: "stylesheet", href: "./static/style.css" });
@@ -40,14 +41,21 @@ function loadStyle() {
  * @param {HTMLElement} root
  */
 export async function startPage(root) {
-  const data = document.getElementById("episodes").textContent;
+  const data = /** @type {HTMLElement} */ (document.getElementById("episodes")).textContent ?? "";
   const themes = pageThemes();
   const app = new App(root, new EmbeddedSource(data), {
     title: "DNC Memory",
     address: {
       prefix: "",
       read: () => location.hash,
-      write: (hash) => history.replaceState(history.state, "", `#${hash}`),
+      /** @param {string} hash */
+      write(hash) {
+        try {
+          history.replaceState(history.state, "", `#${hash}`);
+        } catch {
+          // Not allowed in an <iframe srcdoc>, whose address is its parent's. It is a convenience.
+        }
+      },
     },
     isDark: themes.isDark,
     themes,
@@ -60,12 +68,13 @@ export async function startPage(root) {
 
 /** Light, dark, or as the system has it; the choice is kept where the browser allows it. */
 function pageThemes() {
+  /** @type {("auto"|"light"|"dark")[]} */
   const names = ["auto", "light", "dark"];
   const media = window.matchMedia("(prefers-color-scheme: dark)");
-  let chosen = "auto";
+  let chosen = names[0];
   try {
     const kept = localStorage.getItem("dnc-memory-theme");
-    if (names.includes(kept)) chosen = kept;
+    chosen = names.find((name) => name === kept) ?? chosen;
   } catch {
     // Not allowed here: it is "auto" each time.
   }

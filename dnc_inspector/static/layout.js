@@ -3,11 +3,37 @@
 /**
  * @typedef {{x: number, y: number, width: number, height: number}} Box
  *
+ * @typedef {"inputs"|"target"|"outputs"|"weights"|"usage"|"write_gate"|"allocation_gate"
+ *   |"free_gate"|"modes"} BandId
+ *
  * @typedef {object} Band one strip of the timeline
- * @property {string} id
+ * @property {BandId} id
  * @property {number} y
  * @property {number} height
  * @property {number} rows how many rows it has, each of the same height
+ *
+ * @typedef {import("./episode.js").Kind} Kind
+ *
+ * @typedef {ReturnType<typeof timelineLayout>} TimelineLayout
+ * @typedef {ReturnType<typeof detailsLayout>} DetailsLayout
+ *
+ * @typedef {{kind: Kind, head: number, y: number, height: number}} HeadRow
+ *
+ * @typedef {"write_keys"|"erase_vectors"|"write_vectors"|"read_keys"|"read_words"} VectorId
+ *
+ * @typedef {{id: VectorId, kind: Kind, head: number}} Vector
+ *
+ * @typedef {Vector & {y: number, height: number}} VectorRow
+ *
+ * @typedef {{band: BandId, step: number, row: number}} TimelineHit
+ *
+ * @typedef {object} DetailsHit which of the others there are depends on the area
+ * @property {"head"|"vector"|"memory"|"links"|"slots"|"usage"|"lane"} area
+ * @property {Kind} [kind] of a head, vector or lane
+ * @property {number} [head] of a head, vector or lane
+ * @property {VectorId} [id] of a vector
+ * @property {?number} [column] of a vector or the memory; null for a vector's name
+ * @property {number} [row] of the memory, lanes, links, slots and usage
  */
 
 const GUTTER = 138; // left of the timeline's plot: labels
@@ -18,6 +44,7 @@ const LEGEND_HEIGHT = 22;
 const CURSOR_LABEL = 20;
 const TALLEST = 6000; // Browsers limit how large a canvas is.
 
+/** @type {(value: number, low: number, high: number) => number} */
 function clamp(value, low, high) {
   return Math.max(low, Math.min(high, value));
 }
@@ -32,11 +59,12 @@ function clamp(value, low, high) {
  *   tokensY: ?number, legendY: number}}
  */
 export function timelineLayout({ sizes, length, fields, tokens }, slots, width) {
-  const { X, Y, Z, R, V } = sizes;
+  const { X, Y, Z = 0, R, V } = sizes;
   const legendOfHeads = 50 + 15 * (R + V);
+  /** @type {(rows: number) => number} */
   const vectorHeight = (rows) => Math.round(clamp(rows * 7, 56, 84));
   const tallest = clamp(slots * 1.25, 320, TALLEST);
-  const bands = [
+  const strips = [
     { id: "inputs", rows: X, height: vectorHeight(X) },
     fields.target && { id: "target", rows: Z, height: vectorHeight(Z) },
     { id: "outputs", rows: Y, height: vectorHeight(Y) },
@@ -51,6 +79,7 @@ export function timelineLayout({ sizes, length, fields, tokens }, slots, width) 
     { id: "free_gate", rows: R, height: 14 * R },
     { id: "modes", rows: R, height: 22 * R },
   ].filter(Boolean);
+  const bands = /** @type {Band[]} */ (strips); // Now they get their y.
   let y = CURSOR_LABEL;
   for (const band of bands) {
     band.y = y;
@@ -73,17 +102,29 @@ export function timelineLayout({ sizes, length, fields, tokens }, slots, width) 
   };
 }
 
-/** Left edge of a step; `t` = steps gives the right end. */
+/**
+ * Left edge of a step; `t` = steps gives the right end.
+ *
+ * @type {(layout: TimelineLayout, t: number) => number}
+ */
 export function stepX({ plot, steps }, t) {
   return plot.x + (plot.width * t) / Math.max(1, steps);
 }
 
-/** The step at x, the nearest one outside of the plot. */
+/**
+ * The step at x, the nearest one outside of the plot.
+ *
+ * @type {(layout: TimelineLayout, x: number) => number}
+ */
 export function stepAt({ plot, steps }, x) {
   return clamp(Math.floor(((x - plot.x) / plot.width) * steps), 0, Math.max(0, steps - 1));
 }
 
-/** The row at y of a box, from the top. */
+/**
+ * The row at y of a box, from the top.
+ *
+ * @type {(box: {y: number, height: number}, rows: number, y: number) => number}
+ */
 function rowAt(box, rows, y) {
   return clamp(Math.floor(((y - box.y) / box.height) * rows), 0, rows - 1);
 }
@@ -91,7 +132,10 @@ function rowAt(box, rows, y) {
 /**
  * What is at a point of the timeline.
  *
- * @returns {?{band: string, step: number, row: number}} null outside of the bands
+ * @param {TimelineLayout} layout
+ * @param {number} x
+ * @param {number} y
+ * @returns {?TimelineHit} null outside of the bands
  */
 export function hitTimeline(layout, x, y) {
   const { plot, bands, steps } = layout;
@@ -101,11 +145,15 @@ export function hitTimeline(layout, x, y) {
   return { band: band.id, step: stepAt(layout, x), row: rowAt(band, band.rows, y) };
 }
 
-/** Steps with a number on the axis: `gap` pixels apart or more, by 1, 2 or 5 times a power of 10. */
+/**
+ * Steps with a number on the axis: `gap` pixels apart or more, by 1, 2 or 5 times a power of 10.
+ *
+ * @type {(steps: number, width: number, gap?: number) => number[]}
+ */
 export function ticks(steps, width, gap = 44) {
   const least = Math.max(1, (steps * gap) / width);
   const power = 10 ** Math.floor(Math.log10(least));
-  const every = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= least);
+  const every = [1, 2, 5].map((n) => n * power).find((n) => n >= least) ?? 10 * power;
   const result = [];
   for (let t = 0; t < steps; t += every) result.push(t);
   return result;
@@ -129,10 +177,14 @@ const SECTION_GAP = 26;
  */
 export function detailsLayout({ sizes }, slots, width) {
   const { R, V, W } = sizes;
+  /** @type {HeadRow[]} */
   const heads = [];
-  for (let head = 0; head < V; head++) heads.push({ kind: "write", head });
-  for (let head = 0; head < R; head++) heads.push({ kind: "read", head });
-  heads.forEach((row, i) => Object.assign(row, { y: HEADS_TOP + i * HEAD_ROW, height: HEAD_ROW }));
+  /** @type {(kind: Kind, head: number) => void} */
+  const addHead = (kind, head) => {
+    heads.push({ kind, head, y: HEADS_TOP + heads.length * HEAD_ROW, height: HEAD_ROW });
+  };
+  for (let head = 0; head < V; head++) addHead("write", head);
+  for (let head = 0; head < R; head++) addHead("read", head);
   const headsEnd = HEADS_TOP + heads.length * HEAD_ROW;
 
   const links = clamp(width * 0.15, 56, 120);
@@ -145,15 +197,18 @@ export function detailsLayout({ sizes }, slots, width) {
   const lane = Math.min((available - matrixWidth) / (R + V), 72);
 
   const top = headsEnd + SECTION_GAP;
+  /** @type {Vector[]} */
   const written = [];
   for (let head = 0; head < V; head++) {
-    for (const id of ["write_keys", "erase_vectors", "write_vectors"]) {
-      written.push({ id, kind: "write", head });
-    }
+    written.push({ id: "write_keys", kind: "write", head });
+    written.push({ id: "erase_vectors", kind: "write", head });
+    written.push({ id: "write_vectors", kind: "write", head });
   }
+  /** @type {Vector[]} */
   const read = [];
   for (let head = 0; head < R; head++) {
-    for (const id of ["read_keys", "read_words"]) read.push({ id, kind: "read", head });
+    read.push({ id: "read_keys", kind: "read", head });
+    read.push({ id: "read_words", kind: "read", head });
   }
   let y = top + MATRIX_TITLE;
   y = stack(written, y);
@@ -173,7 +228,7 @@ export function detailsLayout({ sizes }, slots, width) {
     heads,
     headsTop: 0,
     matrixTop: top,
-    vectors: [...written, ...read],
+    vectors: /** @type {VectorRow[]} */ ([...written, ...read]), // `stack` gave them their y.
     memory,
     rows: slots,
     columns: W,
@@ -190,7 +245,11 @@ export function detailsLayout({ sizes }, slots, width) {
   };
 }
 
-/** Puts rows of vectors under each other, those of different heads a little apart. */
+/**
+ * Puts rows of vectors under each other, those of different heads a little apart.
+ *
+ * @type {(vectors: Vector[], y: number) => number}
+ */
 function stack(vectors, y) {
   vectors.forEach((vector, i) => {
     if (i && vector.head !== vectors[i - 1].head) y += 4;
@@ -203,10 +262,13 @@ function stack(vectors, y) {
 /**
  * What is at a point of the details.
  *
- * @returns {?object} `area` is "head" (with kind and head), "vector" (with id, kind, head, column),
- *   "memory" (row, column), "links", "slot" or "usage" (row), or "lane" (row, kind, head)
+ * @param {DetailsLayout} layout
+ * @param {number} x
+ * @param {number} y
+ * @returns {?DetailsHit}
  */
 export function hitDetails(layout, x, y) {
+  /** @type {(start: number, size: number, value: number) => boolean} */
   const inside = (start, size, value) => value >= start && value < start + size;
   for (const { kind, head, y: top, height } of layout.heads) {
     if (inside(top, height, y)) return { area: "head", kind, head };
@@ -226,7 +288,7 @@ export function hitDetails(layout, x, y) {
   if (!layout.rows || !inside(memory.y, memory.height, y)) return null;
   const row = rowAt(memory, layout.rows, y);
   if (inside(memory.x, memory.width, x)) return { area: "memory", row, column };
-  for (const area of ["links", "slots", "usage"]) {
+  for (const area of /** @type {const} */ (["links", "slots", "usage"])) {
     if (inside(layout[area].x, layout[area].width, x)) return { area, row };
   }
   for (const { kind, head, x: left, width } of layout.lanes) {

@@ -10,7 +10,7 @@ const MARGIN = 16;
  *
  * @param {HTMLElement[]} headings their text is written where they are
  * @param {HTMLCanvasElement[]} canvases
- * @param {object} theme
+ * @param {import("./colours.js").Theme} theme
  * @returns {HTMLCanvasElement} at the resolution of the screen
  */
 export function compose(headings, canvases, theme) {
@@ -26,7 +26,7 @@ export function compose(headings, canvases, theme) {
   context.fillRect(0, 0, width, height);
   headings.forEach((heading, i) => {
     const style = { size: 13, weight: 600, colour: theme.text, most: boxes[i].width };
-    write(context, heading.textContent, boxes[i].left - left, boxes[i].top - top + 9, style);
+    write(context, heading.textContent ?? "", boxes[i].left - left, boxes[i].top - top + 9, style);
   });
   canvases.forEach((canvas, i) => {
     const box = boxes[headings.length + i];
@@ -35,18 +35,27 @@ export function compose(headings, canvases, theme) {
   return picture;
 }
 
-/** Offers a picture for download. */
+/**
+ * Offers a picture for download.
+ *
+ * @type {(picture: HTMLCanvasElement, name: string) => void}
+ */
 export function save(picture, name) {
   picture.toBlob((blob) => {
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
+    // It would be null for a picture that is too large, and that is an error.
+    link.href = URL.createObjectURL(/** @type {Blob} */ (blob));
     link.download = name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }, "image/png");
 }
 
-/** A name for a file out of any text. */
+/**
+ * A name for a file out of any text.
+ *
+ * @type {(text: string) => string}
+ */
 export function fileName(text) {
   return `${
     text

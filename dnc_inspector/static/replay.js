@@ -8,6 +8,12 @@ const NOTHING = 1e-3; // smaller numbers of the memory say nothing about its sca
 const STEPS_BETWEEN = 8; // at least so many steps from one checkpoint to the next
 
 /**
+ * @typedef {import("./episode.js").Episode} Episode
+ *
+ * @typedef {[to: number, from: number, value: number, head: number]} Link
+ */
+
+/**
  * One write, in place: M <- M prod_v (1 - w_v e_v^T) + sum_v w_v v_v^T.
  *
  * @param {Float32Array} memory [N, W]
@@ -59,7 +65,7 @@ export function linkStep(link, precedence, weights) {
 export class Checkpoints {
   /**
    * @param {Float32Array} first the state before step 0
-   * @param {function(Float32Array, number): void} advance turns a state into that after step t
+   * @param {(state: Float32Array, t: number) => void} advance turns a state into that after step t
    * @param {number} length how many steps there are
    */
   constructor(first, advance, length) {
@@ -71,7 +77,11 @@ export class Checkpoints {
     this.next = 0; // `state` is that before this step
   }
 
-  /** The state after step t; it changes with the next call. */
+  /**
+   * The state after step t; it changes with the next call.
+   *
+   * @type {(t: number) => Float32Array}
+   */
   at(t) {
     const nearest = Math.min(this.kept.length - 1, Math.floor((t + 1) / this.every));
     if (this.next > t + 1 || this.next < nearest * this.every) {
@@ -95,7 +105,11 @@ export class Checkpoints {
  * @property {number} unknown how many more are not numbers
  */
 
-/** The size that all but the largest hundredth keep below. */
+/**
+ * The size that all but the largest hundredth keep below.
+ *
+ * @type {(sizes: number[]) => number}
+ */
 function scaleOfMost(sizes) {
   const sorted = Float32Array.from(sizes).sort();
   return sorted.length ? sorted[Math.floor((sorted.length - 1) * 0.99)] : 0;
@@ -103,12 +117,17 @@ function scaleOfMost(sizes) {
 
 /** Memory and links of an episode at any step. */
 export class Replay {
-  /** @param {import("./episode.js").Episode} episode */
+  /** @param {Episode} episode */
   constructor(episode) {
     this.episode = episode;
     this.memoryScale = 1; // what the colours of the memory reach to, and ...
     this.memoryLargest = 1; // ... the largest size of a number in it
+    /** @type {{t: number, links: ?Links}} */
     this.linksCache = { t: -1, links: null };
+    /** @type {?Checkpoints} */
+    this.memories = null;
+    /** @type {?Checkpoints} */
+    this.linkStates = null;
     const { fields, sizes, length } = episode;
     const { N, W, V } = sizes;
     if (episode.memory === "derived") {
@@ -170,12 +189,16 @@ export class Replay {
     this.memoryScale = scaleOfMost(sample) || this.memoryLargest;
   }
 
-  /** The memory [N, W] after step t, or the first one for t = -1; valid until the next call. */
+  /**
+   * The memory [N, W] after step t, or the first one for t = -1; valid until the next call.
+   *
+   * @type {(t: number) => Float32Array}
+   */
   memoryAt(t) {
     const { fields, sizes } = this.episode;
     if (t < 0) return fields.initial_memory;
     if (this.memories) return this.memories.at(t);
-    return row(fields.memory, sizes.N * sizes.W, t);
+    return row(/** @type {Float32Array} */ (fields.memory), sizes.N * sizes.W, t);
   }
 
   /**
@@ -187,15 +210,20 @@ export class Replay {
   linksAt(t) {
     if (this.episode.links === "missing") return null;
     if (this.linksCache.t !== t) {
-      const { found, unknown } = this.linkStates ? this.derivedLinks(t) : this.recordedLinks(t);
+      const { linkStates } = this;
+      const { found, unknown } = linkStates
+        ? this.derivedLinks(linkStates, t)
+        : this.recordedLinks(t);
       this.linksCache = { t, links: { ...sorted(found), unknown } };
     }
     return this.linksCache.links;
   }
 
-  derivedLinks(t) {
+  /** @type {(states: Checkpoints, t: number) => {found: Link[], unknown: number}} */
+  derivedLinks(states, t) {
     const { sizes, linkThreshold } = this.episode;
-    const state = this.linkStates.at(t);
+    const state = states.at(t);
+    /** @type {Link[]} */
     const found = [];
     let unknown = 0;
     for (let head = 0; head < sizes.V; head++) {
@@ -209,8 +237,11 @@ export class Replay {
     return { found, unknown };
   }
 
+  /** @type {(t: number) => {found: Link[], unknown: number}} */
   recordedLinks(t) {
-    const { sizes, fields } = this.episode;
+    const { sizes } = this.episode;
+    const fields = /** @type {Required<import("./episode.js").Fields>} */ (this.episode.fields);
+    /** @type {Link[]} */
     const found = [];
     for (let head = 0; head < sizes.V; head++) {
       const start = fields.link_starts[t * sizes.V + head];
@@ -223,6 +254,10 @@ export class Replay {
   }
 }
 
+/**
+ * @type {(state: Float32Array, head: number, n: number) => {link: Float32Array,
+ *   precedence: Float32Array}}
+ */
 function parts(state, head, n) {
   const start = head * (n * n + n);
   return {
@@ -231,6 +266,7 @@ function parts(state, head, n) {
   };
 }
 
+/** @type {(found: Link[]) => Omit<Links, "unknown">} */
 function sorted(found) {
   found.sort((a, b) => b[2] - a[2]);
   return {

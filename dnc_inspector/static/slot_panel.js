@@ -10,8 +10,14 @@ import { row } from "./episode.js";
 
 const MOST = 300; // entries in the list
 
+/**
+ * @typedef {import("./colours.js").Theme} Theme
+ * @typedef {import("./episode.js").Episode} Episode
+ * @typedef {import("./slots.js").SlotEvent} SlotEvent
+ */
+
 export class SlotPanel {
-  /** @param {{onStep: function(number), onClose: function()}} listeners */
+  /** @param {{onStep: (t: number) => void, onClose: () => void}} listeners */
   constructor({ onStep, onClose }) {
     this.onStep = onStep;
     this.heading = element("h3");
@@ -29,24 +35,31 @@ export class SlotPanel {
       this.counts,
       this.list,
     );
+    /** @type {unknown[]} */
     this.of = [];
   }
 
-  /** Shows the history of a slot, with the entries of step t marked; null hides the panel. */
+  /**
+   * Shows the history of a slot, with the entries of step t marked; null hides the panel.
+   *
+   * @type {(episode: Episode, slot: ?number, t: number, theme: Theme) => void}
+   */
   show(episode, slot, t, theme) {
     this.node.hidden = slot === null;
     if (slot === null) return;
     const of = [episode, slot, theme];
     if (of.some((value, i) => value !== this.of[i])) this.build(episode, slot, theme);
     this.of = of;
-    for (const item of this.list.children) {
+    for (const item of this.list.querySelectorAll("li")) {
       item.classList.toggle("now", item.dataset.t === String(t));
     }
   }
 
+  /** @type {(episode: Episode, slot: number, theme: Theme) => void} */
   build(episode, slot, theme) {
     const events = history(episode, slot);
     const groups = groupEvents(events);
+    /** @type {(kind: SlotEvent["kind"]) => number} */
     const times = (kind) => groups.filter(([event]) => event.kind === kind).length;
     this.heading.textContent = `Slot ${slot}`;
     this.counts.textContent = events.length
@@ -62,6 +75,7 @@ export class SlotPanel {
     this.list.scrollTop = 0;
   }
 
+  /** @type {(group: SlotEvent[], episode: Episode, theme: Theme) => HTMLElement} */
   item(group, episode, theme) {
     const [{ t, kind }] = group;
     const token = episode.tokens ? ` “${shorten(episode.tokens[t], 14)}”` : "";
@@ -80,7 +94,11 @@ export class SlotPanel {
     return element("li", { "data-t": t }, go, element("span", { class: "marks" }, ...marks), text);
   }
 
-  /** The input of a step, as in the timeline but lying. */
+  /**
+   * The input of a step, as in the timeline but lying.
+   *
+   * @type {(episode: Episode, t: number, theme: Theme) => HTMLElement}
+   */
   input({ fields, sizes, length }, t, theme) {
     const [width, height] = [Math.min(160, sizes.X * 7), 8];
     const picture = element("canvas", {

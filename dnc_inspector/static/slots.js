@@ -11,10 +11,15 @@ export const ORDERS = {
 };
 
 /**
+ * @typedef {import("./episode.js").Episode} Episode
+ * @typedef {"backward"|"content"|"forward"} Mode in which a head reads
+ */
+
+/**
  * Slots from top to bottom.
  *
- * @param {import("./episode.js").Episode} episode
- * @param {"written"|"index"|"usage"} kind by the time of the first write (several at once: the
+ * @param {Episode} episode
+ * @param {keyof typeof ORDERS} kind by the time of the first write (several at once: the
  *   strongest first; never written: last), by index, or by usage over the whole episode
  * @param {boolean} touchedOnly leave out slots that are neither written nor read
  * @returns {number[]}
@@ -38,12 +43,16 @@ export function slotOrder(episode, kind, touchedOnly = false) {
   return slots;
 }
 
-/** For each slot whether any head ever writes or reads it. */
+/**
+ * For each slot whether any head ever writes or reads it.
+ *
+ * @type {(episode: Episode) => boolean[]}
+ */
 export function touchedSlots({ fields, sizes, length }) {
   const touched = new Array(sizes.N).fill(false);
-  for (const [weights, heads] of [
-    [fields.write_weights, sizes.V],
-    [fields.read_weights, sizes.R],
+  for (const { weights, heads } of [
+    { weights: fields.write_weights, heads: sizes.V },
+    { weights: fields.read_weights, heads: sizes.R },
   ]) {
     for (let i = 0; i < length * heads * sizes.N; i++) {
       if (!(weights[i] < EVENT)) touched[i % sizes.N] = true; // also what is not a number
@@ -52,6 +61,7 @@ export function touchedSlots({ fields, sizes, length }) {
   return touched;
 }
 
+/** @type {(episode: Episode) => {step: number[], weight: number[]}} */
 function firstWrites({ fields, sizes, length }) {
   const { N, V } = sizes;
   const step = new Array(N).fill(Number.MAX_SAFE_INTEGER);
@@ -69,6 +79,7 @@ function firstWrites({ fields, sizes, length }) {
   return { step, weight };
 }
 
+/** @type {(episode: Episode) => number[]} */
 function totalUsage({ fields, sizes, length }) {
   const total = new Array(sizes.N).fill(0);
   for (let i = 0; i < length * sizes.N; i++) total[i % sizes.N] += fields.usage[i] || 0;
@@ -92,17 +103,22 @@ export function strongest(weights) {
 /**
  * A read head's modes, by write head.
  *
- * @returns {{backward: Float32Array, content: number, forward: Float32Array, leading: string}}
+ * @param {Episode} episode
+ * @param {number} t
+ * @param {number} head
+ * @returns {{backward: Float32Array, content: number, forward: Float32Array, leading: Mode}}
  */
 export function readMode({ fields, sizes }, t, head) {
   const backward = row(fields.backward_mode, sizes.V, t * sizes.R + head);
   const forward = row(fields.forward_mode, sizes.V, t * sizes.R + head);
   const content = fields.content_mode[t * sizes.R + head];
   const sums = { backward: total(backward), content, forward: total(forward) };
-  const leading = Object.keys(sums).reduce((a, b) => (sums[b] > sums[a] ? b : a));
+  const modes = /** @type {Mode[]} */ (Object.keys(sums));
+  const leading = modes.reduce((a, b) => (sums[b] > sums[a] ? b : a));
   return { backward, content, forward, leading };
 }
 
+/** @type {(values: Float32Array) => number} */
 function total(values) {
   return values.reduce((sum, value) => sum + value, 0);
 }
@@ -110,6 +126,9 @@ function total(values) {
 /**
  * How a write head came to write: shares of its write gate.
  *
+ * @param {Episode} episode
+ * @param {number} t
+ * @param {number} head
  * @returns {{allocated: number, content: number, none: number}} they sum to 1
  */
 export function writeMode({ fields, sizes }, t, head) {
@@ -127,7 +146,7 @@ export function writeMode({ fields, sizes }, t, head) {
  * @property {"allocated"|"content"} [how] of a write: what the larger part of its weight comes from
  * @property {?number} [replaces] of a write: the step of the last write before it, if any
  * @property {number} [erased] of a write: the mean share of the old word that it erases
- * @property {string} [mode] of a read: "backward", "content" or "forward", whichever is largest
+ * @property {Mode} [mode] of a read, whichever is largest
  * @property {number} [before] of a free: usage before ...
  * @property {number} [after] ... and after
  */
@@ -135,12 +154,13 @@ export function writeMode({ fields, sizes }, t, head) {
 /**
  * What happens to a slot, in the order of time; within a step first frees, then writes, then reads.
  *
- * @param {import("./episode.js").Episode} episode
+ * @param {Episode} episode
  * @param {number} slot
  * @returns {SlotEvent[]}
  */
 export function history(episode, slot) {
   const { length } = episode;
+  /** @type {SlotEvent[]} */
   const events = [];
   let lastWrite = null;
   for (let t = 0; t < length; t++) {
@@ -153,7 +173,11 @@ export function history(episode, slot) {
   return events;
 }
 
-/** A slot's usage falls when heads free it that read it at the step before. */
+/**
+ * A slot's usage falls when heads free it that read it at the step before.
+ *
+ * @type {(episode: Episode, slot: number, t: number) => ?SlotEvent}
+ */
 function freeEvent({ fields, sizes }, slot, t) {
   const { N, R, V } = sizes;
   const readBefore = t ? row(fields.read_weights, R * N, t - 1) : fields.initial_read_weights;
@@ -175,8 +199,10 @@ function freeEvent({ fields, sizes }, slot, t) {
   return { t, kind: "free", head: freer, weight, before, after: fields.usage[t * N + slot] };
 }
 
+/** @type {(episode: Episode, slot: number, t: number, lastWrite: ?number) => SlotEvent[]} */
 function writeEvents({ fields, sizes }, slot, t, lastWrite) {
   const { N, V, W } = sizes;
+  /** @type {SlotEvent[]} */
   const events = [];
   for (let head = 0; head < V; head++) {
     const k = t * V + head;
@@ -198,8 +224,10 @@ function writeEvents({ fields, sizes }, slot, t, lastWrite) {
   return events;
 }
 
+/** @type {(episode: Episode, slot: number, t: number) => SlotEvent[]} */
 function readEvents(episode, slot, t) {
   const { fields, sizes } = episode;
+  /** @type {SlotEvent[]} */
   const events = [];
   for (let head = 0; head < sizes.R; head++) {
     const weight = fields.read_weights[(t * sizes.R + head) * sizes.N + slot];

@@ -10,6 +10,17 @@ import { checkHeader, DataError, inflate, parseHeader } from "./episode.js";
  * @property {Array<*>} examples ... and each example
  *
  * @typedef {Map<string, Map<string, Entry[]>>} Index entries by run and tag, in the order of steps
+ *
+ * @typedef {import("./episode.js").Header} Header
+ *
+ * @typedef {object} Source
+ * @property {() => Promise<Index>} index
+ * @property {(entry: Entry) => Promise<Header>} header
+ * @property {(entry: Entry, i: number) => Promise<ArrayBuffer>} example its numbers, not compressed
+ *
+ * @typedef {Omit<Entry, "id"> & {wall_time?: number}} Listed an entry as the page or a route has it
+ *
+ * @typedef {Record<string, Record<string, Listed[]>>} Runs entries by run and tag
  */
 
 /** Episodes that TensorBoard has read from the log folder. */
@@ -21,18 +32,24 @@ export class TensorBoardSource {
     return toIndex(runs, (entry) => `${entry.header} ${entry.wall_time}`);
   }
 
+  /** @type {(entry: Entry) => Promise<Header>} */
   async header(entry) {
     const response = await get(`./header?key=${encodeURIComponent(entry.header)}`);
     return parseHeader(await response.text());
   }
 
-  /** @returns {Promise<ArrayBuffer>} the numbers; the browser has inflated them */
+  /**
+   * @param {Entry} entry
+   * @param {number} index
+   * @returns {Promise<ArrayBuffer>} the numbers; the browser has inflated them
+   */
   async example(entry, index) {
     const response = await get(`./example?key=${encodeURIComponent(entry.examples[index])}`);
     return response.arrayBuffer();
   }
 }
 
+/** @type {(url: string) => Promise<Response>} */
 async function get(url) {
   let response;
   try {
@@ -51,17 +68,21 @@ async function get(url) {
 export class EmbeddedSource {
   /** @param {string} text JSON of <script type="application/json" id="episodes"> */
   constructor(text) {
+    /** @type {Runs} */
     this.runs = JSON.parse(text).runs;
   }
 
+  /** @returns {Promise<Index>} */
   async index() {
     return toIndex(this.runs, (entry) => String(entry.step));
   }
 
+  /** @type {(entry: Entry) => Promise<Header>} */
   async header(entry) {
     return checkHeader(entry.header);
   }
 
+  /** @type {(entry: Entry, index: number) => Promise<ArrayBuffer>} */
   async example(entry, index) {
     let text;
     try {
@@ -73,9 +94,10 @@ export class EmbeddedSource {
   }
 }
 
-/** @returns {Index} */
+/** @type {(runs: Runs, idOf: (entry: Listed) => string) => Index} */
 function toIndex(runs, idOf) {
   const compare = new Intl.Collator("en", { numeric: true }).compare;
+  /** @type {<T>(object: Record<string, T>) => [string, T][]} */
   const sorted = (object) => Object.entries(object).sort(([a], [b]) => compare(a, b));
   return new Map(
     sorted(runs ?? {}).map(([run, tags]) => [

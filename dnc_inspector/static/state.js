@@ -2,6 +2,7 @@
 
 import { ORDERS } from "./slots.js";
 
+/** @type {"newest"} */
 export const NEWEST = "newest";
 export const SPEEDS = [2, 5, 10, 25]; // steps a second
 
@@ -15,11 +16,15 @@ export const SPEEDS = [2, 5, 10, 25]; // steps a second
  * @property {Pick[]} picks one, or two to compare
  * @property {number} example
  * @property {number} t
- * @property {string} order see `ORDERS`
+ * @property {keyof typeof ORDERS} order
  * @property {boolean} touched only slots that are written or read
  * @property {?{view: number, slot: number}} chosen
  * @property {number} speed of playing
  * @property {Set<string>} hidden heads, such as "read 2"
+ *
+ * @typedef {import("./sources.js").Index} Index
+ *
+ * @typedef {{run: string, tag: string, entry: import("./sources.js").Entry}} Found
  */
 
 /** @returns {State} */
@@ -36,9 +41,15 @@ export function initialState() {
   };
 }
 
-/** The state as the part of an address after "#". */
+/**
+ * The state as the part of an address after "#".
+ *
+ * @type {(state: State, prefix?: string) => string}
+ */
 export function toHash(state, prefix = "") {
+  /** @type {string[]} */
   const parts = [];
+  /** @type {(name: string, value: string|number) => unknown} */
   const put = (name, value) => parts.push(`${prefix}${name}=${encodeURIComponent(value)}`);
   state.picks.forEach((pick, i) => {
     const suffix = i ? String(i + 1) : "";
@@ -63,41 +74,40 @@ export function toHash(state, prefix = "") {
  * @returns {State}
  */
 export function fromHash(hash, base = initialState(), prefix = "") {
+  /** @type {Map<string, string>} */
   const values = new Map();
   for (const part of hash.replace(/^#/, "").split("&")) {
     const [name, ...rest] = part.split("=");
     if (name.startsWith(prefix)) values.set(name.slice(prefix.length), decode(rest.join("=")));
   }
+  /** @type {<T>(name: string, otherwise: T) => number|T} */
   const natural = (name, otherwise) => {
     const text = values.get(name) ?? "";
     return /^\d{1,15}$/.test(text) ? Number(text) : otherwise;
   };
   const state = { ...base, picks: base.picks.map((pick) => ({ ...pick })) };
-  for (const [i, suffix] of [
-    [0, ""],
-    [1, "2"],
-  ]) {
-    if (!values.has(`run${suffix}`)) continue;
+  for (const [i, suffix] of ["", "2"].entries()) {
+    const run = values.get(`run${suffix}`);
+    if (run === undefined) continue;
     state.picks[i] = {
-      run: values.get(`run${suffix}`),
+      run,
       tag: values.get(`tag${suffix}`) ?? "",
       step: natural(`step${suffix}`, NEWEST),
     };
   }
   state.example = natural("example", base.example);
   state.t = natural("t", base.t);
-  if (Object.hasOwn(ORDERS, values.get("order") ?? "")) state.order = values.get("order");
+  const order = values.get("order") ?? "";
+  if (Object.hasOwn(ORDERS, order)) state.order = /** @type {keyof typeof ORDERS} */ (order);
   if (values.has("touched")) state.touched = values.get("touched") === "1";
-  for (const [view, name] of [
-    [0, "slot"],
-    [1, "slot2"],
-  ]) {
+  for (const [view, name] of ["slot", "slot2"].entries()) {
     const slot = natural(name, -1);
     if (slot >= 0) state.chosen = { view, slot };
   }
   return state;
 }
 
+/** @type {(text: string) => string} */
 function decode(text) {
   try {
     return decodeURIComponent(text);
@@ -109,23 +119,32 @@ function decode(text) {
 /**
  * The record that a pick stands for. What is not there (any more) gives way to what is.
  *
- * @param {import("./sources.js").Index} index
+ * @param {Index} index
  * @param {Pick} pick
- * @returns {?{run: string, tag: string, entry: import("./sources.js").Entry}}
+ * @returns {?Found}
  */
 export function resolve(index, pick) {
-  const run = index.has(pick.run) ? pick.run : index.keys().next().value;
+  const run = index.has(pick.run) ? pick.run : firstKey(index);
   const tags = index.get(run);
   if (!tags) return null;
-  const tag = tags.has(pick.tag) ? pick.tag : tags.keys().next().value;
+  const tag = tags.has(pick.tag) ? pick.tag : firstKey(tags);
   const entries = tags.get(tag) ?? [];
   const entry = entries.find((each) => each.step === pick.step) ?? entries[entries.length - 1];
   return entry ? { run, tag, entry } : null;
 }
 
-/** What to compare a record with, unless the user says: the step before it, or another run. */
+/** @type {(map: Map<string, any>) => string} */
+function firstKey(map) {
+  return map.keys().next().value ?? "";
+}
+
+/**
+ * What to compare a record with, unless the user says: the step before it, or another run.
+ *
+ * @type {(index: Index, found: Found) => Pick}
+ */
 export function somethingElse(index, { run, tag, entry }) {
-  const entries = index.get(run).get(tag);
+  const entries = index.get(run)?.get(tag) ?? [];
   if (entries.length > 1) {
     const other = entries.indexOf(entry) === 0 ? entries[entries.length - 1] : entries[0];
     return { run, tag, step: other.step };

@@ -15,7 +15,11 @@ export function isDark() {
   return outerBody().classList.contains("dark-mode");
 }
 
-/** Calls back whenever dark mode may have changed. */
+/**
+ * Calls back whenever dark mode may have changed.
+ *
+ * @type {(callback: () => void) => void}
+ */
 export function onDarkChange(callback) {
   const observer = new MutationObserver(callback);
   observer.observe(outerBody(), { attributes: true, attributeFilter: ["class"] });
@@ -26,6 +30,8 @@ export function onDarkChange(callback) {
  *
  * The protocol is experimental: without an answer nothing happens, and the button in the plugin's
  * own tool bar is there in any case.
+ *
+ * @type {(callback: () => void) => void}
  */
 export function onReload(callback) {
   if (window.parent === window) return;
@@ -58,7 +64,11 @@ export const address = {
     }
   },
 
-  /** Replaces the plugin's part; the page is not loaded again, and "back" does not return to it. */
+  /**
+   * Replaces the plugin's part; the page is not loaded again, and "back" does not return to it.
+   *
+   * @type {(hash: string) => void}
+   */
   write(hash) {
     try {
       const { location, history } = window.parent;

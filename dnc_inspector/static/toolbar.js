@@ -7,10 +7,28 @@ import { heads } from "./draw_timeline.js";
 import { NEWEST, resolve, SPEEDS } from "./state.js";
 import { ORDERS } from "./slots.js";
 
+/**
+ * @typedef {import("./app.js").App} App
+ * @typedef {import("./episode.js").Kind} Kind
+ * @typedef {import("./episode.js").Sizes} Sizes
+ * @typedef {import("./state.js").Pick} Pick
+ * @typedef {import("./state.js").State} State
+ *
+ * @typedef {object} OnScreen what is on the screen
+ * @property {number} t
+ * @property {Sizes} [sizes] of the first episode, if there is any
+ * @property {number} examples
+ * @property {number} steps
+ * @property {boolean} isPlaying
+ * @property {string} [themeName]
+ *
+ * @typedef {[value: string|number, text: string][]} Options of a select
+ */
+
 export class Toolbar {
   /**
-   * @param {import("./app.js").App} app what to call
-   * @param {object} options `title`, `themes` and `canRefresh`, see there
+   * @param {App} app what to call
+   * @param {import("./app.js").Options} options
    */
   constructor(app, { title, themes, canRefresh }) {
     this.app = app;
@@ -47,12 +65,17 @@ export class Toolbar {
       oninput: () => app.go(Number(this.slider.value)),
     });
     this.time = element("output", { class: "time" });
-    this.order = select("Slots by", (value) => app.change({ order: value }));
+    this.order = select("Slots by", (value) =>
+      app.change({ order: /** @type {keyof typeof ORDERS} */ (value) }),
+    );
     options(this.order.control, Object.entries(ORDERS));
     this.touched = element("input", {
       type: "checkbox",
       onchange: () => app.change({ touched: this.touched.checked }),
     });
+    /** @type {?string} what the buttons of `heads` were made for */
+    this.headsOf = null;
+    this.colours = false;
     this.heads = element("div", { class: "heads", role: "group", "aria-label": "Heads shown" });
 
     this.node = element(
@@ -86,9 +109,14 @@ export class Toolbar {
     );
   }
 
-  /** Shows a state. `t`, `sizes`, `examples` and `steps` are those of what is on the screen. */
+  /**
+   * Shows a state.
+   *
+   * @type {(state: State, index: import("./state.js").Index, shown: OnScreen) => void}
+   */
   show(state, index, { t, sizes, examples, steps, isPlaying, themeName }) {
     this.pickers.forEach((picker, view) => picker.show(index, state.picks[view]));
+    /** @type {Options} */
     const numbers = Array.from({ length: examples }, (_, i) => [i, `${i}`]);
     options(this.example.control, numbers, state.example);
     this.example.node.hidden = examples < 1;
@@ -103,7 +131,11 @@ export class Toolbar {
     this.showTime(t, steps, isPlaying);
   }
 
-  /** The part of `show` that changes at every step. */
+  /**
+   * The part of `show` that changes at every step.
+   *
+   * @type {(t: number, steps: number, isPlaying: boolean) => void}
+   */
   showTime(t, steps, isPlaying) {
     this.slider.max = String(Math.max(0, steps - 1));
     this.slider.value = String(t);
@@ -115,12 +147,14 @@ export class Toolbar {
     this.play.disabled = steps < 2;
   }
 
-  showHeads(hidden, sizes) {
+  /** @type {(hidden: Set<string>, sizes?: Sizes) => void} */
+  showHeads(hidden, sizes = undefined) {
     const key = [JSON.stringify(sizes), [...hidden].join(), this.colours].join();
     if (this.headsOf === key) return;
     this.headsOf = key;
     const all = sizes ? heads(sizes) : [];
-    const focused = this.heads.contains(document.activeElement) ? document.activeElement.id : "";
+    const active = document.activeElement;
+    const focused = active && this.heads.contains(active) ? active.id : "";
     fill(
       this.heads,
       ...all.map(({ kind, head, name }) => this.headButton(kind, head, name, hidden)),
@@ -128,6 +162,7 @@ export class Toolbar {
     if (focused) document.getElementById(focused)?.focus();
   }
 
+  /** @type {(kind: Kind, head: number, name: string, hidden: Set<string>) => HTMLElement} */
   headButton(kind, head, name, hidden) {
     const id = `${kind} ${head}`;
     const mark = element("span", { class: "mark" });
@@ -151,7 +186,11 @@ export class Toolbar {
     );
   }
 
-  /** Head colours are those of a theme. */
+  /**
+   * Head colours are those of a theme.
+   *
+   * @param {boolean} isDark
+   */
   set coloursOf(isDark) {
     this.colours = isDark;
     this.headsOf = null;
@@ -160,8 +199,14 @@ export class Toolbar {
 
 /** Run, tag and training step of one view. */
 class Picker {
+  /**
+   * @param {App} app
+   * @param {number} view
+   */
   constructor(app, view) {
-    this.pick = null;
+    /** @type {Pick} */
+    this.pick = { run: "", tag: "", step: NEWEST };
+    /** @type {(changes: Partial<Pick>) => void} */
     const pick = (changes) => app.pick(view, { ...this.pick, ...changes });
     this.run = select(view ? "Compare with run" : "Run", (run) => pick({ run, step: NEWEST }));
     this.tag = select("Tag", (tag) => pick({ tag, step: NEWEST }));
@@ -171,38 +216,49 @@ class Picker {
     this.node = element("span", { class: "picker" }, this.run.node, this.tag.node, this.step.node);
   }
 
-  show(index, pick) {
+  /** @type {(index: import("./state.js").Index, pick?: Pick) => void} */
+  show(index, pick = undefined) {
     const found = pick ? resolve(index, pick) : null;
     this.node.hidden = !found;
-    if (!found) return;
+    if (!pick || !found) return;
     this.pick = { run: found.run, tag: found.tag, step: pick.step };
+    /** @type {(names: Iterable<string>) => Options} */
     const named = (names) => [...names].map((name) => [name, shorten(name || ".", 60)]);
-    const tags = index.get(found.run);
+    const tags = index.get(found.run) ?? new Map();
+    /** @type {import("./sources.js").Entry[]} */
     const entries = tags.get(found.tag);
     options(this.run.control, named(index.keys()), found.run);
     options(this.tag.control, named(tags.keys()), found.tag);
     const newest = entries[entries.length - 1].step;
-    options(
-      this.step.control,
-      [
-        [NEWEST, `newest (${count(newest)})`],
-        ...entries.map(({ step }) => [step, count(step)]).reverse(),
-      ],
-      pick.step === NEWEST ? NEWEST : found.entry.step,
-    );
+    /** @type {Options} */
+    const steps = entries.map(({ step }) => [step, count(step)]);
+    steps.push([NEWEST, `newest (${count(newest)})`]);
+    options(this.step.control, steps.reverse(), pick.step === NEWEST ? NEWEST : found.entry.step);
   }
 }
 
+/** @type {(text: string, title: string, onclick: () => void) => HTMLButtonElement} */
 function button(text, title, onclick) {
   return element("button", { type: "button", title, "aria-label": title, onclick }, text);
 }
 
+/**
+ * @param {string} label
+ * @param {(value: string) => void} onchange
+ */
 function select(label, onchange) {
+  /** @type {HTMLSelectElement} */
   const control = element("select", { onchange: () => onchange(control.value) });
   return { control, node: element("label", {}, element("span", {}, label), control) };
 }
 
-/** Sets the options of a select, if they are not the same already, and which one is chosen. */
+/**
+ * Sets the options of a select, if they are not the same already, and which one is chosen.
+ *
+ * @param {HTMLSelectElement} control
+ * @param {Options} pairs
+ * @param {string|number} [chosen]
+ */
 function options(control, pairs, chosen) {
   const key = JSON.stringify(pairs);
   if (control.dataset.of !== key) {

@@ -10,6 +10,10 @@ import { prepare } from "./draw_common.js";
 import { SlotPanel } from "./slot_panel.js";
 
 /**
+ * @typedef {import("./draw_timeline.js").Scene} Scene
+ * @typedef {import("./layout.js").DetailsLayout} DetailsLayout
+ * @typedef {import("./layout.js").TimelineLayout} TimelineLayout
+ *
  * @typedef {object} Shown an episode with what is derived from it
  * @property {import("./episode.js").Episode} episode
  * @property {import("./replay.js").Replay} replay
@@ -17,27 +21,39 @@ import { SlotPanel } from "./slot_panel.js";
  *
  * @typedef {object} Settings
  * @property {number} t
- * @property {string} order
+ * @property {keyof typeof ORDERS} order
  * @property {boolean} touched
  * @property {Set<string>} hidden
  * @property {?number} slot
  * @property {number} memoryScale what the memory's colours reach to
  * @property {number} memoryLargest the largest size of a number in it
- * @property {object} theme
+ * @property {import("./colours.js").Theme} theme
  */
 export class EpisodeView {
   /**
-   * @param {{onStep: function(number), onSlot: function(?number), tooltip: object}} options
+   * @param {{onStep: (t: number) => void, onSlot: (slot: ?number) => void, tooltip: Tooltip}}
+   *   options
    */
   constructor({ onStep, onSlot, tooltip }) {
     this.onStep = onStep;
     this.onSlot = onSlot;
     this.tooltip = tooltip;
-    this.shown = null;
-    this.settings = null;
+    /** @type {?{shown: Shown, settings: Settings, scene: Scene}} what `set` was told */
+    this.current = null;
+    /** @type {?TimelineLayout} as it was drawn last */
+    this.timelineLayout = null;
+    /** @type {?DetailsLayout} likewise */
+    this.detailsLayout = null;
+    /** @type {{step: ?number, row: ?number}} */
     this.hover = { step: null, row: null };
     this.base = document.createElement("canvas"); // the timeline without its cursor
+    /** @type {?unknown[]} */
     this.baseOf = null;
+    /** @type {?{x: number, slot: number}} where the pointer went down, on a slot */
+    this.pressed = null;
+    this.dragging = false;
+    /** @type {?number} */
+    this.scheduled = null;
 
     this.timeline = element("canvas", { class: "timeline", tabindex: "0", role: "img" });
     this.details = element("canvas", { class: "details", tabindex: "0", role: "img" });
@@ -49,92 +65,101 @@ export class EpisodeView {
     new ResizeObserver(() => this.draw()).observe(this.node);
   }
 
-  /** Sets what to show; `draw` shows it. */
+  /**
+   * Sets what to show; `draw` shows it.
+   *
+   * @param {Shown} shown
+   * @param {Settings} settings
+   */
   set(shown, settings) {
-    const { episode } = shown;
-    if (
-      this.shown !== shown ||
-      this.settings?.order !== settings.order ||
-      this.settings?.touched !== settings.touched
-    ) {
-      this.order = slotOrder(episode, settings.order, settings.touched);
-      this.hover = { step: null, row: null };
-    }
-    this.shown = shown;
-    this.settings = settings;
-    this.scene = {
+    const { episode, answers } = shown;
+    const before = this.current;
+    const isSameOrder =
+      before?.shown === shown &&
+      before.settings.order === settings.order &&
+      before.settings.touched === settings.touched;
+    const order = isSameOrder
+      ? before.scene.order
+      : slotOrder(episode, settings.order, settings.touched);
+    if (!isSameOrder) this.hover = { step: null, row: null };
+    const { hidden, slot, memoryScale, memoryLargest, theme } = settings;
+    const orderName = ORDERS[settings.order];
+    const scene = {
       episode,
-      answers: shown.answers,
-      order: this.order,
-      orderName: ORDERS[settings.order],
-      hidden: settings.hidden,
-      slot: settings.slot,
-      memoryScale: settings.memoryScale,
-      memoryLargest: settings.memoryLargest,
-      theme: settings.theme,
+      answers,
+      order,
+      orderName,
+      hidden,
+      slot,
+      memoryScale,
+      memoryLargest,
+      theme,
     };
+    this.current = { shown, settings, scene };
   }
 
   /** Draws all that is seen, at once. */
   draw() {
-    if (!this.shown || !this.node.isConnected || !this.left.clientWidth) return;
+    if (!this.current || !this.node.isConnected || !this.left.clientWidth) return;
+    const { shown, settings, scene } = this.current;
     const ratio = window.devicePixelRatio || 1;
-    this.drawLeft(ratio);
-    this.drawRight(ratio);
-    this.panel.show(this.shown.episode, this.settings.slot, this.settings.t, this.settings.theme);
+    this.drawLeft(scene, settings.t, ratio);
+    this.drawRight(scene, shown.replay, settings.t, ratio);
+    this.panel.show(scene.episode, settings.slot, settings.t, settings.theme);
   }
 
-  drawLeft(ratio) {
-    const { theme, hidden, t } = this.settings;
+  /** @type {(scene: Scene, t: number, ratio: number) => void} */
+  drawLeft(scene, t, ratio) {
+    const { episode, order, theme, hidden } = scene;
     const { clientWidth } = this.left;
-    const key = [this.shown, this.order, theme, ratio, clientWidth, [...hidden].join()];
-    if (!this.baseOf || key.some((value, i) => value !== this.baseOf[i])) {
-      this.timelineLayout = timelineLayout(this.shown.episode, this.order.length, clientWidth);
-      const { width, height } = this.timelineLayout;
-      drawTimeline(prepare(this.base, width, height, ratio), this.timelineLayout, this.scene);
+    const key = [episode, order, theme, ratio, clientWidth, [...hidden].join()];
+    const { baseOf } = this;
+    let layout = this.timelineLayout;
+    if (!layout || !baseOf || key.some((value, i) => value !== baseOf[i])) {
+      layout = timelineLayout(episode, order.length, clientWidth);
+      const { width, height } = layout;
+      drawTimeline(prepare(this.base, width, height, ratio), layout, scene);
       this.timeline.style.height = `${height}px`;
+      this.timelineLayout = layout;
       this.baseOf = key;
     }
-    const { width, height } = this.timelineLayout;
+    const { width, height } = layout;
     const context = prepare(this.timeline, width, height, ratio);
     context.drawImage(this.base, 0, 0, width, height);
-    drawCursor(context, this.timelineLayout, this.scene, t, this.hover.step);
-    this.timeline.setAttribute("aria-label", `Timeline of the episode. ${this.summary()}`);
+    drawCursor(context, layout, scene, t, this.hover.step);
+    this.timeline.setAttribute("aria-label", `Timeline of the episode. ${inWords(episode, t)}`);
   }
 
-  drawRight(ratio) {
-    const { clientWidth } = this.right;
-    this.detailsLayout = detailsLayout(this.shown.episode, this.order.length, clientWidth);
-    const { width, height } = this.detailsLayout;
+  /** @type {(scene: Scene, replay: Shown["replay"], t: number, ratio: number) => void} */
+  drawRight(scene, replay, t, ratio) {
+    const { episode, order } = scene;
+    const layout = detailsLayout(episode, order.length, this.right.clientWidth);
+    const { width, height } = layout;
     const context = prepare(this.details, width, height, ratio);
     this.details.style.height = `${height}px`;
-    const { replay } = this.shown;
-    drawDetails(context, this.detailsLayout, this.scene, replay, this.settings.t, this.hover.row);
-    this.details.setAttribute("aria-label", `Heads and memory at this step. ${this.summary()}`);
-  }
-
-  /** What the heads do at this step, in words. */
-  summary() {
-    const { episode } = this.shown;
-    return episode.length ? summary(episode, this.settings.t) : "This example has no steps.";
+    this.detailsLayout = layout;
+    drawDetails(context, layout, scene, replay, t, this.hover.row);
+    const said = inWords(episode, t);
+    this.details.setAttribute("aria-label", `Heads and memory at this step. ${said}`);
   }
 
   listen() {
     const { timeline, details } = this;
+    /** @type {(event: PointerEvent|MouseEvent) => [x: number, y: number]} */
     const place = (event) => {
-      const box = event.currentTarget.getBoundingClientRect();
+      const box = /** @type {HTMLElement} */ (event.currentTarget).getBoundingClientRect();
       return [event.clientX - box.left, event.clientY - box.top];
     };
     timeline.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0 || !this.shown) return;
+      const { current, timelineLayout: layout } = this;
+      if (event.button !== 0 || !current || !layout) return;
       const [x, y] = place(event);
-      const hit = hitTimeline(this.timelineLayout, x, y);
-      if (x < this.timelineLayout.plot.x) return;
+      const hit = hitTimeline(layout, x, y);
+      if (x < layout.plot.x) return;
       timeline.setPointerCapture(event.pointerId);
       this.dragging = true;
-      this.onStep(stepAt(this.timelineLayout, x));
-      if (hit && ["weights", "usage"].includes(hit.band))
-        this.pressed = { x, slot: this.order[hit.row] };
+      this.onStep(stepAt(layout, x));
+      if (hit && isOfSlots(hit)) this.pressed = { x, slot: current.scene.order[hit.row] };
     });
     timeline.addEventListener("pointerup", (event) => {
       const [x] = place(event);
@@ -147,25 +172,27 @@ export class EpisodeView {
       this.pressed = null;
     });
     timeline.addEventListener("pointermove", (event) => {
-      if (!this.shown) return;
+      const { current, timelineLayout: layout } = this;
+      if (!current || !layout) return;
       const [x, y] = place(event);
-      if (this.dragging) this.onStep(stepAt(this.timelineLayout, x));
-      const hit = hitTimeline(this.timelineLayout, x, y);
-      const isSlot = hit && ["weights", "usage"].includes(hit.band);
-      this.hoverAt(hit ? hit.step : null, isSlot ? hit.row : null);
-      this.tooltip.show(hit && describeTimeline(this.scene, hit), event);
+      if (this.dragging) this.onStep(stepAt(layout, x));
+      const hit = hitTimeline(layout, x, y);
+      this.hoverAt(hit ? hit.step : null, hit && isOfSlots(hit) ? hit.row : null);
+      this.tooltip.show(hit && describeTimeline(current.scene, hit), event);
     });
     details.addEventListener("pointermove", (event) => {
-      if (!this.shown?.episode.length) return;
-      const hit = hitDetails(this.detailsLayout, ...place(event));
+      const { current, detailsLayout: layout } = this;
+      if (!current?.scene.episode.length || !layout) return;
+      const hit = hitDetails(layout, ...place(event));
       this.hoverAt(null, hit?.row ?? null);
-      const { replay } = this.shown;
-      this.tooltip.show(hit && describeDetails(this.scene, replay, this.settings.t, hit), event);
+      const { shown, settings, scene } = current;
+      this.tooltip.show(hit && describeDetails(scene, shown.replay, settings.t, hit), event);
     });
     details.addEventListener("click", (event) => {
-      if (!this.shown) return;
-      const hit = hitDetails(this.detailsLayout, ...place(event));
-      if (hit?.row !== undefined) this.toggleSlot(this.order[hit.row]);
+      const { current, detailsLayout: layout } = this;
+      if (!current || !layout) return;
+      const hit = hitDetails(layout, ...place(event));
+      if (hit?.row !== undefined) this.toggleSlot(current.scene.order[hit.row]);
     });
     for (const canvas of [timeline, details]) {
       canvas.addEventListener("pointerleave", () => {
@@ -176,18 +203,24 @@ export class EpisodeView {
     }
   }
 
-  /** Up and down choose the slot above or below, in the order on the screen. */
+  /**
+   * Up and down choose the slot above or below, in the order on the screen.
+   *
+   * @type {(event: KeyboardEvent) => void}
+   */
   onArrow(event) {
-    const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (!by || !this.order?.length) return;
+    const by = event.key === "ArrowUp" ? -1 : event.key === "ArrowDown" ? 1 : 0;
+    if (!by || !this.current?.scene.order.length) return;
     event.preventDefault();
-    const row = this.order.indexOf(this.settings.slot);
-    const next = row < 0 ? 0 : Math.max(0, Math.min(this.order.length - 1, row + by));
-    this.onSlot(this.order[next]);
+    const { order, slot } = this.current.scene;
+    const row = slot === null ? -1 : order.indexOf(slot);
+    const next = row < 0 ? 0 : Math.max(0, Math.min(order.length - 1, row + by));
+    this.onSlot(order[next]);
   }
 
+  /** @type {(slot: number) => void} */
   toggleSlot(slot) {
-    this.onSlot(slot === this.settings.slot ? null : slot);
+    this.onSlot(slot === this.current?.settings.slot ? null : slot);
   }
 
   /** Draws nothing for the pointer until it moves again. */
@@ -197,6 +230,7 @@ export class EpisodeView {
     this.draw();
   }
 
+  /** @type {(step: ?number, row: ?number) => void} */
   hoverAt(step, row) {
     if (step === this.hover.step && row === this.hover.row) return;
     this.hover = { step, row };
@@ -207,6 +241,20 @@ export class EpisodeView {
   }
 }
 
+/** @type {(hit: import("./layout.js").TimelineHit) => boolean} */
+function isOfSlots({ band }) {
+  return band === "weights" || band === "usage";
+}
+
+/**
+ * What the heads do at a step.
+ *
+ * @type {(episode: Shown["episode"], t: number) => string}
+ */
+function inWords(episode, t) {
+  return episode.length ? summary(episode, t) : "This example has no steps.";
+}
+
 /** A small box with text beside the pointer. */
 export class Tooltip {
   constructor() {
@@ -215,11 +263,11 @@ export class Tooltip {
 
   /**
    * @param {?string[]} lines a heading and more; null hides the box
-   * @param {PointerEvent} [event]
+   * @param {PointerEvent} [event] where to show them
    */
   show(lines, event) {
     this.node.hidden = !lines;
-    if (!lines) return;
+    if (!lines || !event) return;
     const [heading, ...rest] = lines;
     this.node.replaceChildren(
       element("strong", {}, heading),

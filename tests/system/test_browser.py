@@ -4,6 +4,7 @@ Needs Chromium, chromedriver and selenium; without them the tests are skipped. N
 downloaded. Screenshots go to test-artefacts/.
 """
 
+import html
 import json
 import os
 import pathlib
@@ -493,4 +494,20 @@ def test_an_example_without_steps_is_shown_as_such(tmp_path, viewer):
     viewer.select("Example").select_by_visible_text("1")
     viewer.element("input[type=range]").send_keys(Keys.END)
     viewer.shows("short", "copy", 0, 2)
+    assert viewer.errors() == []
+
+
+def test_the_page_works_in_a_frame_that_has_no_address(tmp_path, viewer):
+    inner = page.render({"first": diagonal_trace(seed=1)}, title="first")
+    outer = f'<!DOCTYPE html><iframe width=1200 height=800 srcdoc="{html.escape(inner)}"></iframe>'
+    (tmp_path / "outer.html").write_text(outer, encoding="utf-8")
+    viewer.driver.get((tmp_path / "outer.html").as_uri())
+    viewer.until(lambda: viewer.frame() is not None)
+    viewer.driver.switch_to.frame(viewer.frame())
+    viewer.shows("first", "copy", 0, 0)
+
+    viewer.element("input[type=range]").send_keys(Keys.ARROW_RIGHT)
+    viewer.shows("first", "copy", 0, 1)
+    viewer.element("input[type=range]").send_keys(Keys.END)
+    viewer.shows("first", "copy", 0, 11)
     assert viewer.errors() == []

@@ -226,7 +226,7 @@ def test_a_step_that_is_not_finite_on_one_device_is_left_out_on_all(two_devices)
 
 
 def test_a_batch_that_cannot_be_split_evenly_is_refused(two_devices):
-    assert "--batch_size=3 cannot be split evenly over 2 replicas" in str(two_devices["error"])
+    assert "batch_size=3 cannot be split evenly over 2 replicas" in str(two_devices["error"])
 
 
 def test_two_workers_train_as_one_process_also_when_one_is_killed(tmp_path):

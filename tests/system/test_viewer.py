@@ -1,5 +1,6 @@
-"""The viewer without a browser: Node runs the tests of js/, and what must not be in its source."""
+"""The viewer without a browser: its types, the tests of js/, and what must not be in its source."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -36,6 +37,21 @@ def test_the_functions_of_the_viewer():
 
     result = subprocess.run(
         [node_or_skip(), "--test", *files], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_its_functions_are_called_as_their_jsdoc_says():
+    """The TypeScript compiler checks the types in the comments of the plain modules."""
+    tsc = shutil.which("tsc")
+    # Where it was promised (make test-all CI=1), a compiler that is missing is a failure.
+    if tsc is None and "CI" not in os.environ:
+        pytest.skip("tsc, the TypeScript compiler, is not installed")
+    assert tsc is not None, "tsc is not installed: run make browser, or npm install -g typescript."
+
+    result = subprocess.run(
+        [tsc, "--project", page.STATIC.parent], capture_output=True, text=True, check=False
     )
 
     assert result.returncode == 0, result.stdout + result.stderr

@@ -1,6 +1,7 @@
 """An address, such as gs://bucket/run, is used as one or refused; it never becomes a folder."""
 
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -17,10 +18,17 @@ from tests.traces import make_trace
 from training import ask, fetch_babi, models, runs, ship
 from training.reporting import EventFile
 
+
+def train(argv):
+    ended = run_train(*argv[1:])
+    sys.stderr.write(ended.err)
+    return ended.code
+
+
 # (command, its flags whose values are paths)
 COMMANDS = {
-    "train": (lambda argv: run_train(*argv[1:]), ["checkpoint_dir", "trace_file"]),
-    "train babi": (lambda argv: run_train("--task=babi", *argv[1:]), ["data_dir"]),
+    "train": (train, ["checkpoint_dir", "trace_file"]),
+    "train babi": (lambda argv: train([*argv, "--task=babi"]), ["data_dir"]),
     "evaluate": (evaluate.main, ["checkpoint_dir", "plot", "csv"]),
     "training.ask": (ask.main, ["checkpoint_dir", "story_file", "trace_file"]),
     "training.ship": (ship.main, ["checkpoint_dir"]),

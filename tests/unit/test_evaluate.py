@@ -90,7 +90,7 @@ def test_each_size_can_have_a_memory_of_its_own(in_folder):
     [
         ([], "Give --checkpoint_dir or --pretrained"),
         (["--checkpoint_dir=missing"], "There is no run in missing."),
-        (["--pretrained=missing"], "--pretrained must be of "),
+        (["--pretrained=missing"], "There is no pretrained model 'missing'. There are: "),
         (["--checkpoint_dir=adds,copies"], "Only models of one task can be compared, got adds of "),
         (["--checkpoint_dir=adds", "--lengths=3,x"], "--lengths must be whole numbers"),
         (["--checkpoint_dir=adds", "--lengths=0"], "--lengths must be whole numbers"),

@@ -278,8 +278,7 @@ def test_an_end_that_cannot_be_saved_in_its_place_is_saved_elsewhere(tmp_path, m
         ("--checkpoint_dir=\udcff", ["checkpoint_dir", "UTF-8 text"]),
         ("--num_read_heads=101", ["num_read_heads", "101", "[1, 100]"]),
         ("--memory_size=1000000000", ["GiB", "Lower", "--memory_size", "--linkage=sparse"]),
-        # Its input weights are small here: what does not fit is not allocated.
-        ("--hidden_size=1000000 --num_read_heads=1 --word_size=1", ["not enough memory", "Lower"]),
+        ("--hidden_size=1000000", ["GiB", "parameters", "Lower", "--hidden_size"]),
         ("--max_length=1000000000", ["3,000,000,003", "time steps", "2,147,483,647"]),
     ],
 )
@@ -291,6 +290,20 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments, said):
     assert line.startswith("train.py: ")
     for part in said:
         assert part in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_memory_that_runs_out_is_one_line_and_exit_code_2(tmp_path, monkeypatch):
+    def allocate(*arguments, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(train, "make_core", allocate)
+
+    ended = run_train(directory=tmp_path)
+
+    assert (ended.code, ended.out) == (2, "")
+    (line,) = ended.err.splitlines()
+    assert line.startswith("train.py: There is not enough memory for this. Lower --batch_size")
     assert not list(tmp_path.iterdir())
 
 

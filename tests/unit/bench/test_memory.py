@@ -6,6 +6,7 @@ import dnc
 from bench import _peak, memory, workloads
 from bench._peak import Peak, Variant
 
+pytestmark = pytest.mark.usefixtures("without_xla")
 TINY = workloads.WORKLOADS["tiny"]
 
 

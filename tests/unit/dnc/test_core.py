@@ -2,6 +2,7 @@
 
 import re
 
+import keras
 import numpy as np
 import pytest
 import sonnet as snt
@@ -291,8 +292,61 @@ def test_a_state_is_of_floating_point(dtype):
 
 
 def test_a_controller_of_another_dtype_is_named():
-    with pytest.raises(ValueError, match=r"float32 where .* float64: .*dtype=tf.float64"):
+    with pytest.raises(ValueError, match=r"is float32, but float64 .*cast.* or .*dtype=tf.float64"):
         make_core().initial_state(2, tf.float64)
+
+
+class TestVariablesOfOthers:
+    """Every variable that a core learns from is among its own, or an error says so."""
+
+    @staticmethod
+    def run(controller):
+        core = dnc.DNC(dnc.MemoryAccess(4, 3), controller, 2)
+        core(tf.ones([2, 5]), core.initial_state(2))
+        return core
+
+    def test_those_of_a_keras_layer_are_an_error(self):
+        message = r"dnc depends on .*never be trained: .*kernel.*bias.*snt.Linear for keras"
+        with pytest.raises(ValueError, match=message):
+            self.run(keras.layers.Dense(4))
+        core = dnc.DNC(dnc.MemoryAccess(4, 3), keras.layers.Dense(4), 2)
+        with pytest.raises(ValueError, match=message):
+            tf.function(dnc.unroll)(core, tf.ones([3, 2, 5]))
+
+    def test_those_of_a_layer_before_the_core_are_an_error_in_unroll(self):
+        inner = self.run(snt.LSTM(4))
+        core = snt.DeepRNN([keras.layers.Dense(5), inner])
+        for _ in range(2):  # Not only at the first call.
+            with pytest.raises(ValueError, match=r"deep_rnn depends on .*kernel.*bias"):
+                dnc.unroll(core, tf.ones([3, 2, 5]))
+
+    def test_that_of_a_function_is_an_error_unless_it_is_held_or_stopped(self):
+        weights = tf.Variable(tf.ones([8, 4]))
+        with pytest.raises(ValueError, match="dnc depends on variables"):
+            self.run(lambda x: tf.matmul(x, weights))
+        self.run(lambda x: tf.matmul(x, tf.stop_gradient(weights)))
+        core = dnc.DNC(dnc.MemoryAccess(4, 3), lambda x: tf.matmul(x, weights), 2)
+        core.others = [weights]
+        core(tf.ones([2, 5]), core.initial_state(2))
+        assert any(variable is weights for variable in core.trainable_variables)
+
+    @pytest.mark.parametrize("cell", [keras.layers.LSTMCell(4), keras.layers.GRU(4)])
+    def test_a_recurrent_layer_of_keras_is_named(self, cell):
+        with pytest.raises(ValueError, match=r"without a state, got .*snt.LSTM\(64\)"):
+            dnc.DNC(dnc.MemoryAccess(4, 3), cell, 2)
+
+
+def test_a_controller_without_a_state_starts_in_the_dtype_of_its_variables():
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), dnc.FeedForward([4]), 2)
+    core(tf.ones([2, 5], tf.float64), core.initial_state(2, tf.float64))
+    assert core.initial_state(2).access_output.dtype == tf.float64
+
+
+def test_an_array_is_taken_in_the_dtype_of_the_state():
+    core = make_core()
+    outputs, _ = core(np.ones([2, 5]), core.initial_state(2))
+    expected, _ = core(tf.ones([2, 5]), core.initial_state(2))
+    np.testing.assert_array_equal(outputs, expected)
 
 
 def test_bad_constructor_arguments_are_named():

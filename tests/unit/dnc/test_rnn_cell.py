@@ -284,6 +284,18 @@ def test_a_core_that_does_not_tell_its_sizes_is_refused():
     assert dnc.rnn_cell(dnc.FeedForward(4)).output_size == [4]
 
 
+def test_none_in_a_state_is_an_empty_tuple_to_tensorflow():
+    train, _ = snt.lstm_with_recurrent_dropout(6, 0.5)
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), train, 2)
+    inputs = random_inputs(3, 2, dtype=tf.float32)
+    state = dnc.rnn_cell(core).zero_state(2, tf.float32)
+    outputs, _ = tf.function(dynamic_rnn)(core, inputs, state)
+    masks = state.controller_state[1]
+    assert masks.cell == ()
+    own = state._replace(controller_state=(state.controller_state[0], masks._replace(cell=None)))
+    np.testing.assert_allclose(outputs, dnc.unroll(core, inputs, own)[0], atol=1e-6)
+
+
 def test_neither_a_dtype_nor_a_state_is_refused():
     core, inputs, _ = core_inputs_and_state()
     cell = dnc.rnn_cell(core)
@@ -317,7 +329,7 @@ def test_the_state_of_another_core_is_refused(run, mode):
 @pytest.mark.parametrize(
     ("dtype", "message"),
     [
-        (tf.float32, r"float64 where .* float32: .*dtype=tf.float32"),
+        (tf.float32, r"is float64, but float32 .*dtype=tf.float32"),
         (tf.float16, "must be float32 or float64"),
         (tf.int32, "dtype must be a floating point type, got int32"),
         ("nonsense", "dtype must be a floating point type, got 'nonsense'"),
@@ -334,7 +346,7 @@ def test_a_wrong_dtype_is_named(dtype, message):
 
 def test_inputs_of_another_dtype_than_the_state_are_refused():
     core, inputs, state = core_inputs_and_state()
-    with pytest.raises(ValueError, match=r"float64 where .* float32"):
+    with pytest.raises(ValueError, match=r"is float64, but float32"):
         v1.nn.dynamic_rnn(
             dnc.rnn_cell(core), tf.cast(inputs, tf.float32), initial_state=state, time_major=True
         )

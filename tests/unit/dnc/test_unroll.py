@@ -227,6 +227,83 @@ def test_arrays_and_lists_are_taken_for_tensors():
     assert_same(results, dnc.unroll(core, inputs, state, sequence_length=tf.constant([3, 1])))
 
 
+class TestFirstContact:
+    """Data as people have it."""
+
+    X = np.random.default_rng(0).normal(size=[4, 2, 5])  # float64, as NumPy makes it.
+
+    @pytest.mark.parametrize("controller", [snt.LSTM, dnc.FeedForward])
+    def test_arrays_are_taken_in_the_dtype_of_the_core(self, controller):
+        core = dnc.DNC(dnc.MemoryAccess(4, 3), controller(6), 2)
+        results = dnc.unroll(core, self.X)
+        assert_same(results, dnc.unroll(core, tf.constant(self.X, tf.float32)))
+        assert {variable.dtype for variable in core.variables} == {tf.float32}
+        state = tf.nest.map_structure(lambda x: x.numpy().astype(float), results[1])
+        assert dnc.unroll(core, self.X, state)[0].dtype == tf.float32
+
+    def test_a_tensor_of_another_dtype_is_an_error_that_says_how_to_cast(self):
+        with pytest.raises(ValueError, match=r"Pass float32, e.g. tf.cast\(inputs, tf.float32\)"):
+            dnc.unroll(make_core(), tf.constant(self.X))
+
+    def test_a_ragged_tensor_is_an_error_that_says_how_to_pad(self):
+        ragged = tf.ragged.constant([[[1.0] * 5] * 3, [[1.0] * 5]], ragged_rank=1)
+        with pytest.raises(ValueError, match=r"to_tensor\(\).*sequence_length=inputs.row_lengths"):
+            dnc.unroll(make_core(), ragged, time_major=False)
+
+    def test_a_single_sequence_is_an_error_that_says_how_to_batch(self):
+        with pytest.raises(ValueError, match=r"\[T, B, X\], got shape \(4, 5\).*inputs\[:, None"):
+            dnc.unroll(make_core(), self.X[:, 0])
+        with pytest.raises(ValueError, match=r"\[B, T, X\], got shape \(4, 5\).*inputs\[None\]"):
+            tf.function(dnc.unroll)(make_core(), self.X[:, 0], time_major=False)
+
+
+class TestNoneInStates:
+    """`snt.lstm_with_recurrent_dropout` keeps a mask for what it drops, and `None` for the rest."""
+
+    def make(self):
+        train, test = snt.lstm_with_recurrent_dropout(6, 0.5, dtype=tf.float64)
+        core = dnc.DNC(dnc.MemoryAccess(4, 3), dnc.ClippedSignal(train), 2, clip_value=20.0)
+        core(tf.zeros([1, 5], tf.float64), core.initial_state(1))
+        return core, test
+
+    @pytest.mark.parametrize("mode", ["eager", "graph"])
+    def test_it_is_carried_along(self, mode):
+        core, _ = self.make()
+        inputs, state = random_inputs(4, 2), core.initial_state(2)
+        options = {"checkpoint_every": 2} if mode == "graph" else {}
+        results = MODES[mode](functools.partial(dnc.unroll, core, **options))(inputs, state)
+        masks = results[1].controller_state[1]
+        assert masks.cell is None
+        np.testing.assert_array_equal(masks.hidden, state.controller_state[1].hidden)
+        assert_same_but_none(results, snt.static_unroll(core, inputs, state))
+
+    def test_it_goes_with_lengths_resets_and_all_states(self):
+        core, _ = self.make()
+        options = {"sequence_length": [4, 2], "reset": np.eye(4, 2) > 0, "return_all_states": True}
+        _, states = tf.function(dnc.unroll)(core, random_inputs(4, 2), **options)
+        assert states.controller_state[1].cell is None
+        assert states.controller_state[1].hidden.shape == [4, 2, 6]
+
+    def test_a_tensor_in_its_place_is_an_error_that_names_the_part(self):
+        core, _ = self.make()
+        full = tf.nest.map_structure(
+            lambda x: tf.zeros([]) if x is None else x, core.initial_state(2)
+        )
+        with pytest.raises(ValueError, match=r"controller_state.1.cell must be None, as"):
+            dnc.unroll(core, random_inputs(4, 2), full)
+
+    def test_it_is_recorded(self):
+        core, _ = self.make()
+        assert dnc.record(core, random_inputs(3, 2)).outputs.shape == (3, 2, 2)
+
+
+def assert_same_but_none(actual, expected):
+    def without_none(nest):
+        return [part for part in tf.nest.flatten(nest) if part is not None]
+
+    assert_same(without_none(actual), without_none(expected))
+
+
 # Sequences of different lengths.
 
 
@@ -663,6 +740,29 @@ def test_the_state_of_another_batch_is_refused(options, batch_size):
 def test_the_state_of_another_core_is_refused_also_for_no_steps():
     with pytest.raises(ValueError, match="memory"):
         dnc.unroll(make_core(dtype=tf.float64), random_inputs(0, 3), wrong_dnc_state(memory_size=8))
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1])
+def test_usage_outside_of_0_to_1_is_an_error_as_allocation_would_be_nan(wrong):
+    core = make_core(dtype=tf.float64)
+    state = random_state(core, 3)
+    usage = tf.tensor_scatter_nd_update(state.access_state.usage, [[1, 2]], [wrong])
+    state = state._replace(access_state=state.access_state._replace(usage=usage))
+    around = snt.DeepRNN([tf.identity, core])
+    for run, given in ((core, state), (around, (state,))):
+        with pytest.raises(ValueError, match=r"access_state.usage must be in \[0, 1\]"):
+            dnc.unroll(run, random_inputs(2, 3), given)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"usage must be in \[0, 1\]"):
+        tf.function(dnc.unroll)(core, random_inputs(2, 3), state)
+
+
+def test_usage_that_is_outside_of_0_to_1_by_rounding_or_nan_passes():
+    core = make_core()
+    state = random_state(core, 2, tf.float32)
+    usage = tf.constant([[1.0 + 2e-7, -1e-8, 0.0, 1.0, 0.5, 0.5], [np.nan] * 6])
+    state = state._replace(access_state=state.access_state._replace(usage=usage))
+    outputs, _ = dnc.unroll(core, random_inputs(2, 2, dtype=tf.float32), state)
+    assert np.all(np.isfinite(outputs[:, 0]))
 
 
 class Clock(snt.RNNCore):

@@ -259,7 +259,7 @@ def test_tasks_that_do_not_exist_are_refused(text):
 @pytest.mark.parametrize(
     "options, why",
     [
-        ({}, "needs --data_dir.*make babi"),
+        ({}, "needs data_dir.*make babi"),
         ({"data_dir": "nowhere"}, "Cannot read bAbI data from nowhere: No such file or directory."),
         ({"data_dir": DATA, "tasks": "2"}, "no train file of bAbI task 2 in .*, only of 1, 8, 19"),
         ({"data_dir": DATA, "batch_size": 0}, "batch_size must be"),

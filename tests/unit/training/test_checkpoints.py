@@ -132,9 +132,7 @@ def save_and_remove(directory, step, tag=b""):
 
 
 @pytest.mark.parametrize("step", [4, 3])
-def test_a_kill_before_any_file_operation_of_saving_leaves_the_old_or_the_new(
-    tmp_path, operations, step
-):
+def test_a_kill_at_any_operation_of_saving_leaves_the_old_or_the_new(tmp_path, operations, step):
     number, outcomes = 0, []
     done = False
     while not done:
@@ -186,7 +184,7 @@ def test_a_kill_while_recovering_leaves_it_to_the_next_to_recover(tmp_path, oper
             shutil.rmtree(directory)
 
 
-def test_an_error_of_any_file_operation_of_saving_leaves_the_old_or_the_new(tmp_path, operations):
+def test_an_error_at_any_operation_of_saving_leaves_the_old_or_the_new(tmp_path, operations):
     number, failed = 0, True
     while failed:
         number += 1
@@ -250,7 +248,7 @@ def is_intact(directory, original, step):
 
 
 @pytest.mark.parametrize("number", range(100))
-def test_damage_anywhere_is_found_and_the_newest_intact_checkpoint_is_used(saved, number):
+def test_damage_anywhere_is_found_and_the_newest_intact_is_used(saved, number):
     generator = random.Random(number)
     original = saved / "original"
     shutil.copytree(saved, original)

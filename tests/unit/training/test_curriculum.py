@@ -101,7 +101,7 @@ def test_a_batch_depends_on_seed_step_and_lesson_alone_and_compiles(kind):
 SIZED = [name for name in tasks.names() if name != "babi"]
 
 
-@pytest.mark.parametrize("task, kind", zip(SIZED, itertools.cycle(KINDS), strict=False))
+@pytest.mark.parametrize("task, kind", list(zip(SIZED, itertools.cycle(KINDS), strict=False)))
 def test_every_task_has_lessons(task, kind):
     curriculum = Curriculum(kind, tasks.get(task, batch_size=2))
 

@@ -45,7 +45,7 @@ def test_progress_is_what_it_was_before_it_was_saved():
 
 
 @pytest.mark.parametrize("state", [None, {}, {"solved": None}])
-def test_without_a_checkpoint_or_with_one_of_an_older_version_progress_is_at_its_beginning(state):
+def test_without_a_checkpoint_or_with_an_old_one_progress_is_at_its_start(state):
     progress = Progress.of(state, learning_rate=1.0)
 
     assert progress.learning_rate == 1.0

@@ -9,7 +9,7 @@ from training.messages import reason, say, warn
 FULL = "/dev/full"  # Each write to it fails: no space left on device.
 
 
-def test_what_is_said_is_on_standard_output_and_what_is_wrong_on_standard_error(capsys):
+def test_messages_are_on_standard_output_and_warnings_on_standard_error(capsys):
     say("hello")
     warn("it is wet")
     assert capsys.readouterr() == ("hello\n", "Warning: it is wet\n")

@@ -211,7 +211,7 @@ def test_a_gradient_too_large_to_be_squared_is_named():
         def cost(self, logits, target, mask):
             return 1e25 * super().cost(logits, target, mask)
 
-    training = Training(Steep(max_length=3, batch_size=2), jit=True)
+    training = Training(Steep(max_length=3, batch_size=2))
     training.run(3)
     assert int(training.step) == 0  # All gradients are finite, but not their norm.
     finding = look(training.core, training.task)

@@ -51,8 +51,7 @@ def counted(word, part="test"):
     return found
 
 
-@pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("word", ["football", "s", "bathroom"])
+@pytest.mark.parametrize("word, jit", [("football", True), ("s", False), ("bathroom", False)])
 def test_all_questions_of_the_test_are_asked_once(task, word, jit):
     assert Examination(Constant(word), task, jit).scores("test") == counted(word)
 

@@ -56,7 +56,7 @@ def test_a_shipped_model_can_be_measured_by_its_name(run, pretrained):
     assert ended.lines[1].split()[:3] == ["copy_tiny", "2", "4"]
     ended = run_evaluate("--pretrained=copy_dnc", *arguments)
     assert ended.code == 2
-    assert "--pretrained must be of copy_tiny, got copy_dnc." in ended.err
+    assert "There is no pretrained model 'copy_dnc'. There are: copy_tiny." in ended.err
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_shipped_model_can_be_measured_by_its_name(run, pretrained):
     [
         ([], "Give --checkpoint_dir and --name"),
         (["--checkpoint_dir=missing", "--name=a"], "There is no run in missing."),
-        (["--checkpoint_dir=missing", "--name=../a"], "--name must be of a to z"),
+        (["--checkpoint_dir=missing", "--name=../a"], "The name must consist of a to z"),
         (["--nonsense"], "nonsense"),
         (["missing"], "Unexpected arguments"),
     ],

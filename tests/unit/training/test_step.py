@@ -143,7 +143,7 @@ def test_create_variables_returns_all_that_are_trained(task):
 
 
 def test_training_is_the_same_when_time_steps_are_recomputed(trainings):
-    recomputed, plain = Training(jit=True, recompute_every=3), trainings[False].begin()
+    recomputed, plain = Training(recompute_every=3), trainings[False].begin()
 
     np.testing.assert_allclose(recomputed.run(5).loss, plain.run(5).loss, rtol=1e-5)
     assert_close(recomputed.values, plain.values)

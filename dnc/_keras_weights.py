@@ -1,0 +1,105 @@
+"""Keras weights of cores, and the parts that several cores share.
+
+Only `dnc.keras` imports this module, because it imports Keras.
+"""
+
+import contextlib
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import sonnet as snt
+import tensorflow as tf
+
+from dnc import _config
+
+# The Keras variable of each TensorFlow variable, by `id`. All cells share them, so that a core in
+# several cells is counted and trained once. A Keras variable keeps its TensorFlow variable alive.
+_keras_variables: weakref.WeakValueDictionary[int, keras.Variable] = weakref.WeakValueDictionary()
+
+# All cells. Each has a `core`.
+cells: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+@contextlib.contextmanager
+def outside_of_tracing() -> Iterator[None]:
+    """Context for making variables while Keras traces a model in a graph and a stateless scope.
+
+    In a stateless scope Keras refuses to make a Keras variable of a TensorFlow variable.
+    """
+    # A stateless scope restores the one before it on exit: without one, it leaves all.
+    inner = keras.StatelessScope(initialize_variables=False)
+    inner.__enter__()
+    scope, inner.original_scope = inner.original_scope, None
+    inner.__exit__()
+    try:
+        with tf.init_scope():
+            yield
+    finally:
+        inner.original_scope = scope
+        inner.__exit__()
+
+
+def keras_variable(variable: tf.Variable) -> keras.Variable:
+    """Returns the Keras variable whose value is `variable`.
+
+    Raises:
+      RuntimeError: if Keras made a copy.
+    """
+    if id(variable) not in _keras_variables:
+        # Keras uses a `tf.Variable` as it is.
+        made = keras.Variable(
+            variable,
+            trainable=variable.trainable,
+            dtype=variable.dtype.name,
+            autocast=False,
+            name=variable.name.split(":")[0].replace("/", "_"),
+        )
+        if made.value is not variable:
+            raise RuntimeError(
+                f"Keras {keras.__version__} copies variables, so the core would not be trained. "
+                "Use Keras 3.12 to 3.15, with which this was tested."
+            )
+        _keras_variables[id(variable)] = made
+        return made
+    return _keras_variables[id(variable)]
+
+
+@keras.saving.register_keras_serializable(package="dnc")
+class _LoadedParts(dict[int, Any]):
+    """Shared parts of cores that were made while Keras loads a model, by their "shared_id"."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the empty configuration: the parts themselves are never saved."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "_LoadedParts":
+        """Returns no parts."""
+        return cls(**config)
+
+
+def loaded_parts() -> _LoadedParts:
+    """Returns the shared parts of the model that Keras is loading; none outside of loading."""
+    # Keras makes an object with a "shared_object_id" once in each `load_model`.
+    return keras.saving.deserialize_keras_object(
+        {
+            "module": __name__,
+            "class_name": "_LoadedParts",
+            "config": {},
+            "registered_name": "dnc>_LoadedParts",
+            "shared_object_id": "dnc",
+        }
+    )
+
+
+def describe(core: snt.RNNCore) -> dict[str, Any]:
+    """Returns the core's description, in which parts that other cells have, too, are marked."""
+
+    def modules(core: snt.RNNCore) -> set[tf.Module]:
+        return {core, *core.submodules}
+
+    in_cells = [modules(cell.core) for cell in cells]
+    shared = {part for part in modules(core) if sum(part in cell for cell in in_cells) > 1}
+    return _config.describe(core, shared)
