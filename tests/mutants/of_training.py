@@ -139,14 +139,14 @@ MUTANTS = (
         "training/runs.py",
         "loss < best.loss",
         "loss > best.loss",
-        f"{_RUNS}::test_the_checkpoint_with_the_smallest_loss_is_kept_also_by_resumed_runs",
+        f"{_RUNS}::test_the_checkpoint_with_the_smallest_loss_is_kept_by_resumed_runs",
     ),
     Mutant(
         "the best checkpoint removed as an old one",
         "training/runs.py",
         "if old not in kept and not (best and old == best.step):",
         "if old not in kept:",
-        f"{_RUNS}::test_the_checkpoint_with_the_smallest_loss_is_kept_also_by_resumed_runs",
+        f"{_RUNS}::test_the_checkpoint_with_the_smallest_loss_is_kept_by_resumed_runs",
     ),
     Mutant(
         "a run goes on with other flags",
