@@ -86,7 +86,7 @@ MUTANTS = (
     Mutant(
         "viewer: names become HTML",
         "dnc_inspector/static/dom.js",
-        "node.append(...children.filter((child) => child !== null));",
+        "node.append(...children.filter(isThere));",
         'node.innerHTML = children.join("");',
         "system/test_viewer.py::test_no_text_becomes_html_or_code",
     ),
@@ -149,7 +149,7 @@ MUTANTS = (
     Mutant(
         "viewer: keys compared with the memory after the write",
         "dnc_inspector/static/describe.js",
-        'replay.memoryAt(hit.kind === "write" ? t - 1 : t)',
+        'replay.memoryAt(kind === "write" ? t - 1 : t)',
         "replay.memoryAt(t)",
         _VIEWER,
     ),

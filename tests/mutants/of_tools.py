@@ -95,13 +95,13 @@ MUTANTS = (
         "evaluate.py",
         "_FACTORS = (1, 2, 4, 8)",
         "_FACTORS = (1, 2)",
-        _EVALUATE,
+        f"{_EVALUATE}::test_by_default_sizes_are_the_largest_in_training_and_multiples",
     ),
     Mutant(
         "memory of every size as trained",
         "evaluate.py",
         "        return [slots[0]] * len(sizes)\n",
         '        return [config["memory_size"]] * len(sizes)\n',
-        _EVALUATE,
+        f"{_EVALUATE}::test_by_default_sizes_are_the_largest_in_training_and_multiples",
     ),
 )

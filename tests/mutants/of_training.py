@@ -125,7 +125,7 @@ MUTANTS = (
         "training/runs.py",
         "            checkpoints.recover(self.directory)\n",
         "",
-        _RUNS,
+        f"{_RUNS}::test_a_checkpoint_that_was_being_moved_when_the_process_ended_is_used",
     ),
     Mutant(
         "lock ignored",
@@ -139,14 +139,14 @@ MUTANTS = (
         "training/runs.py",
         "loss < best.loss",
         "loss > best.loss",
-        _RUNS,
+        f"{_RUNS}::test_the_checkpoint_with_the_smallest_loss_is_kept_by_resumed_runs",
     ),
     Mutant(
         "the best checkpoint removed as an old one",
         "training/runs.py",
         "if old not in kept and not (best and old == best.step):",
         "if old not in kept:",
-        _RUNS,
+        f"{_RUNS}::test_the_checkpoint_with_the_smallest_loss_is_kept_by_resumed_runs",
     ),
     Mutant(
         "a run goes on with other flags",
@@ -160,7 +160,7 @@ MUTANTS = (
         "training/runs.py",
         "tf.train.Checkpoint(**objects).read(checkpoint.prefix).assert_consumed()",
         "tf.train.Checkpoint(**objects).read(checkpoint.prefix).expect_partial()",
-        _RUNS,
+        f"{_RUNS}::test_a_checkpoint_of_other_objects_is_refused",
     ),
     # --- Evaluation and the loop.
     Mutant(
