@@ -331,7 +331,7 @@ MUTANTS = (
         "dnc/keras.py",
         "return super().call(sequences, initial_state, mask, training)",
         "return super().call(sequences, initial_state, None, training)",
-        "unit/dnc/test_keras.py::test_steps_that_an_explicit_mask_skips_leave_no_trace",
+        "unit/dnc/test_keras.py::TestMask",
     ),
     Mutant(
         "RNN cell takes the width for the batch size",

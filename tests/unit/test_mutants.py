@@ -25,8 +25,9 @@ def test_the_tests_of_a_mutant_exist(mutant):
     for test in mutant.tests.split():
         path, *names = test.split("::")
         text = (ROOT / "tests" / path).read_text(encoding="utf-8")
-        for name in names:
-            assert f"def {name}(" in text or f"class {name}:" in text
+        for depth, name in enumerate(names):
+            lines = f"\n{'    ' * depth}def {name}(", f"\nclass {name}:"
+            assert any(line in text for line in lines), test
 
 
 def test_every_package_has_mutants_and_the_viewer_has_some():
