@@ -12,16 +12,20 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 train: $(READY)  ## Train the default task until it makes no errors.
 	$(BIN)/python train.py --stop_when_solved --report_interval=1000
 
+# In two runs: memory that XLA's programs take is given back only at the end of a process.
 test: lint  ## Lint, check types, and run the fast tests (under 6 minutes and 6 GB on two cores).
-	$(PYTEST) tests/unit dnc
+	$(PYTEST) tests/unit/dnc dnc
+	$(PYTEST) tests/unit --ignore=tests/unit/dnc
 
-# The recorded numbers are compared a second time with programs compiled as users compile them.
-test-all: lint $(if $(CI),browser)  ## All tests, also of processes, browsers, documents, trained models.
-	XLA_FLAGS= $(PYTEST) tests/unit/dnc/test_conformance.py tests/unit/training/test_step.py
-	HYPOTHESIS_PROFILE=thorough $(PYTEST)
+# What is compared with recorded numbers is compared once more as users compile it, and what is
+# tried with random examples with ten times as many.
+test-all: test $(if $(CI),browser)  ## All tests, also of processes, browsers, documents, trained models.
+	XLA_FLAGS= HYPOTHESIS_PROFILE=thorough $(PYTEST) tests/unit/training/test_step.py \
+	  $(addprefix tests/unit/dnc/test_,conformance.py fuzz.py properties.py)
+	$(PYTEST) tests/system
 
 coverage: $(READY)  ## What of dnc/ the fast tests run, lines and branches.
-	$(PYTEST) tests/unit dnc --cov=dnc --cov-branch --cov-report=term-missing:skip-covered
+	$(PYTEST) tests/unit/dnc dnc --cov=dnc --cov-branch --cov-report=term-missing:skip-covered
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

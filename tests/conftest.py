@@ -4,9 +4,11 @@ Set before TensorFlow is imported, and inherited by the processes that tests sta
 """
 
 import faulthandler
+import functools
 import os
 
 import hypothesis
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Compiling costs more than the tests' tiny programs ever run. `make test-all` repeats the
@@ -18,7 +20,12 @@ os.environ.setdefault(
 pytest_plugins = ["tests.costs"]
 
 hypothesis.settings.register_profile(
-    "fast", deadline=None, max_examples=20, derandomize=True, print_blob=True
+    "fast",
+    deadline=None,
+    max_examples=20,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # A busy machine may be.
 )
 hypothesis.settings.register_profile(
     "thorough", hypothesis.settings.get_profile("fast"), max_examples=200
@@ -35,3 +42,12 @@ def pytest_configure(config):
 
 def pytest_unconfigure(config):
     faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture
+def without_xla(monkeypatch):
+    """Training steps of `bench` are graphs that XLA does not compile: their times do not matter."""
+    from bench import workloads  # Imports TensorFlow.
+
+    step = functools.partial(workloads.training_step, jit=False)
+    monkeypatch.setattr(workloads, "training_step", step)

@@ -2,30 +2,11 @@ import json
 
 import pytest
 
-import dnc
 from bench import _peak, memory, workloads
 from bench._peak import Peak, Variant
 
 pytestmark = pytest.mark.usefixtures("without_xla")
 TINY = workloads.WORKLOADS["tiny"]
-
-
-@pytest.fixture
-def checkpointing(monkeypatch):
-    """Unrolls note the `checkpoint_every` they were given; returns the notes."""
-    given = []
-
-    def unroll(core, inputs, state, checkpoint_every=None):
-        given.append(checkpoint_every)
-        return dnc.unroll(core, inputs, state, checkpoint_every=checkpoint_every)
-
-    monkeypatch.setitem(workloads.UNROLLS, "dnc.unroll", unroll)
-    return given
-
-
-@pytest.fixture
-def in_process(monkeypatch):
-    monkeypatch.setattr(memory, "peak", _peak.measure)
 
 
 def run(capsys, *arguments):
@@ -51,31 +32,6 @@ def test_a_process_that_fails_otherwise_is_an_error(monkeypatch):
 
     with pytest.raises(RuntimeError, match="the reason"):
         _peak.peak(Variant(TINY))
-
-
-def test_where_peaks_cannot_be_reset_compilation_is_included(monkeypatch):
-    monkeypatch.setattr(_peak, "_reset_peak", lambda: False)
-
-    found = _peak.measure(Variant(TINY))
-
-    assert found.includes_compilation
-    assert found.peak_mib >= 0
-
-
-def test_unrolls_are_compared_with_the_plain_one(capsys, checkpointing, in_process):
-    rows = run(capsys, "--checkpoint_every=2")
-
-    assert [(row["unroll"], row["checkpoint_every"]) for row in rows] == [
-        ("snt.dynamic_unroll", None),
-        ("dnc.unroll", None),
-        ("dnc.unroll", 2),
-    ]
-    assert set(checkpointing) == {None, 2}
-    for row in rows:
-        assert row["config"] == "tiny"
-        assert row["num_steps"] == 3
-        assert {"idle_mib", "peak_mib", "median_ms", "min_ms", "max_ms", "timed"} <= row.keys()
-        assert row["time_ratio"] == pytest.approx(row["median_ms"] / rows[0]["median_ms"])
 
 
 PEAK = Peak(idle_mib=100.0, peak_mib=50.0, includes_compilation=False, step_ms=7.0)
@@ -108,8 +64,3 @@ def test_what_does_not_fit_has_no_figures(capsys, monkeypatch):
 
     assert memory.main(["bench.memory", "--config=tiny", "--nocheckpointing"]) == 0
     assert capsys.readouterr().out.count("| out of memory  | -      | -  ") == 2
-
-
-def test_sizes_of_the_workload_can_be_changed(capsys, in_process):
-    run(capsys, "--nocheckpointing", "--memory_size=12", "--batch_size=3")
-    assert memory._workload() == TINY._replace(memory_size=12, batch_size=3)

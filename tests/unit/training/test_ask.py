@@ -86,7 +86,10 @@ def test_a_model_without_memory_answers_too(tmp_path, capsys):
         (["--story=a."], "Give --checkpoint_dir or --pretrained"),
         (["--checkpoint_dir=a", "--pretrained=copy_dnc", "--story=a."], "Give --checkpoint_dir or"),
         (["--pretrained=copy_dnc"], "Give --story or --story_file"),
-        (["--pretrained=none", "--story=a."], "--pretrained must be of addition_dnc, "),
+        (
+            ["--pretrained=none", "--story=a."],
+            "There is no pretrained model 'none'. There are: addition_dnc, ",
+        ),
         (["--pretrained=copy_dnc", "--story=a."], "Only models of babi answer stories; "),
         (["--checkpoint_dir=missing", "--story=a."], "There is no run in missing."),
         (["--pretrained=copy_dnc", "--story_file=missing"], "No such file or directory: 'missing'"),

@@ -107,7 +107,7 @@ def test_another_configuration_is_refused_with_all_differences(saved):
 
 
 def test_what_is_refused_is_not_locked(saved):
-    with pytest.raises(ValueError, match="--seed"):
+    with pytest.raises(ValueError, match="seed=None"):
         Run(saved, {**CONFIG, "seed": 7})
     assert restored(saved)[0] == 3
 
@@ -120,13 +120,13 @@ def test_a_flag_that_only_one_run_has_is_a_difference(tmp_path, missing_in):
         run.restore(**model())
         run.save(1)
 
-    with pytest.raises(ValueError, match=r"--seed=.*7"):
+    with pytest.raises(ValueError, match=r"seed=.*7"):
         Run(tmp_path, second)
 
 
 def test_a_flag_that_is_newer_than_the_run_counts_as_its_default_there(saved):
     defaults = {"colour": "red", "hidden_size": 1}
-    with pytest.raises(ValueError, match="--colour=red there, blue here"):
+    with pytest.raises(ValueError, match="colour=red there, blue here"):
         Run(saved, {**CONFIG, "colour": "blue"}, defaults)
     assert restored(saved, {**CONFIG, "colour": "red"}, defaults=defaults)[0] == 3
 
@@ -140,7 +140,7 @@ def test_a_flag_that_may_differ_changes_and_the_next_checkpoints_have_it(saved):
 
     assert json.loads((saved / "flags.json").read_text()) == other
     assert newest_checkpoint(saved)[1] == other
-    with pytest.raises(ValueError, match="--hidden_size=9 there, 8 here"):
+    with pytest.raises(ValueError, match="hidden_size=9 there, 8 here"):
         Run(saved, CONFIG)
 
 
@@ -404,7 +404,7 @@ def test_a_run_of_the_first_version_goes_on_with_objects_it_did_not_have(old):
 
 
 def test_a_run_of_the_first_version_with_other_flags_is_refused(old):
-    with pytest.raises(ValueError, match="--hidden_size=8 there, 9 here"):
+    with pytest.raises(ValueError, match="hidden_size=8 there, 9 here"):
         Run(old, {**CONFIG, "hidden_size": 9})
 
 
