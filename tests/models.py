@@ -1,10 +1,18 @@
-"""Cores and inputs for the tests."""
+"""Cores and inputs for the tests, and the ways to run a function."""
+
+import functools
 
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
 import dnc
+
+# AutoGraph has nothing to convert in this package, and takes half of the time of a trace to find
+# that out. The tests of `training` and of `test_core` trace with it, as users do.
+graph = functools.partial(tf.function, autograph=False)
+compiled = functools.partial(graph, jit_compile=True)
+MODES = {"eager": lambda function: function, "graph": graph, "compiled": compiled}
 
 
 def make_core(

@@ -8,6 +8,7 @@ import dnc
 from dnc import access, addressing
 from dnc.addressing import DirectionalWeights, FreenessInputs, LinkageInputs
 from tests import golden
+from tests.models import compiled
 
 UNITS = golden.Recording(golden.DATA / "units.npz")
 
@@ -20,13 +21,13 @@ def cases(unit):
     ]
 
 
-def check(case, function, input_names, output_names, tolerance=2e-6):
-    """Compares `function` with the recorded outputs and gradients."""
+def check(case, equation, input_names, output_names, tolerance=2e-6):
+    """Compares an equation with the recorded outputs and gradients."""
 
     def run(*arrays):
         with tf.GradientTape() as tape:
             tape.watch(arrays)
-            outputs = dict(zip(output_names, function(*arrays), strict=True))
+            outputs = dict(zip(output_names, equation(*arrays), strict=True))
             objective = tf.add_n(
                 [tf.reduce_sum(outputs[n] * case.get(f"probe/{n}", 1.0)) for n in output_names]
             )
@@ -36,8 +37,8 @@ def check(case, function, input_names, output_names, tolerance=2e-6):
         return outputs, gradients
 
     arrays = [tf.constant(case[name]) for name in input_names]
-    for compiled in [run, tf.function(run, jit_compile=True)][: 1 + case["with_xla"]]:
-        outputs, gradients = compiled(*arrays)
+    for function in [run, compiled(run)][: 1 + case["with_xla"]]:
+        outputs, gradients = function(*arrays)
         for name in output_names:
             np.testing.assert_allclose(outputs[name], case[name], rtol=0, atol=tolerance)
         for name, gradient in zip(input_names, gradients, strict=True):

@@ -125,7 +125,7 @@ def test_a_dnc_between_other_layers_learns_in_a_few_hundred_steps():
     variables = model.trainable_variables
     optimizer = snt.optimizers.Adam(3e-3)
 
-    @tf.function(jit_compile=True)
+    @models.compiled
     def train(seed):
         loss, gradients = loss_and_gradients(model, seed)
         optimizer.apply(tf.clip_by_global_norm(gradients, 5.0)[0], variables)

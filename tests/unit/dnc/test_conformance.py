@@ -8,7 +8,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import deepmind
-from tests import golden
+from tests import golden, models
 
 
 @functools.cache
@@ -23,8 +23,8 @@ def compiled(name):
     A recording and its `_warm` twin share it; `golden.core_of` gives the variables.
     """
     core = golden.core_of(recording(name))
-    jit = functools.partial(tf.function, jit_compile=True)
-    return core, jit(core._step), jit(functools.partial(loss_and_gradients, snt.dynamic_unroll))
+    unroll = functools.partial(loss_and_gradients, snt.dynamic_unroll)
+    return core, models.compiled(core._step), models.compiled(unroll)
 
 
 def compiled_for(name):
@@ -72,7 +72,7 @@ def test_each_step_from_the_recorded_state_gives_the_recorded_step(name, jit):
     recorded = {**recorded_states, **trace.below("aux/"), "outputs": trace["outputs"]}
     core, step, _ = compiled_for(name)
     steps = every_step(
-        step if jit else tf.function(core._step),
+        step if jit else models.graph(core._step),
         trace["inputs"],
         golden.state_of(trace.below("initial/")),
         restart_from=lambda t: golden.state_of({k: v[t - 1] for k, v in recorded_states.items()}),
@@ -186,11 +186,11 @@ WAYS = {
     "eager, dynamic unroll": (snt.dynamic_unroll, tf.float32, lambda f: f),
     "eager, static unroll": (snt.static_unroll, tf.float32, lambda f: f),
     "graph, dynamic unroll": (snt.dynamic_unroll, tf.float32, tf.function),
-    "graph, static unroll, float64": (snt.static_unroll, tf.float64, tf.function),
+    "graph, static unroll, float64": (snt.static_unroll, tf.float64, models.graph),
     "jit, dynamic unroll, float64": (
         snt.dynamic_unroll,
         tf.float64,
-        functools.partial(tf.function, jit_compile=True),
+        models.compiled,
     ),
 }
 

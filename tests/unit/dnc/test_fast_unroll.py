@@ -14,13 +14,8 @@ import dnc
 from dnc._fast import loop, parts
 from dnc.core import observed
 from dnc.interface import Interface
-from tests.models import make_core, random_inputs, random_state
+from tests.models import MODES, graph, make_core, random_inputs, random_state
 
-GRAPHS = {
-    # AutoGraph has nothing to convert here, and takes half of the time to find that out.
-    "graph": functools.partial(tf.function, autograph=False),
-    "compiled": functools.partial(tf.function, jit_compile=True),
-}
 NUM_STEPS, BATCH_SIZE, INPUT_SIZE = 5, 3, 5
 LENGTHS = [5, 2, 0]
 RESET = np.array([[0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]], bool)
@@ -136,12 +131,12 @@ def assert_same(actual, expected, tolerance):
         np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * scale)
 
 
-def check(core, graph, inputs=None, state=None, tolerance=1e-10, **options):
+def check(core, mode, inputs=None, state=None, tolerance=1e-10, **options):
     """Fast and plain way agree for the core; the fast one is taken."""
     assert parts.reason_against(core) is None
     inputs = random_inputs(NUM_STEPS, BATCH_SIZE) if inputs is None else inputs
     state = after_some_steps(core, inputs.shape[1]) if state is None else state
-    fast = GRAPHS[graph](functools.partial(with_gradients, dnc.unroll, core, **options))
+    fast = MODES[mode](functools.partial(with_gradients, dnc.unroll, core, **options))
     # The plain steps, one by one: in eager mode there is no other way.
     plain_options = {name: x for name, x in options.items() if name != "checkpoint_every"}
     plain = with_gradients(dnc.unroll, core, inputs, state, **plain_options)
@@ -234,7 +229,7 @@ def test_gradients_agree_with_finite_differences():
     freeness = dnc.Freeness(4, stop_write_gradient=False)  # Else it is not the whole gradient.
     core = make_core(4, 3, num_writes=2, dtype=tf.float64, freeness=freeness)
     inputs, state = random_inputs(3, 2), random_state(core, 2)
-    unroll = tf.function(lambda inputs: tf.reduce_sum(tf.sin(dnc.unroll(core, inputs, state)[0])))
+    unroll = graph(lambda inputs: tf.reduce_sum(tf.sin(dnc.unroll(core, inputs, state)[0])))
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         value = unroll(inputs)
@@ -261,7 +256,7 @@ def test_second_derivatives_are_those_of_the_plain_steps():
             slope = tf.reduce_sum(gradient * tf.cos(gradient))
         return outer.gradient(slope, inputs)
 
-    fast = tf.function(functools.partial(second, dnc.unroll))()
+    fast = graph(functools.partial(second, dnc.unroll))()
     assert_same(fast, second(snt.dynamic_unroll), 1e-12)
 
 
@@ -269,7 +264,7 @@ def test_one_trace_serves_any_number_of_steps_and_any_batch_size():
     core = make_core(dtype=tf.float64)
     traces = []
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, INPUT_SIZE], tf.float64)])
+    @graph(input_signature=[tf.TensorSpec([None, None, INPUT_SIZE], tf.float64)])
     def run(inputs):
         traces.append(1)
         return with_gradients(
@@ -296,7 +291,6 @@ CHECKPOINTED = {
     "another core": ("LSTM", "graph"),
     "another core, compiled": ("LSTM", "compiled"),
 }
-MODES = {"eager": lambda function: function, **GRAPHS}
 
 
 @pytest.mark.parametrize(
@@ -486,10 +480,10 @@ def test_it_refuses_what_is_read_or_seen_from_outside(taken):
     core = make_core(dtype=tf.float64)
     run = functools.partial(dnc.unroll, core, random_inputs(2, 2))
     with snt.custom_variable_getter(lambda variable: 2.0 * variable):
-        assert_same(GRAPHS["graph"](run)(), run(), 1e-12)
+        assert_same(graph(run)(), run(), 1e-12)
     seen = []
     with observed(lambda core, step: seen.append(tf.inside_function())):
-        GRAPHS["graph"](run)()
+        graph(run)()
     assert any(seen)  # And not only where the variables are created.
     assert not taken
 
@@ -524,7 +518,7 @@ class TestReplacedParts:
 
         inputs, state = random_inputs(2, 2), random_state(core, 2)
         run = functools.partial(with_gradients, dnc.unroll, core)
-        assert_same(GRAPHS["graph"](run)(inputs, state), run(inputs, state), 1e-10)
+        assert_same(graph(run)(inputs, state), run(inputs, state), 1e-10)
         assert not taken
 
     def test_an_activation_before_those_of_the_interface_counts(self):
@@ -538,7 +532,7 @@ class TestReplacedParts:
         inputs, state = random_inputs(2, 2), after_some_steps(core, 2)
         run = functools.partial(with_gradients, dnc.unroll, core)
         sonnet = with_gradients(snt.static_unroll, core, inputs, state)
-        assert_same(GRAPHS["graph"](run)(inputs, state), sonnet, 1e-10)
+        assert_same(graph(run)(inputs, state), sonnet, 1e-10)
 
     @pytest.mark.parametrize("controller", CONTROLLERS)
     def test_a_method_of_an_instance_is_refused_wherever_it_is(self, controller):
@@ -557,5 +551,5 @@ def test_all_states_are_returned_by_the_plain_steps(taken):
     core = make_core(dtype=tf.float64)
     inputs, state = random_inputs(3, 2), after_some_steps(core, 2)
     run = functools.partial(dnc.unroll, core, inputs, state, return_all_states=True)
-    assert_same(GRAPHS["graph"](run)(), run(), 1e-12)
+    assert_same(graph(run)(), run(), 1e-12)
     assert not taken

@@ -6,7 +6,7 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
-from tests.models import make_core, random_inputs, random_state
+from tests.models import compiled, graph, make_core, random_inputs, random_state
 
 
 def gradient_check(core, inputs, state, with_state):
@@ -23,7 +23,7 @@ def gradient_check(core, inputs, state, with_state):
     stopped = [x is state.access_state.write_weights for x in flat_state]
     probe = tf.constant(np.random.default_rng(5).normal(size=[*inputs.shape[:2], 3]))
 
-    @tf.function
+    @graph
     def loss_and_gradients(inputs, *flat_state):
         with tf.GradientTape() as tape:
             tape.watch([inputs, *flat_state])
@@ -115,9 +115,9 @@ class FiniteCheck:
     def __init__(self, with_xla=True, **options):
         self.core = make_core(dtype=tf.float32, **options)
         self._values = [tf.identity(variable) for variable in self.core.trainable_variables]
-        self._compiled = [tf.function(self._outputs_and_gradients)]
+        self._compiled = [graph(self._outputs_and_gradients)]
         if with_xla:
-            self._compiled.append(tf.function(self._outputs_and_gradients, jit_compile=True))
+            self._compiled.append(compiled(self._outputs_and_gradients))
 
     def _outputs_and_gradients(self, inputs, state):
         with tf.GradientTape() as tape:
@@ -134,8 +134,8 @@ class FiniteCheck:
         if interface_bias is not None:
             self.core.access.interface.linear.b.assign(interface_bias)
         inputs = random_inputs(4, 2, dtype=tf.float32) * input_scale
-        for compiled in self._compiled:
-            for part in tf.nest.flatten(compiled(inputs, state or self.core.initial_state(2))):
+        for run in self._compiled:
+            for part in tf.nest.flatten(run(inputs, state or self.core.initial_state(2))):
                 assert np.isfinite(part).all()
 
 

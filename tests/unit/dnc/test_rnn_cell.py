@@ -8,14 +8,9 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
-from tests.models import make_core, random_inputs, random_state
+from tests.models import MODES, graph, make_core, random_inputs, random_state
 
 v1 = tf.compat.v1
-MODES = {
-    "eager": lambda function: function,
-    "graph": tf.function,
-    "compiled": functools.partial(tf.function, jit_compile=True),
-}
 
 
 def dynamic_rnn(core, inputs, state, lengths=None):
@@ -107,7 +102,7 @@ def test_one_trace_serves_any_number_of_steps_and_any_batch_size():
     ]
     traces = []
 
-    @tf.function(input_signature=signature)
+    @graph(input_signature=signature)
     def run(inputs, state, lengths):
         traces.append(1)
         return dynamic_rnn(core, inputs, state, lengths)

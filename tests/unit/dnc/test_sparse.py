@@ -8,7 +8,7 @@ import tensorflow as tf
 import dnc
 from dnc.addressing import LinkageInputs
 from dnc.sparse import SparseLinks
-from tests.models import make_core, random_inputs
+from tests.models import compiled, make_core, random_inputs
 
 SLOTS, READS = 6, 2
 
@@ -74,7 +74,7 @@ def test_with_as_many_links_as_slots_values_reads_and_gradients_are_the_dense_on
         def call(w, r, linkage=linkage):
             return outcome(linkage, w, r)
 
-        call = tf.function(call, jit_compile=True) if jit else call
+        call = compiled(call) if jit else call
         results.append(call(writes, reads))
     (directions, states, gradients), (sparse_directions, sparse_states, sparse_gradients) = results
     for full, sparse in zip(states, sparse_states, strict=True):
@@ -207,7 +207,7 @@ def test_a_dnc_with_as_many_links_as_slots_is_the_dense_one():
     results = []
     for core in (full, sparse):
 
-        @tf.function(jit_compile=True)
+        @compiled
         def run_core(core=core):
             with tf.GradientTape() as tape:
                 outputs, _ = dnc.unroll(core, inputs, sequence_length=[5, 2, 4])

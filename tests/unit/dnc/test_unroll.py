@@ -8,13 +8,7 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
-from tests.models import make_core, random_inputs, random_state
-
-MODES = {
-    "eager": lambda function: function,
-    "graph": tf.function,
-    "compiled": functools.partial(tf.function, jit_compile=True),
-}
+from tests.models import MODES, graph, make_core, random_inputs, random_state
 
 
 class Counting(snt.RNNCore):
@@ -530,7 +524,7 @@ def test_one_trace_serves_any_number_of_steps_and_any_batch_size():
     core, inputs, state = make("DNC", num_steps=5, batch_size=4)
     traces = []
 
-    @tf.function(
+    @graph(
         input_signature=[
             tf.TensorSpec([None, None, 5], tf.float64),
             tf.nest.map_structure(lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype), state),
@@ -804,7 +798,7 @@ def test_lengths_that_only_the_running_graph_knows_are_checked_there(num_steps, 
     core = snt.LSTM(4, dtype=tf.float64)
     signature = [tf.TensorSpec([num_steps, None, 5], tf.float64), tf.TensorSpec([None], tf.int32)]
 
-    @tf.function(input_signature=signature)
+    @graph(input_signature=signature)
     def run(inputs, lengths):
         return dnc.unroll(core, inputs, sequence_length=lengths)[0]
 
@@ -827,7 +821,7 @@ def test_shapes_that_only_the_running_graph_knows_are_checked_there(lengths, res
         tf.TensorSpec([None, None], tf.bool),
     ]
 
-    @tf.function(input_signature=signature)
+    @graph(input_signature=signature)
     def run(inputs, lengths, reset):
         return dnc.unroll(core, inputs, sequence_length=lengths, reset=reset)[0]
 
