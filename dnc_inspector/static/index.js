@@ -53,7 +53,7 @@ export async function startPage(root) {
         try {
           history.replaceState(history.state, "", `#${hash}`);
         } catch {
-          // Not allowed in an <iframe srcdoc>, whose address is its parent's. It is a convenience.
+          // Not allowed in a frame without an address of its own. It is a convenience.
         }
       },
     },
