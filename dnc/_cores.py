@@ -65,7 +65,7 @@ def call_checked(module: Any, function: Callable[..., Any], *args: Any) -> Any:
             raise ValueError(
                 f"{module.name} depends on variables that its trainable_variables do not contain "
                 f"and that would never be trained: {', '.join(lost)}. Only variables in a "
-                "tf.Module are found, not those of Keras layers and of functions. Use Sonnet's "
+                "tf.Module are found, not variables of Keras layers and of functions. Use Sonnet's "
                 "modules, e.g. snt.Linear for keras.layers.Dense, or assign the variables to an "
                 "attribute of the core, e.g. core.others = [variable]. Apply tf.stop_gradient to "
                 "what is to stay as it is."

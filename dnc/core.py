@@ -94,7 +94,7 @@ class DNC(snt.RNNCore):
           access: the memory, or the keyword arguments of a `MemoryAccess`.
           controller: any `snt.RNNCore` with an output of shape [B, H]; any callable or module that
             maps [B, X + R W] to [B, H]; or the keyword arguments of an `snt.LSTM`. Its variables
-            must be those of a `tf.Module`: those of a Keras layer would not be found.
+            must belong to a `tf.Module`: variables of a Keras layer are not found.
           output_size: width Y of the output, >= 1.
           clip_value: bound on the absolute value of the controller's output and state and of the
             output; > 0, `None` for no bound. The released training script uses 20.

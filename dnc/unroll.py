@@ -51,8 +51,8 @@ def unroll(
 
     In a graph, such as that of a `tf.function`, a `dnc.DNC` runs several times faster than through
     `snt.dynamic_unroll`, with the same outputs and gradients, by a backward pass written by hand
-    (docs/performance.md). All its parts must be those of this package and Sonnet, not subclasses of
-    them, and its controller one that is known to return the same when it is run again: an
+    (docs/performance.md). All its parts must come from this package and Sonnet and not be
+    subclasses, and its controller must be known to return the same when it is run again: an
     `snt.LSTM`, `snt.GRU`, `snt.VanillaRNN`, `dnc.DeepLSTM`, `dnc.FeedForward` of layer sizes, or
     one of these in a `dnc.ClippedSignal`, `dnc.EmbeddedInputs` or `dnc.InputsOnly`. The plain steps
     are run for other cores (a line in the log says why), in eager mode, and to return all states.

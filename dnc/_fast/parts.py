@@ -85,8 +85,8 @@ _PARTS: dict[type, dict[str, tuple[Any, ...]]] = {
 def reason_against(core: DNC) -> str | None:
     """Returns why `core` cannot be unrolled by this package, or `None` if it can.
 
-    The gradients written here are those of the classes in the table. Any other part would silently
-    get a wrong gradient, so everything that a core holds is looked at.
+    This package has gradients of the classes in the table only. Any other part would silently get
+    a wrong gradient, so everything that a core holds is checked.
     """
     if type(core) is not DNC:
         return f"a {type(core).__name__} as the core"

@@ -43,7 +43,7 @@ class Forks:
           arguments: of pytest.
           folder: where to run; modules are imported from there.
           output: file for what pytest prints.
-          environment: variables that it gets besides those of this process.
+          environment: variables that it gets in addition to the variables of this process.
           seconds: limit, after which all processes that it started are killed.
 
         Returns:
@@ -90,7 +90,7 @@ def _become_pytest(
         os.dup2(file.fileno(), 2)
     os.chdir(folder)
     os.environ.update(environment)
-    # Compiled files of a second ago may be those of another mutant.
+    # Compiled files of a second ago may belong to another mutant.
     os.environ["PYTHONDONTWRITEBYTECODE"], sys.dont_write_bytecode = "1", True
     sys.path.insert(0, folder)
     sys.argv = ["pytest", *arguments]

@@ -63,14 +63,14 @@ MUTANTS = (
         f"{_TRAIN}::TestResuming",
     ),
     Mutant(
-        "exit code 0 for a training that cannot go on",
+        "exit code 0 for a training that cannot continue",
         "train.py",
         "return _fail(ending.failure, code=1)",
         "return _fail(ending.failure, code=0)",
         f"{_TRAIN}::TestAStepThatIsNotFinite::test_ends_the_training_with_a_report",
     ),
     Mutant(
-        "a run goes on with another learning rate",
+        "a run is resumed with another learning rate",
         "train.py",
         '_CHANGEABLE_FLAGS = ("data_dir",',
         '_CHANGEABLE_FLAGS = ("learning_rate", "data_dir",',

@@ -1,4 +1,4 @@
-"""Mutants of `training`: steps, checkpoints and all that goes on around them."""
+"""Mutants of `training`: steps, checkpoints and all that surrounds them."""
 
 from tests.mutants import Mutant
 
@@ -149,7 +149,7 @@ MUTANTS = (
         f"{_RUNS}::test_the_checkpoint_with_the_smallest_loss_is_kept_by_resumed_runs",
     ),
     Mutant(
-        "a run goes on with other flags",
+        "a run is resumed with other flags",
         "training/runs.py",
         "        if name not in may_differ\n",
         "        if False\n",

@@ -82,7 +82,6 @@ def run(code, *flags, folder=ROOT):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=300,
     )
     assert process.returncode == 0, process.stderr
 

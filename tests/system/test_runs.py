@@ -12,7 +12,7 @@ from training.runs import Run, newest_checkpoint
 
 @pytest.fixture
 def disk(tmp_path):
-    """A directory that is a disk of its own, and a function that mounts it anew with options."""
+    """A directory that is a disk of its own, and a function that mounts it again with options."""
     directory = tmp_path / "disk"
     directory.mkdir()
 
