@@ -108,8 +108,11 @@ def _become_pytest(
 
 
 def _main() -> None:
+    error_stream = os.dup(2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # TensorFlow logs during its import.
     for module in _PRELOADED:
         __import__(module)
+    os.dup2(error_stream, 2)
     for line in sys.stdin:
         print(json.dumps(_run(*json.loads(line))), flush=True)
 

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import pathlib
 import random
 import shutil
 import sys
@@ -164,6 +165,24 @@ def test_a_kill_at_any_operation_of_saving_leaves_the_old_or_the_new(tmp_path, o
     new = outcomes.index((step, " again"))
     assert set(outcomes[:new]) == {(3, "")}
     assert set(outcomes[new:]) == {(step, " again")}
+
+
+def test_a_text_of_which_half_is_written_leaves_the_old(tmp_path, monkeypatch):
+    write_text = pathlib.Path.write_text
+
+    def fill_the_disk(path, text, **options):
+        write_text(path, text[:2], **options)
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "flags.json"
+    checkpoints.write_text(path, "old")
+    monkeypatch.setattr(pathlib.Path, "write_text", fill_the_disk)
+
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.write_text(path, "newer")
+
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["flags.json"]
 
 
 def test_a_kill_while_recovering_leaves_it_to_the_next_to_recover(tmp_path, operations):
