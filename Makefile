@@ -78,7 +78,7 @@ mutants: $(READY)  ## Put small faults into a copy of the code: do the tests fin
 	$(BIN)/python -m tests.mutants
 
 clean:  ## Remove the environment and caches; trained models stay.
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): setup.py
