@@ -44,7 +44,7 @@ class Programs:
 
 
 class Memory(threading.Thread):
-    """Samples the proportional set size of this process and all that it has started."""
+    """Samples the memory of this process and all that it has started, libraries counted once."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -53,7 +53,8 @@ class Memory(threading.Thread):
 
     def run(self):
         while not self.ended.wait(SAMPLING_INTERVAL):
-            self.peak_mib = max(self.peak_mib, sum(map(_memory_mib, _family(os.getpid()))))
+            private, shared = zip(*map(_private_and_shared_mib, _family(os.getpid())), strict=True)
+            self.peak_mib = max(self.peak_mib, sum(private) + max(shared))
 
 
 def _family(pid):
@@ -71,12 +72,14 @@ def _family(pid):
     return family
 
 
-def _memory_mib(pid):
+def _private_and_shared_mib(pid):
+    """Returns the resident memory of a process: its own, and the pages of files."""
     try:
-        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+        pages = (PROC / str(pid) / "statm").read_text().split()
     except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+        return 0, 0
+    resident, shared = (int(number) * os.sysconf("SC_PAGE_SIZE") / 2**20 for number in pages[1:3])
+    return resident - shared, shared
 
 
 def _processor_seconds():

@@ -222,7 +222,7 @@ def test_float32_agrees_within_its_precision():
     core = make_core(memory_size=20, word_size=8, num_reads=4, hidden_size=16)
     inputs = random_inputs(12, 4, dtype=tf.float32)
     state = random_state(core, 4, tf.float32)
-    check(core, "compiled", inputs, state, tolerance=1e-5)
+    check(core, "graph", inputs, state, tolerance=1e-5)
 
 
 def test_gradients_agree_with_finite_differences():
@@ -284,7 +284,6 @@ def test_one_trace_serves_any_number_of_steps_and_any_batch_size():
 RESET_OF_7 = np.random.default_rng(5).random([7, BATCH_SIZE]) < 0.2
 CHECKPOINTED = {
     "fast": ("DNC", "graph"),
-    "fast, compiled": ("DNC", "compiled"),
     "fast, sparse links": ("sparse", "graph"),
     "plain": ("DNC", "eager"),
     "plain, sparse links": ("sparse", "eager"),
