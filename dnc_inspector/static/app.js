@@ -240,7 +240,7 @@ export class App {
   }
 
   /**
-   * What a key does. A control with the focus keeps the keys that it has a use for itself.
+   * Handles a key. A control with the focus keeps the keys that it uses itself.
    *
    * @type {(key: string, target: {tagName?: string, type?: string}) => (() => void)|null}
    */

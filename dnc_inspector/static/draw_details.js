@@ -269,7 +269,7 @@ export const VECTOR_NAMES = {
 const VECTOR_NOTES = { write_keys: "key: own scale", erase_vectors: "share, 0 to 1" };
 
 /**
- * Only a key's direction counts: it has a scale of its own. Words share that of the memory.
+ * Only a key's direction counts: it has a scale of its own. Words have the memory's scale.
  *
  * @type {(id: VectorId, values: Float32Array, memoryScale: number,
  *   theme: Theme) => import("./colours.js").Scale}

@@ -67,7 +67,7 @@ export function list(parts) {
 }
 
 /**
- * What to call a write head: its number is said only where there are several.
+ * Returns the name of a write head, with its number only if there are several.
  *
  * @type {(head: number, sizes: import("./episode.js").Sizes) => string}
  */
@@ -76,7 +76,7 @@ export function writeHead(head, sizes) {
 }
 
 /**
- * What to call a read head, likewise.
+ * Returns the name of a read head, with its number only if there are several.
  *
  * @type {(head: number, sizes: import("./episode.js").Sizes) => string}
  */

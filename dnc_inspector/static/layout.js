@@ -246,7 +246,7 @@ export function detailsLayout({ sizes }, slots, width) {
 }
 
 /**
- * Puts rows of vectors under each other, those of different heads a little apart.
+ * Puts rows of vectors under each other, with gaps between different heads.
  *
  * @type {(vectors: Vector[], y: number) => number}
  */

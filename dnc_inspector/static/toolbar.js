@@ -187,7 +187,7 @@ export class Toolbar {
   }
 
   /**
-   * Head colours are those of a theme.
+   * Head colours belong to a theme.
    *
    * @param {boolean} isDark
    */

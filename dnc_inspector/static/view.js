@@ -38,11 +38,11 @@ export class EpisodeView {
     this.onStep = onStep;
     this.onSlot = onSlot;
     this.tooltip = tooltip;
-    /** @type {?{shown: Shown, settings: Settings, scene: Scene}} what `set` was told */
+    /** @type {?{shown: Shown, settings: Settings, scene: Scene}} the arguments of `set` */
     this.current = null;
     /** @type {?TimelineLayout} as it was drawn last */
     this.timelineLayout = null;
-    /** @type {?DetailsLayout} likewise */
+    /** @type {?DetailsLayout} as it was drawn last */
     this.detailsLayout = null;
     /** @type {{step: ?number, row: ?number}} */
     this.hover = { step: null, row: null };
