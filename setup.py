@@ -11,7 +11,14 @@ setup(
     long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=["dnc", "dnc._fast", "dnc_inspector"],
+    packages=[
+        "dnc",
+        "dnc.recording",
+        "dnc.unrolling",
+        "dnc.unrolling.fused",
+        "dnc_inspector",
+        "dnc_trace",
+    ],
     package_data={"dnc": ["py.typed"], "dnc_inspector": ["static/*"]},
     # TensorBoard imports what it finds here whenever it starts, and an error would stop it.
     entry_points={"tensorboard_plugins": ["dnc_memory = dnc_inspector.loader:DncLoader"]},

@@ -13,25 +13,20 @@ from typing import TYPE_CHECKING
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import deepmind, summaries
+from dnc import deepmind
 from dnc.access import AccessState, MemoryAccess
-from dnc.addressing import (
-    CosineWeights,
-    Freeness,
-    TemporalLinkage,
-    TemporalLinkageState,
-    UsedCosineWeights,
-    oneplus,
-)
+from dnc.allocation import Freeness
+from dnc.content import CosineWeights, UsedCosineWeights, oneplus
 from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC, DNCState
-from dnc.no_linkage import NoLinkage
+from dnc.linkage import NoLinkage, TemporalLinkage, TemporalLinkageState
+from dnc.recording import summaries
+from dnc.recording.trace import Trace, record
 from dnc.resizing import resize_memory
-from dnc.rnn_cell import rnn_cell
+from dnc.rnn_cells import rnn_cell
 from dnc.saved_model import export
-from dnc.sparse import SparseTemporalLinkage
-from dnc.trace import Trace, record
-from dnc.unroll import unroll
+from dnc.sparse_linkage import SparseTemporalLinkage
+from dnc.unrolling.sequences import unroll
 
 if tf.executing_eagerly():
     # With its first module Sonnet makes sure that this is TensorFlow 2, and would take the

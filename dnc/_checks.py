@@ -164,6 +164,24 @@ def check_state(
         check_state(f"{name}.{field}", part, size, dtype, batch_size, strict)
 
 
+def check_fields(values: Any, sizes: Any, like: tf.Tensor | None = None) -> Any:
+    """Checks each tensor of a tuple against per-example sizes, a `NamedTuple` of its fields.
+
+    All are also checked against one batch size and dtype. Returns them as such a `NamedTuple`.
+    """
+    if not isinstance(values, (tuple, list)) or len(values) != len(sizes):
+        raise ValueError(
+            f"inputs must be {type(sizes).__name__}({', '.join(sizes._fields)}), "
+            f"got {structure_text(values)}."
+        )
+    checked = []
+    for name, value, size in zip(sizes._fields, values, sizes, strict=True):
+        batch_size, dtype = (None, None) if like is None else (like.shape[0], like.dtype)
+        like = check_tensor(name, value, [batch_size, *size], dtype)
+        checked.append(like)
+    return type(sizes)(*checked)
+
+
 def _shape_text(shape: Any) -> str:
     shape = tf.TensorShape(shape)
     if shape.rank is None:

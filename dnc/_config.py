@@ -12,17 +12,12 @@ import tensorflow as tf
 
 from dnc import _checks
 from dnc.access import MemoryAccess
-from dnc.addressing import (
-    CosineWeights,
-    Freeness,
-    TemporalLinkage,
-    UsedCosineWeights,
-    oneplus,
-)
+from dnc.allocation import Freeness
+from dnc.content import CosineWeights, UsedCosineWeights, oneplus
 from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC
-from dnc.no_linkage import NoLinkage
-from dnc.sparse import SparseTemporalLinkage
+from dnc.linkage import NoLinkage, TemporalLinkage
+from dnc.sparse_linkage import SparseTemporalLinkage
 
 # Functions and classes that a description names where they are arguments.
 _NAMED = {

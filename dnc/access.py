@@ -7,16 +7,10 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks
-from dnc.addressing import (
-    CosineWeights,
-    Freeness,
-    FreenessInputs,
-    LinkageInputs,
-    TemporalLinkage,
-    product,
-    usage_after_write,
-)
+from dnc.allocation import Freeness, FreenessInputs, product, usage_after_write
+from dnc.content import CosineWeights
 from dnc.interface import Interface, InterfaceFields, ReadMode
+from dnc.linkage import LinkageInputs, TemporalLinkage
 
 
 class AccessState(NamedTuple):

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from dnc import _cores
 from dnc.core import DNC
-from dnc_inspector import paths
+from dnc_trace import paths
 
 _FORGET_BIAS = 1.0
 

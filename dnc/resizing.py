@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from dnc import _checks
 from dnc.access import AccessState
-from dnc.addressing import resize_slots, usage_after_write
+from dnc.allocation import usage_after_write
+from dnc.linkage import resize_slots
 
 State = TypeVar("State")
 

@@ -8,8 +8,8 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks, _cores, _nests
-from dnc.unroll import unroll
-from dnc_inspector import paths
+from dnc.unrolling.sequences import unroll
+from dnc_trace import paths
 
 
 def export(

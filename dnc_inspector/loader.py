@@ -9,7 +9,7 @@ import argparse
 
 from tensorboard.plugins import base_plugin
 
-from dnc_inspector.header import PLUGIN_NAME
+from dnc_trace.header import PLUGIN_NAME
 
 
 class DncLoader(base_plugin.TBLoader):

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dnc_inspector import episode, paths, schema
+from dnc_trace import episode, paths, schema
 
 STATIC = pathlib.Path(__file__).with_name("static")
 

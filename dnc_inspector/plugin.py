@@ -23,7 +23,7 @@ from tensorboard.plugins import base_plugin
 from tensorboard.util import tb_logging
 from werkzeug import wrappers
 
-from dnc_inspector import header
+from dnc_trace import header
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

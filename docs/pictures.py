@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from selenium import webdriver
 
 import dnc
-from dnc import _panels
+from dnc.recording import panels as _panels
 
 _WIDTH = 1280
 _PATIENCE = 30  # seconds

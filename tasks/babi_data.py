@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from dnc_inspector import paths
+from dnc_trace import paths
 
 TASK_NAMES = (
     "single supporting fact",

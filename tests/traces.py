@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto import summary_pb2
 
-from dnc_inspector import header, schema
+from dnc_trace import header, schema
 
 SIZES = {"T": 5, "B": 3, "X": 4, "Y": 2, "Z": 2, "H": 7, "N": 6, "W": 3, "R": 2, "V": 1}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from dnc_inspector import paths
+from dnc_trace import paths
 from training.messages import NO_MEMORY, OUT_OF_MEMORY, in_one_line
 
 

@@ -22,7 +22,7 @@ from training.quiet import native_logs_hidden
 with native_logs_hidden():
     import tensorflow  # noqa: F401
 
-from dnc_inspector import paths
+from dnc_trace import paths
 from tasks import babi_data
 from training import command
 

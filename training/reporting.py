@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import tensorflow as tf
 import tqdm
 
-from dnc_inspector import paths
+from dnc_trace import paths
 from training.messages import reason, say, warn
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from dnc_inspector import paths
+from dnc_trace import paths
 from training import checkpoints
 from training.checkpoints import Best, Checkpoint, DamagedError
 from training.lock import Lock

@@ -8,7 +8,7 @@ Each fault replaces one piece of text in a copy of the tree. The tests of that r
 the first one fails: it has killed the mutant. A mutant that survives shows code that no test
 protects, unless the mutated code does the same; then the row is replaced.
 
-The rows also tell what the tests are for. They are in `of_dnc`, `of_fast`, `of_tasks`,
+The rows also tell what the tests are for. They are in `of_dnc`, `of_fused`, `of_tasks`,
 `of_training`, `of_inspector` and `of_tools`. The tests of a row are in the unit tier
 (`make test`) where these can notice the fault.
 """
@@ -37,7 +37,7 @@ class Mutant(NamedTuple):
     def package(self) -> str:
         """The package that the file belongs to; "scripts" for the scripts in the root."""
         folder = self.file.rpartition("/")[0]
-        return folder if folder == "dnc/_fast" else folder.partition("/")[0] or "scripts"
+        return folder if folder == "dnc/unrolling/fused" else folder.partition("/")[0] or "scripts"
 
     @property
     def tier(self) -> str:

@@ -6,49 +6,49 @@ MUTANTS = (
     # --- Content-based addressing.
     Mutant(
         "similarity of keys without epsilon",
-        "dnc/addressing.py",
+        "dnc/content.py",
         "tf.reduce_sum(tf.square(keys), axis=2) + EPSILON)",
         "tf.reduce_sum(tf.square(keys), axis=2))",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "similarity of slots without epsilon",
-        "dnc/addressing.py",
+        "dnc/content.py",
         "tf.reduce_sum(tf.square(memory), axis=2) + EPSILON)",
         "tf.reduce_sum(tf.square(memory), axis=2))",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "strength not applied",
-        "dnc/addressing.py",
+        "dnc/content.py",
         "tf.nn.softmax(activations * strength_op(strengths)[:, :, tf.newaxis])",
         "tf.nn.softmax(activations)",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "softmax over the heads instead of the slots",
-        "dnc/addressing.py",
+        "dnc/content.py",
         "strength_op(strengths)[:, :, tf.newaxis])",
         "strength_op(strengths)[:, :, tf.newaxis], axis=1)",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "an unused slot has a share",
-        "dnc/addressing.py",
+        "dnc/content.py",
         "shares = usage * tf.exp(",
         "shares = tf.exp(",
         "unit/dnc/test_look_ups.py",
     ),
     Mutant(
         "largest similarity taken from unused slots, too",
-        "dnc/addressing.py",
+        "dnc/content.py",
         "tf.where(usage > 0.0, logits, logits.dtype.min)",
         "logits",
         "unit/dnc/test_look_ups.py",
     ),
     Mutant(
         "oneplus without the 1",
-        "dnc/addressing.py",
+        "dnc/content.py",
         "return 1.0 + tf.nn.softplus(x)",
         "return tf.nn.softplus(x)",
         "unit/dnc/test_addressing.py::test_oneplus_and_softplus_at_zero",
@@ -56,56 +56,56 @@ MUTANTS = (
     # --- Usage and allocation.
     Mutant(
         "allocation without epsilon",
-        "dnc/addressing.py",
+        "dnc/allocation.py",
         "return 1.0 - (EPSILON + (1.0 - EPSILON) * usage)",
         "return 1.0 - usage",
         "unit/dnc/test_gradients.py",
     ),
     Mutant(
         "only the first read head frees",
-        "dnc/addressing.py",
+        "dnc/allocation.py",
         "return usage * product(tf.unstack(kept, axis=1))",
         "return usage * kept[:, 0]",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "the most used slots are allocated first",
-        "dnc/addressing.py",
+        "dnc/allocation.py",
         "return (unused_j > unused_i) | (",
         "return (unused_j < unused_i) | (",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "sorting counts the slot itself",
-        "dnc/addressing.py",
+        "dnc/allocation.py",
         "tf.math.cumprod(1.0 - sorted_unused, axis=1, exclusive=True)",
         "tf.math.cumprod(1.0 - sorted_unused, axis=1)",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "usage without the previous write",
-        "dnc/addressing.py",
+        "dnc/allocation.py",
         "usage = usage_after_write(usage, write_weights)",
         "usage = tf.identity(usage)",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
         "usage of the last write head only",
-        "dnc/addressing.py",
+        "dnc/allocation.py",
         "for w in tf.unstack(write_weights, axis=1))",
         "for w in tf.unstack(write_weights, axis=1)[-1:])",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "write heads allocate the same slot",
-        "dnc/addressing.py",
+        "dnc/allocation.py",
         "usage += (1.0 - usage) * gate[:, tf.newaxis] * allocations[-1]",
         "usage += 0.0",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "no stop_gradient at the previous writes",
-        "dnc/addressing.py",
+        "dnc/allocation.py",
         "write_weights = tf.stop_gradient(write_weights)",
         "write_weights = tf.identity(write_weights)",
         "unit/dnc/test_addressing.py",
@@ -113,14 +113,14 @@ MUTANTS = (
     # --- Temporal links.
     Mutant(
         "a slot is linked to itself",
-        "dnc/addressing.py",
+        "dnc/linkage.py",
         "return tf.where(to_itself, tf.zeros([], updated.dtype), updated)",
         "return updated",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "precedence updated before the links",
-        "dnc/addressing.py",
+        "dnc/linkage.py",
         "link = update_link(prev_state.link, prev_state.precedence_weights, write_weights)",
         "link = update_link(prev_state.link, update_precedence_weights("
         "prev_state.precedence_weights, write_weights), write_weights)",
@@ -128,7 +128,7 @@ MUTANTS = (
     ),
     Mutant(
         "precedence does not fade",
-        "dnc/addressing.py",
+        "dnc/linkage.py",
         "return (1.0 - written) * precedence_weights + write_weights",
         "return precedence_weights + write_weights",
         "unit/dnc/test_addressing.py",
@@ -142,14 +142,14 @@ MUTANTS = (
     ),
     Mutant(
         "sparse links keep the weakest",
-        "dnc/sparse.py",
+        "dnc/sparse_linkage.py",
         "comes_first = (other > one) |",
         "comes_first = (other < one) |",
         "unit/dnc/test_sparse.py",
     ),
     Mutant(
         "a sparse link to one slot stands twice",
-        "dnc/sparse.py",
+        "dnc/sparse_linkage.py",
         "new = only(~tf.reduce_any(same, axis=3), new)",
         "new = tf.identity(new)",
         "unit/dnc/test_sparse.py",
@@ -237,7 +237,7 @@ MUTANTS = (
     # --- The unroll.
     Mutant(
         "sequence_length off by one",
-        "dnc/unroll.py",
+        "dnc/unrolling/sequences.py",
         "running = tf.range(num_steps)[:, tf.newaxis] < sequence_length",
         "running = tf.range(num_steps)[:, tf.newaxis] <= sequence_length",
         "unit/dnc/test_unroll.py::"
@@ -245,7 +245,7 @@ MUTANTS = (
     ),
     Mutant(
         "outputs in the padding",
-        "dnc/unroll.py",
+        "dnc/unrolling/sequences.py",
         'outputs = _nests.where(x["running"], outputs, _nests.zeros_like(outputs))',
         "outputs = tf.nest.map_structure(tf.identity, outputs)",
         "unit/dnc/test_unroll.py::"
@@ -253,7 +253,7 @@ MUTANTS = (
     ),
     Mutant(
         "state not held past the end",
-        "dnc/unroll.py",
+        "dnc/unrolling/sequences.py",
         'next_state = _nests.where(x["running"], next_state, state)',
         "next_state = tf.nest.map_structure(tf.identity, next_state)",
         "unit/dnc/test_unroll.py::"
@@ -261,7 +261,7 @@ MUTANTS = (
     ),
     Mutant(
         "reset after the step instead of before",
-        "dnc/unroll.py",
+        "dnc/unrolling/sequences.py",
         'outputs, next_state = call(x["inputs"], started)',
         'outputs, next_state = call(x["inputs"], state)\n'
         '    if "reset" in x:\n'
@@ -270,7 +270,7 @@ MUTANTS = (
     ),
     Mutant(
         "infinite padding reaches the gradient",
-        "dnc/unroll.py",
+        "dnc/unrolling/sequences.py",
         'sequence["inputs"] = _nests.where(running, inputs, _nests.zeros_like(inputs))',
         'sequence["inputs"] = inputs',
         "unit/dnc/test_unroll.py::"
@@ -278,17 +278,17 @@ MUTANTS = (
     ),
     Mutant(
         "the last segment is the first again",
-        "dnc/_scan.py",
+        "dnc/unrolling/loops.py",
         "begin = num_steps - number * length if results else 0",
         "begin = 0",
-        "unit/dnc/test_fast_unroll.py::test_checkpointing_changes_neither_values_nor_gradients",
+        "unit/dnc/test_fused.py::test_checkpointing_changes_neither_values_nor_gradients",
     ),
     Mutant(
         "a segment starts from the state after it",
-        "dnc/_scan.py",
+        "dnc/unrolling/loops.py",
         "tf.concat([first[tf.newaxis], x[:-1]], axis=0)",
         "x",
-        "unit/dnc/test_fast_unroll.py::test_checkpointing_changes_neither_values_nor_gradients",
+        "unit/dnc/test_fused.py::test_checkpointing_changes_neither_values_nor_gradients",
     ),
     # --- Bridges.
     Mutant(
@@ -307,14 +307,14 @@ MUTANTS = (
     ),
     Mutant(
         "links resized along one axis only",
-        "dnc/addressing.py",
+        "dnc/linkage.py",
         "link=resize_slots(self.link, memory_size, axes=(2, 3))",
         "link=resize_slots(self.link, memory_size, axes=(2,))",
         "unit/dnc/test_resizing.py",
     ),
     Mutant(
         "new slots added at the front",
-        "dnc/addressing.py",
+        "dnc/linkage.py",
         "padding[axis] = [0, memory_size - size[axis]]",
         "padding[axis] = [memory_size - size[axis], 0]",
         "unit/dnc/test_resizing.py",
@@ -335,7 +335,7 @@ MUTANTS = (
     ),
     Mutant(
         "RNN cell takes the width for the batch size",
-        "dnc/rnn_cell.py",
+        "dnc/rnn_cells.py",
         "tf.shape(inputs)[0], inputs.dtype",
         "tf.shape(inputs)[1], inputs.dtype",
         "unit/dnc/test_rnn_cell.py::test_the_cell_says_what_tensorflow_asks",
@@ -349,28 +349,28 @@ MUTANTS = (
     ),
     Mutant(
         "backward weights recorded as forward ones",
-        "dnc/trace.py",
+        "dnc/recording/trace.py",
         '"forward_weights": access.forward_weights,',
         '"forward_weights": access.backward_weights,',
         "unit/dnc/test_trace.py",
     ),
     Mutant(
         "links recorded of the wrong slot",
-        "dnc/trace.py",
+        "dnc/recording/trace.py",
         "np.where(link.columns == NO_LINK, num_slots, link.columns)",
         "np.where(link.columns == NO_LINK, 0, link.columns)",
         "unit/dnc/test_trace.py",
     ),
     Mutant(
         "groups of scalars without their tag",
-        "dnc/summaries.py",
+        "dnc/recording/summaries.py",
         'yield f"{group}{name}", value',
         "yield name, value",
         "unit/dnc/test_summaries.py",
     ),
     Mutant(
         "statistics of the padding",
-        "dnc/summaries.py",
+        "dnc/recording/summaries.py",
         "[:, np.newaxis] < trace.sequence_length",
         "[:, np.newaxis] <= trace.sequence_length",
         "unit/dnc/test_summaries.py",

@@ -17,7 +17,8 @@ import urllib.request
 import numpy as np
 import pytest
 
-from dnc_inspector import episode, page, schema
+from dnc_inspector import page
+from dnc_trace import episode, schema
 from tests import served
 from tests.traces import make_trace, write_blobs
 

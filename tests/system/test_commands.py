@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from dnc_inspector import schema
+from dnc_trace import schema
 from tests.scripts import ROOT, modules_after, save_untrained, start
 from tests.traces import make_trace
 from training import lock

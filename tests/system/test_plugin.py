@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from dnc_inspector import episode
+from dnc_trace import episode
 from tests.scripts import modules_after
 from tests.served import tensorboard
 from tests.traces import make_trace, write_blobs
@@ -20,7 +20,7 @@ def test_the_loader_imports_only_the_base_classes_of_tensorboard():
 
     assert modules_after("import dnc_inspector.loader") == expected | {
         "dnc_inspector",
-        "dnc_inspector.header",
+        "dnc_trace.header",
         "dnc_inspector.loader",
     }
 

@@ -12,7 +12,8 @@ import dnc
 import evaluate
 import tasks
 from bench import results
-from dnc_inspector import page, paths, schema
+from dnc_inspector import page
+from dnc_trace import paths, schema
 from tests.scripts import run_train
 from tests.traces import make_trace
 from training import ask, fetch_babi, models, runs, ship

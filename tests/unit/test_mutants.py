@@ -8,7 +8,16 @@ import pytest
 from tests.mutants.runner import ROOT
 from tests.mutants.table import MUTANTS
 
-PACKAGES = ("dnc", "dnc/_fast", "dnc_inspector", "tasks", "training", "bench", "scripts")
+PACKAGES = (
+    "dnc",
+    "dnc/unrolling/fused",
+    "dnc_inspector",
+    "dnc_trace",
+    "tasks",
+    "training",
+    "bench",
+    "scripts",
+)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

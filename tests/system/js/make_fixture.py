@@ -14,7 +14,7 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
-from dnc_inspector import episode
+from dnc_trace import episode
 
 PATH = pathlib.Path(__file__).with_name("fixture.json")
 LENGTHS = [12, 7]

@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 import dnc
-from dnc import access, addressing
-from dnc.addressing import DirectionalWeights, FreenessInputs, LinkageInputs
+from dnc import access, allocation, content, linkage
+from dnc.allocation import FreenessInputs
+from dnc.linkage import DirectionalWeights, LinkageInputs
 from tests import golden
 from tests.models import compiled
 
@@ -63,7 +64,7 @@ def test_weighted_softmax_is_the_recorded_one(case):
     ]
     check(
         case,
-        lambda a, s: [addressing.weighted_softmax(a, s, strength_op)],
+        lambda a, s: [content.weighted_softmax(a, s, strength_op)],
         ["activations", "strengths"],
         ["weights"],
     )
@@ -74,8 +75,8 @@ def test_links_and_precedence_are_the_recorded_ones(case):
     def update(write_weights, link, precedence_weights):
         links, precedences = [], []
         for weights in tf.unstack(write_weights):
-            link = addressing.update_link(link, precedence_weights, weights)
-            precedence_weights = addressing.update_precedence_weights(precedence_weights, weights)
+            link = linkage.update_link(link, precedence_weights, weights)
+            precedence_weights = linkage.update_precedence_weights(precedence_weights, weights)
             links.append(link)
             precedences.append(precedence_weights)
         return tf.stack(links), tf.stack(precedences)
@@ -93,8 +94,8 @@ def test_forward_and_backward_weights_are_the_recorded_ones(case):
     check(
         case,
         lambda link, reads: (
-            addressing.forward_weights(link, reads),
-            addressing.backward_weights(link, reads),
+            linkage.forward_weights(link, reads),
+            linkage.backward_weights(link, reads),
         ),
         ["link", "prev_read_weights"],
         ["forward", "backward"],
@@ -116,10 +117,10 @@ def test_usage_is_the_recorded_one(case):
 @pytest.mark.parametrize("by", ["comparison", "sorting"])
 @pytest.mark.parametrize("case", cases("allocation"))
 def test_allocation_is_the_recorded_one(case, by, monkeypatch):
-    monkeypatch.setattr(addressing, "LARGEST_COMPARED", {"comparison": 1000, "sorting": 0}[by])
+    monkeypatch.setattr(allocation, "LARGEST_COMPARED", {"comparison": 1000, "sorting": 0}[by])
     check(
         case,
-        lambda usage: [addressing.allocation_weights(usage)],
+        lambda usage: [allocation.allocation_weights(usage)],
         ["usage"],
         ["allocation"],
         tolerance=2e-7,
@@ -130,7 +131,7 @@ def test_allocation_is_the_recorded_one(case, by, monkeypatch):
 def test_allocation_for_several_heads_is_the_recorded_one(case):
     check(
         case,
-        lambda usage, gates: [addressing.write_allocation_weights(usage, gates)],
+        lambda usage, gates: [allocation.write_allocation_weights(usage, gates)],
         ["usage", "write_gates"],
         ["weights"],
         tolerance=2e-7,
@@ -155,13 +156,13 @@ def test_both_ways_to_allocate_agree_also_for_ties_and_full_or_empty_slots(slots
     def run(function):
         with tf.GradientTape() as tape:
             tape.watch(usage)
-            unused = addressing.unused_share(usage)
-            allocation = unused * function(unused)
-        return allocation, tape.gradient(allocation, usage, output_gradients=tf.cos(allocation * 9))
+            unused = allocation.unused_share(usage)
+            weights = unused * function(unused)
+        return weights, tape.gradient(weights, usage, output_gradients=tf.cos(weights * 9))
 
     for one, other in zip(
-        run(addressing.product_by_comparison),
-        run(lambda unused: addressing.product_by_sorting(unused)[0]),
+        run(allocation.product_by_comparison),
+        run(lambda unused: allocation.product_by_sorting(unused)[0]),
         strict=True,
     ):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
@@ -169,9 +170,9 @@ def test_both_ways_to_allocate_agree_also_for_ties_and_full_or_empty_slots(slots
 
 def test_equally_used_slots_are_allocated_in_slot_order():
     usage = tf.constant([[0.5, 0.0, 0.5, 0.0, 0.5]])
-    order = tf.argsort(addressing.allocation_weights(usage), direction="DESCENDING", stable=True)
+    order = tf.argsort(allocation.allocation_weights(usage), direction="DESCENDING", stable=True)
     np.testing.assert_array_equal(order[0, :2], [1, 3])
-    all_equal = addressing.allocation_weights(tf.fill([1, 4], 0.5))
+    all_equal = allocation.allocation_weights(tf.fill([1, 4], 0.5))
     np.testing.assert_allclose(all_equal[0], [0.5, 0.25, 0.125, 0.0625], rtol=1e-5)
 
 
@@ -179,15 +180,15 @@ def test_equally_used_slots_are_allocated_in_slot_order():
 
 
 def test_usage_of_the_worked_example():
-    usage = addressing.usage_after_write(tf.constant([[0.5, 0.2]]), tf.constant([[[0.3, 0.6]]]))
-    usage = addressing.usage_after_read(usage, tf.constant([[0.5]]), tf.constant([[[0.4, 0.1]]]))
+    usage = allocation.usage_after_write(tf.constant([[0.5, 0.2]]), tf.constant([[[0.3, 0.6]]]))
+    usage = allocation.usage_after_read(usage, tf.constant([[0.5]]), tf.constant([[[0.4, 0.1]]]))
     np.testing.assert_allclose(usage[0], [0.52, 0.646], rtol=1e-6)
 
 
 def test_allocation_of_the_worked_example():
-    allocation = addressing.allocation_weights(tf.constant([[0.5, 0.2, 0.9]]))
-    np.testing.assert_allclose(allocation[0], [0.1, 0.8, 0.01], atol=3e-6)
-    np.testing.assert_allclose(tf.reduce_sum(allocation), 1 - 0.09, atol=3e-6)
+    weights = allocation.allocation_weights(tf.constant([[0.5, 0.2, 0.9]]))
+    np.testing.assert_allclose(weights[0], [0.1, 0.8, 0.01], atol=3e-6)
+    np.testing.assert_allclose(tf.reduce_sum(weights), 1 - 0.09, atol=3e-6)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_a_key_or_slot_of_zeros_has_similarity_0_and_a_finite_gradient():
     keys, memory = tf.constant([[[0.0, 0.0], [1.0, 2.0]]]), tf.constant([[[0.0, 0.0], [3.0, 1.0]]])
     with tf.GradientTape() as tape:
         tape.watch([keys, memory])
-        similarities = addressing.cosine_similarity(memory, keys)
+        similarities = content.cosine_similarity(memory, keys)
     gradients = tape.gradient(similarities, [keys, memory])
 
     np.testing.assert_allclose(similarities[0], [[0.0, 0.0], [0.0, 0.5**0.5]], atol=1e-5)
@@ -251,9 +252,9 @@ def test_links_of_the_worked_example():
 def test_sharp_writes_make_sharp_links():
     _, state = link_after(np.eye(3, dtype=np.float32).tolist())
     np.testing.assert_array_equal(state.link[0, 0], [[0, 0, 0], [1, 0, 0], [0, 1, 0]])
-    follow = addressing.forward_weights(state.link, tf.constant([[[1.0, 0.0, 0.0]]]))
+    follow = linkage.forward_weights(state.link, tf.constant([[[1.0, 0.0, 0.0]]]))
     np.testing.assert_array_equal(follow[0, 0, 0], [0, 1, 0])
-    follow = addressing.backward_weights(state.link, tf.constant([[[0.0, 0.0, 1.0]]]))
+    follow = linkage.backward_weights(state.link, tf.constant([[[0.0, 0.0, 1.0]]]))
     np.testing.assert_array_equal(follow[0, 0, 0], [0, 1, 0])
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 import dnc
-from dnc import addressing
+from dnc import allocation
 from tests.models import make_core, random_inputs, random_state
 
 TOLERANCE = 1e-12  # Everything here is in float64.
@@ -110,8 +110,8 @@ def test_unused_slots_take_part_only_as_free_slots(usage, extra):
     # Below the epsilon a slot counts as free.
     usage = tf.constant([usage], tf.float64)
     longer = tf.concat([usage, tf.zeros([1, extra], tf.float64)], axis=1)
-    before = addressing.allocation_weights(usage).numpy()[0]
-    after = addressing.allocation_weights(longer).numpy()[0]
+    before = allocation.allocation_weights(usage).numpy()[0]
+    after = allocation.allocation_weights(longer).numpy()[0]
     if usage.numpy().min() > 0:
         assert after[usage.shape[1]] > 1 - 1e-5
         np.testing.assert_allclose(after[: usage.shape[1]], before * 1e-6**extra, rtol=1e-3)
@@ -122,7 +122,7 @@ def test_unused_slots_take_part_only_as_free_slots(usage, extra):
     writes = tf.concat([usage / tf.reduce_sum(1 + usage), tf.zeros_like(longer[:, :extra])], axis=1)
     state = linkage.initial_state(1, tf.float64)
     for _ in range(3):
-        inputs = addressing.LinkageInputs(writes[:, tf.newaxis], writes[:, tf.newaxis])
+        inputs = linkage.LinkageInputs(writes[:, tf.newaxis], writes[:, tf.newaxis])
         directions, state = linkage(inputs, state)
     assert not state.link.numpy()[..., -extra:].any()
     assert not state.link.numpy()[..., -extra:, :].any()
@@ -134,11 +134,11 @@ def test_a_free_slot_takes_all_and_a_full_memory_gives_nothing(usage):
     # I8
     usage = np.array(usage)
     usage[usage < 1e-3] = 0.0
-    allocation = addressing.allocation_weights(tf.constant([usage])).numpy()[0]
+    weights = allocation.allocation_weights(tf.constant([usage])).numpy()[0]
     if (usage == 0).any():
         first = np.argmin(usage)
-        np.testing.assert_allclose(allocation, np.eye(len(usage))[first], atol=3e-6)
-    full = addressing.allocation_weights(tf.ones([1, len(usage)], tf.float64))
+        np.testing.assert_allclose(weights, np.eye(len(usage))[first], atol=3e-6)
+    full = allocation.allocation_weights(tf.ones([1, len(usage)], tf.float64))
     np.testing.assert_allclose(full, 0.0, atol=1e-9)
 
 

@@ -6,8 +6,8 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
-from dnc.addressing import LinkageInputs
-from dnc.sparse import SparseLinks
+from dnc.linkage import LinkageInputs
+from dnc.sparse_linkage import SparseLinks
 from tests.models import compiled, make_core, random_inputs
 
 SLOTS, READS = 6, 2

@@ -8,8 +8,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import dnc
-from dnc import _panels, summaries
-from dnc_inspector import schema
+from dnc.recording import panels as _panels
+from dnc.recording import summaries
+from dnc_trace import schema
 from tests import models
 
 SIZES = {"T": 6, "B": 2, "X": 3, "Y": 3, "H": 4, "N": 5, "W": 2, "R": 2, "V": 1, "Z": 3}

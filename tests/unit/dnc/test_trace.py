@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import dnc
 from dnc import reference
-from dnc_inspector import schema
+from dnc_trace import schema
 from tests import models
 
 T, B = 9, 3
@@ -190,7 +190,7 @@ class CountedWrites(snt.RNNCore):
 
     def __call__(self, inputs, prev_state):
         zeros = tf.zeros_like(inputs.read_weights)[:, :, tf.newaxis]
-        return dnc.addressing.DirectionalWeights(zeros, zeros), prev_state + 1.0
+        return dnc.linkage.DirectionalWeights(zeros, zeros), prev_state + 1.0
 
     def initial_state(self, batch_size, dtype=tf.float32):
         return tf.zeros([batch_size], dtype)

@@ -9,7 +9,8 @@ import re
 import numpy as np
 import pytest
 
-from dnc_inspector import episode, page, schema
+from dnc_inspector import page
+from dnc_trace import episode, schema
 from tests.traces import make_trace
 
 ROOT = pathlib.Path(page.__file__).parents[1]

@@ -15,8 +15,9 @@ from tensorboard.data import provider
 from tensorboard.plugins import base_plugin
 from werkzeug.test import Client
 
-from dnc_inspector import episode, plugin
+from dnc_inspector import plugin
 from dnc_inspector.loader import DncLoader
+from dnc_trace import episode
 from tests.traces import make_trace, write_blobs
 
 ROUTE = "/data/plugin/dnc_memory"

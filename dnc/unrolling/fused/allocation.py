@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from dnc import addressing
-from dnc._fast.products import products_of_others, times
-from dnc.addressing import EPSILON, Freeness, FreenessInputs
+from dnc import allocation
+from dnc.allocation import EPSILON, Freeness, FreenessInputs
+from dnc.unrolling.fused.products import products_of_others, times
 
 
 class Allocation(NamedTuple):
@@ -21,7 +21,7 @@ class Allocation(NamedTuple):
 
 def is_sorted(num_slots: int) -> bool:
     """Whether slots are sorted to allocate, instead of compared with each other."""
-    return num_slots > addressing.LARGEST_COMPARED
+    return num_slots > allocation.LARGEST_COMPARED
 
 
 def free_list_spec(
@@ -35,15 +35,15 @@ def free_list_spec(
 
 def update(inputs: FreenessInputs, usage: tf.Tensor) -> tf.Tensor:
     """Usage after the previous step's write and reads, [B, N]."""
-    usage = addressing.usage_after_write(usage, inputs.write_weights)
-    return addressing.usage_after_read(usage, inputs.free_gate, inputs.read_weights)
+    usage = allocation.usage_after_write(usage, inputs.write_weights)
+    return allocation.usage_after_read(usage, inputs.free_gate, inputs.read_weights)
 
 
 def update_gradient(
     module: Freeness, inputs: FreenessInputs, usage: tf.Tensor, d_updated: tf.Tensor
 ) -> tuple[FreenessInputs, tf.Tensor]:
     """Gradients by the inputs (`write_gates` excepted) and the usage of `update`."""
-    after_write = addressing.usage_after_write(usage, inputs.write_weights)
+    after_write = allocation.usage_after_write(usage, inputs.write_weights)
     free_gate = inputs.free_gate[:, :, tf.newaxis]
     kept = tf.unstack(1.0 - free_gate * inputs.read_weights, axis=1)
     other_kept, all_kept = products_of_others(kept)
@@ -70,7 +70,7 @@ def update_gradient(
 
 
 def allocate(usage: tf.Tensor, write_gates: tf.Tensor) -> Allocation:
-    """`addressing.write_allocation_weights`, with what its gradient needs."""
+    """`allocation.write_allocation_weights`, with what its gradient needs."""
     weights: list[tf.Tensor] = []
     used_before, free_lists = [], []
     gates = tf.unstack(write_gates, axis=1)
@@ -78,12 +78,12 @@ def allocate(usage: tf.Tensor, write_gates: tf.Tensor) -> Allocation:
     for i in range(len(gates)):
         if i > 0:
             usage = _after_allocation(usage, gates[i - 1], weights[-1])
-        unused = addressing.unused_share(usage)
+        unused = allocation.unused_share(usage)
         if is_sorted(num_slots):
-            product, free_list = addressing.product_by_sorting(unused)
+            product, free_list = allocation.product_by_sorting(unused)
             free_lists.append(free_list)
         else:
-            product = addressing.product_by_comparison(unused)
+            product = allocation.product_by_comparison(unused)
         used_before.append(product)
         weights.append(unused * product)
     return Allocation(
@@ -137,14 +137,14 @@ def _head_gradient(
     a[i] = (1 - u[i]) P[i], and a[k] has u[i] as a factor for each slot k after i:
     du[i] = -P[i] da[i] + sum over these k of a[k] da[k] / u[i].
     """
-    unused = addressing.unused_share(usage)
+    unused = allocation.unused_share(usage)
     mass = weights * d_weights
     if free_list is None:
         # A product: in a sum of choices XLA would compute the mass anew for every two slots.
-        comes_after = tf.cast(addressing.comes_after(unused), mass.dtype)
+        comes_after = tf.cast(allocation.comes_after(unused), mass.dtype)
         later = tf.squeeze(times(mass[:, tf.newaxis], comes_after), axis=1)
     else:
         in_order = tf.gather(mass, free_list, batch_dims=1)
         later = tf.math.cumsum(in_order, axis=1, exclusive=True, reverse=True)
-        later = addressing.to_slots(later, free_list)
+        later = allocation.to_slots(later, free_list)
     return (1.0 - EPSILON) * (later / (1.0 - unused) - used_before * d_weights)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from dnc import _checks
-from dnc.addressing import (
+from dnc.linkage import (
     DirectionalWeights,
     Linkage,
     LinkageInputs,

@@ -23,8 +23,8 @@ import tensorflow as tf
 from tensorboard.compat.proto import summary_pb2
 from tensorboard.plugins.image import metadata as image_metadata
 
-from dnc.trace import Trace
-from dnc_inspector import episode, header
+from dnc.recording.trace import Trace
+from dnc_trace import episode, header
 
 
 def write_scalars(
@@ -75,7 +75,7 @@ def write_panels(trace: Trace, step: Any = None, tag: str = "memory", example: i
     batch_size = len(trace.sequence_length)
     if not 0 <= example < batch_size:
         raise ValueError(f"example must be in 0..{batch_size - 1}, got {example}.")
-    from dnc import _panels  # Only this needs Pillow.
+    from dnc.recording import panels as _panels  # Only this needs Pillow.
 
     return all(
         [

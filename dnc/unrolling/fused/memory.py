@@ -5,25 +5,19 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from dnc import access as plain
-from dnc._derivatives import gradients
-from dnc._fast import look_up, usage
-from dnc._fast.links import DenseLinks
-from dnc._fast.look_up import LookUp
-from dnc._fast.no_links import NoLinks
-from dnc._fast.products import inner, outer, products_of_others, times, times_transposed
-from dnc._fast.sparse_links import SparseLinkage
 from dnc.access import AccessState, MemoryAccess
-from dnc.addressing import (
-    Freeness,
-    FreenessInputs,
-    LinkageInputs,
-    TemporalLinkage,
-    product,
-    usage_after_write,
-)
+from dnc.allocation import Freeness, FreenessInputs, product, usage_after_write
 from dnc.interface import SIGMOID_FIELDS, InterfaceFields, ReadMode
-from dnc.no_linkage import NoLinkage
-from dnc.sparse import SparseTemporalLinkage
+from dnc.linkage import LinkageInputs, NoLinkage, TemporalLinkage
+from dnc.sparse_linkage import SparseTemporalLinkage
+from dnc.unrolling.derivatives import gradients
+from dnc.unrolling.fused import allocation as usage
+from dnc.unrolling.fused import content as look_up
+from dnc.unrolling.fused.content import LookUp
+from dnc.unrolling.fused.linkage import DenseLinks
+from dnc.unrolling.fused.no_links import NoLinks
+from dnc.unrolling.fused.products import inner, outer, products_of_others, times, times_transposed
+from dnc.unrolling.fused.sparse_linkage import SparseLinkage
 
 
 class State(NamedTuple):

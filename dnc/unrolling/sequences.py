@@ -9,11 +9,11 @@ import tensorflow as tf
 from absl import logging
 
 from dnc import _checks, _cores, _nests
-from dnc._fast import loop as fast
-from dnc._fast import parts
-from dnc._scan import checkpointed, scan
-from dnc.addressing import EPSILON, Freeness
+from dnc.allocation import EPSILON, Freeness
 from dnc.core import DNC, is_observed
+from dnc.unrolling.fused import loop as fast
+from dnc.unrolling.fused import parts
+from dnc.unrolling.loops import checkpointed, scan
 
 
 def unroll(

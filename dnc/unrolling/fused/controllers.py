@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import sonnet as snt
 import tensorflow as tf
 
-from dnc._derivatives import gradients
 from dnc.controllers import ClippedSignal, EmbeddedInputs
 from dnc.core import DNC
+from dnc.unrolling.derivatives import gradients
 
 Product = Callable[[tf.Tensor], tf.Tensor]
 

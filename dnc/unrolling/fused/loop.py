@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from dnc import _nests
-from dnc._fast.access import Access
-from dnc._fast.controllers import LSTMController, OtherController
-from dnc._fast.products import times_transpose_of
 from dnc.core import DNC, DNCState, flatten_words
+from dnc.unrolling.fused.controllers import LSTMController, OtherController
+from dnc.unrolling.fused.memory import Access
+from dnc.unrolling.fused.products import times_transpose_of
 
 
 class _State(NamedTuple):

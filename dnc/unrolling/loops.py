@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from dnc import _nests
-from dnc._derivatives import gradients
+from dnc.unrolling.derivatives import gradients
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 # From a sequence, the state before it, and the state to start anew from; to what comes out of its

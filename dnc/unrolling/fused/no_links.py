@@ -2,9 +2,8 @@
 
 import tensorflow as tf
 
-from dnc._fast.links import LinkageGradient
-from dnc.addressing import LinkageInputs
-from dnc.no_linkage import NoLinkage, NoLinkageState
+from dnc.linkage import LinkageInputs, NoLinkage, NoLinkageState
+from dnc.unrolling.fused.linkage import LinkageGradient
 
 
 class NoLinks:

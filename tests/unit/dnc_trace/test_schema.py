@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnc_inspector import schema
+from dnc_trace import schema
 from tests.traces import SIZES, make_trace
 
 

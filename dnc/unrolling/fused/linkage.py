@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from dnc import addressing
-from dnc._fast.products import inner, outer, times, times_transposed
-from dnc.addressing import LinkageInputs, TemporalLinkage, TemporalLinkageState
+from dnc import linkage
+from dnc.linkage import LinkageInputs, TemporalLinkage, TemporalLinkageState
+from dnc.unrolling.fused.products import inner, outer, times, times_transposed
 
 
 class LinkageGradient(NamedTuple):
@@ -53,7 +53,7 @@ class DenseLinks:
             links.append(_without_diagonal(new_link))
             backward.append(times(read_weights, links[-1]))
             forward.append(times_transposed(read_weights, links[-1]))
-        precedence = addressing.update_precedence_weights(state.precedence_weights, write_weights)
+        precedence = linkage.update_precedence_weights(state.precedence_weights, write_weights)
         directions = tf.stack(backward + forward, axis=2)
         return directions, TemporalLinkageState(tuple(links), precedence)
 

@@ -32,8 +32,8 @@ from typing import Any
 
 import numpy as np
 
-from dnc_inspector import schema
-from dnc_inspector.header import FORMAT, VERSION
+from dnc_trace import schema
+from dnc_trace.header import FORMAT, VERSION
 
 # Weaker links are not stored. Where there are more than LARGEST_LINKS in an example, the next of
 # these is the least.

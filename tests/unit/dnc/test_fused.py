@@ -11,9 +11,9 @@ import tensorflow as tf
 from absl import logging
 
 import dnc
-from dnc._fast import loop, parts
 from dnc.core import observed
 from dnc.interface import Interface
+from dnc.unrolling.fused import loop, parts
 from tests.models import MODES, graph, make_core, random_inputs, random_state
 
 NUM_STEPS, BATCH_SIZE, INPUT_SIZE = 5, 3, 5

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from dnc_inspector import episode, header, schema
+from dnc_trace import episode, header, schema
 from tests.traces import SIZES, make_trace
 
 ALL_FIELDS = {**schema.FIELDS, **schema.OPTIONAL_FIELDS}

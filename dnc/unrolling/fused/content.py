@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from dnc._derivatives import gradients
-from dnc._fast.products import inner, times, times_transposed
-from dnc.addressing import EPSILON, CosineWeights
+from dnc.content import EPSILON, CosineWeights
+from dnc.unrolling.derivatives import gradients
+from dnc.unrolling.fused.products import inner, times, times_transposed
 
 # A row of W numbers for each slot is summed number by number, W rows of N numbers are summed N
 # numbers at a time: that is why the memory is transposed.

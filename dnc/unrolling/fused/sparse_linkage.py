@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from dnc import addressing
-from dnc._fast.links import LinkageGradient, precedence_gradient
-from dnc.addressing import LinkageInputs
-from dnc.sparse import (
+from dnc import linkage
+from dnc.linkage import LinkageInputs
+from dnc.sparse_linkage import (
     NO_LINK,
     SparseLinks,
     SparseTemporalLinkage,
     SparseTemporalLinkageState,
     only,
 )
+from dnc.unrolling.fused.linkage import LinkageGradient, precedence_gradient
 
 
 class Links(NamedTuple):
@@ -83,7 +83,7 @@ class SparseLinkage:
             backward.append(_follow_backward(links, reads_by_slot))
             forward.append(_follow_forward(links, reads_by_slot))
             new_links.append(links)
-        precedence = addressing.update_precedence_weights(state.precedence_weights, write_weights)
+        precedence = linkage.update_precedence_weights(state.precedence_weights, write_weights)
         return tf.stack(backward + forward, axis=2), State(tuple(new_links), precedence)
 
     def gradient(

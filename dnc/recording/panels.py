@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dnc.trace import Trace
+from dnc.recording.trace import Trace
 
 Colour = tuple[int, int, int]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dnc_inspector import paths
+from dnc_trace import paths
 
 FORMAT = "dnc-trace"
 VERSION = 1

@@ -11,12 +11,11 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _cores, _nests, reference
-from dnc.addressing import TemporalLinkage
 from dnc.core import DNC, DNCState, DNCStep, observed
-from dnc.no_linkage import NoLinkage
-from dnc.sparse import NO_LINK, SparseLinks, SparseTemporalLinkage
-from dnc.unroll import check_sequence_length, unroll
-from dnc_inspector import schema
+from dnc.linkage import NoLinkage, TemporalLinkage
+from dnc.sparse_linkage import NO_LINK, SparseLinks, SparseTemporalLinkage
+from dnc.unrolling.sequences import check_sequence_length, unroll
+from dnc_trace import schema
 
 # Links are recorded if they have at most so many entries (128 MiB in float32), unless asked for.
 LARGEST_LINK = 2**25

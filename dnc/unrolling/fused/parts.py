@@ -7,18 +7,13 @@ import tensorflow as tf
 
 from dnc import _cores
 from dnc.access import MemoryAccess
-from dnc.addressing import (
-    CosineWeights,
-    Freeness,
-    TemporalLinkage,
-    UsedCosineWeights,
-    oneplus,
-)
+from dnc.allocation import Freeness
+from dnc.content import CosineWeights, UsedCosineWeights, oneplus
 from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC
 from dnc.interface import Interface
-from dnc.no_linkage import NoLinkage
-from dnc.sparse import SparseTemporalLinkage
+from dnc.linkage import NoLinkage, TemporalLinkage
+from dnc.sparse_linkage import SparseTemporalLinkage
 
 # Functions of one tensor, element by element, that depend on nothing else.
 _FUNCTIONS = (

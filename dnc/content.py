@@ -1,0 +1,186 @@
+"""Content look-ups: where to read and write by similarity to a key.
+
+Paper: C(M, k, beta) of Graves et al., Nature 538 (2016), Methods, "Content-based addressing".
+Shapes: B batch, N memory slots, W word size, H heads.
+"""
+
+from collections.abc import Callable
+
+import sonnet as snt
+import tensorflow as tf
+
+from dnc import _checks
+
+# Added under the square root of a norm and to the product of two norms, so that an empty slot or a
+# zero key has similarity 0 and a finite gradient.
+EPSILON = 1e-6
+
+
+def oneplus(x: tf.Tensor) -> tf.Tensor:
+    """1 + log(1 + exp(x)): the paper's strength activation, >= 1. (Released code: softplus.)"""
+    return 1.0 + tf.nn.softplus(x)
+
+
+def cosine_similarity(memory: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+    """D(k, M[i]) = k . M[i] / (|k| |M[i]| + eps), with |x| = sqrt(sum x^2 + eps).
+
+    Args:
+      memory: [B, N, W].
+      keys: [B, H, W], one key for each of H heads.
+
+    Returns:
+      [B, H, N], in (-1, 1); 0 for an all-zero key or slot.
+    """
+    dot = tf.matmul(keys, memory, transpose_b=True)
+    key_norms = tf.sqrt(tf.reduce_sum(tf.square(keys), axis=2) + EPSILON)
+    slot_norms = tf.sqrt(tf.reduce_sum(tf.square(memory), axis=2) + EPSILON)
+    return dot / (key_norms[:, :, tf.newaxis] * slot_norms[:, tf.newaxis, :] + EPSILON)
+
+
+def weighted_softmax(
+    activations: tf.Tensor,
+    strengths: tf.Tensor,
+    strength_op: Callable[[tf.Tensor], tf.Tensor] = tf.nn.softplus,
+) -> tf.Tensor:
+    """softmax_i(strength_op(strength) * activation[i]).
+
+    Args:
+      activations: [B, H, N].
+      strengths: [B, H], before `strength_op`.
+      strength_op: maps strengths to beta >= 0.
+
+    Returns:
+      [B, H, N], each row summing to 1.
+    """
+    return tf.nn.softmax(activations * strength_op(strengths)[:, :, tf.newaxis])
+
+
+def used_softmax(
+    activations: tf.Tensor,
+    strengths: tf.Tensor,
+    usage: tf.Tensor,
+    strength_op: Callable[[tf.Tensor], tf.Tensor] = tf.nn.softplus,
+) -> tf.Tensor:
+    """u[i] exp(beta x[i] - m) / (sum_j u[j] exp(beta x[j] - m) + eps), m the largest used beta x.
+
+    A softmax in which each slot counts as much as it is used. (Not in the paper.)
+
+    Args:
+      activations: [B, H, N], x.
+      strengths: [B, H], before `strength_op`.
+      usage: [B, N], in [0, 1].
+      strength_op: maps strengths to beta >= 0.
+
+    Returns:
+      [B, H, N], each row summing to 1, or to 0 if no slot is used.
+    """
+    logits = activations * strength_op(strengths)[:, :, tf.newaxis]
+    usage = usage[:, tf.newaxis, :]
+    used_logits = tf.where(usage > 0.0, logits, logits.dtype.min)
+    largest = tf.reduce_max(used_logits, axis=2, keepdims=True)
+    # An unused slot may well be more similar than any used one: that must not overflow.
+    shares = usage * tf.exp(tf.minimum(logits - largest, 0.0))
+    return shares / (tf.reduce_sum(shares, axis=2, keepdims=True) + EPSILON)
+
+
+class CosineWeights(snt.Module):
+    """Content-based weighting: C(M, k, beta)[i] = softmax_i(beta D(k, M[i])).
+
+    >>> look_up = CosineWeights(num_heads=1, word_size=2)
+    >>> memory = tf.constant([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])
+    >>> weights = look_up(memory, keys=tf.constant([[[1.0, 0.0]]]), strengths=tf.constant([[5.0]]))
+    >>> int(tf.argmax(weights[0, 0]))
+    0
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        word_size: int,
+        strength_op: Callable[[tf.Tensor], tf.Tensor] = tf.nn.softplus,
+        name: str = "cosine_weights",
+    ):
+        """Creates the look-up.
+
+        Args:
+          num_heads: number of keys looked up at once, >= 1.
+          word_size: width W of keys and memory slots, >= 1.
+          strength_op: maps raw strengths to beta >= 0: `tf.nn.softplus` as in the released code,
+            `dnc.oneplus` as in the paper.
+          name: name of the module.
+
+        Raises:
+          ValueError: if a size is not a positive integer, or `strength_op` cannot be called.
+        """
+        super().__init__(name=name)
+        self._num_heads = _checks.check_size("num_heads", num_heads)
+        self._word_size = _checks.check_size("word_size", word_size)
+        self._strength_op = _checks.check_callable("strength_op", strength_op)
+
+    def __call__(
+        self,
+        memory: tf.Tensor,
+        keys: tf.Tensor,
+        strengths: tf.Tensor,
+        usage: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Returns the weighting of every slot for every key.
+
+        Args:
+          memory: [B, N, W].
+          keys: [B, num_heads, W].
+          strengths: [B, num_heads], before `strength_op`.
+          usage: [B, N], in [0, 1]; only `UsedCosineWeights` needs it.
+
+        Returns:
+          [B, num_heads, N], each row summing to 1 (with `UsedCosineWeights`, to 0 if no slot is
+          used).
+
+        Raises:
+          ValueError: if a shape or dtype does not fit.
+        """
+        memory = _checks.check_tensor("memory", memory, [None, None, self._word_size])
+        batch_size, dtype = memory.shape[0], memory.dtype
+        keys = _checks.check_tensor(
+            "keys", keys, [batch_size, self._num_heads, self._word_size], dtype
+        )
+        strengths = _checks.check_tensor(
+            "strengths", strengths, [batch_size, self._num_heads], dtype
+        )
+        return self._normalise(cosine_similarity(memory, keys), strengths, usage)
+
+    def _normalise(
+        self, similarities: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Makes weightings of similarities [B, num_heads, N]."""
+        del usage
+        return weighted_softmax(similarities, strengths, self._strength_op)
+
+    @property
+    def strength_op(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Maps raw strengths to beta."""
+        return self._strength_op
+
+
+class UsedCosineWeights(CosineWeights):
+    """Content-based weighting among the slots in use: each counts as much as it is used.
+
+    In the softmax of `CosineWeights` an empty slot has similarity 0 and so the share of exp(0): the
+    more empty slots, the less is left for the others, and a network trained with a small memory
+    reads blurred words from a large one. Here a slot of usage 0 has no share, so empty slots make
+    no difference, however many there are. Swap it in with
+    `MemoryAccess(..., content_weights=UsedCosineWeights)`.
+
+    >>> look_up = UsedCosineWeights(num_heads=1, word_size=2)
+    >>> memory = tf.constant([[[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]])
+    >>> key, strength = tf.constant([[[1.0, 0.0]]]), tf.constant([[1.0]])
+    >>> look_up(memory, key, strength, usage=tf.constant([[1.0, 1.0, 0.0]])).numpy().round(2)
+    array([[[0.79, 0.21, 0.  ]]], dtype=float32)
+    """
+
+    def _normalise(
+        self, similarities: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
+    ) -> tf.Tensor:
+        batch_size, _, num_slots = similarities.shape
+        usage = _checks.check_tensor("usage", usage, [batch_size, num_slots], similarities.dtype)
+        return used_softmax(similarities, strengths, usage, self._strength_op)

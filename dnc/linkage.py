@@ -1,0 +1,291 @@
+"""Temporal links: the order of writes, followed forwards and backwards from the last read.
+
+Paper: Graves et al., Nature 538 (2016), Methods, "Temporal memory linkage". Shapes: B batch, N
+memory slots, R read heads, V write heads.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import sonnet as snt
+import tensorflow as tf
+
+from dnc import _checks
+
+
+def update_link(
+    link: tf.Tensor, precedence_weights: tf.Tensor, write_weights: tf.Tensor
+) -> tf.Tensor:
+    """L[i,j] <- (1 - w[i] - w[j]) L[i,j] + w[i] p[j], and L[i,i] = 0.
+
+    L[i,j] says how much slot i was written right after slot j.
+
+    Args:
+      link: [B, Wn, N, N], one graph for each write head.
+      precedence_weights: [B, Wn, N], *before* this write.
+      write_weights: [B, Wn, N].
+
+    Returns:
+      [B, Wn, N, N], every row and column summing to at most 1.
+    """
+    w_i = write_weights[:, :, :, tf.newaxis]
+    w_j = write_weights[:, :, tf.newaxis, :]
+    p_j = precedence_weights[:, :, tf.newaxis, :]
+    updated = (1.0 - w_i - w_j) * link + w_i * p_j
+    # Not `tf.linalg.set_diag`: XLA cannot compile its gradient for a batch of unknown size.
+    to_itself = tf.eye(link.shape[-1], dtype=tf.bool)
+    return tf.where(to_itself, tf.zeros([], updated.dtype), updated)
+
+
+def update_precedence_weights(precedence_weights: tf.Tensor, write_weights: tf.Tensor) -> tf.Tensor:
+    """p <- (1 - sum_i w[i]) p + w: how much each slot was the last one written.
+
+    Args:
+      precedence_weights: [B, Wn, N].
+      write_weights: [B, Wn, N].
+
+    Returns:
+      [B, Wn, N], each row summing to at most 1.
+    """
+    written = tf.reduce_sum(write_weights, axis=2, keepdims=True)
+    return (1.0 - written) * precedence_weights + write_weights
+
+
+def forward_weights(link: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
+    """f = L r: the slots written right after those read.
+
+    Args:
+      link: [B, Wn, N, N].
+      read_weights: [B, R, N].
+
+    Returns:
+      [B, R, Wn, N].
+    """
+    return tf.einsum("bwij,brj->brwi", link, read_weights)
+
+
+def backward_weights(link: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
+    """b = L^T r: the slots written right before those read.
+
+    Args:
+      link: [B, Wn, N, N].
+      read_weights: [B, R, N].
+
+    Returns:
+      [B, R, Wn, N].
+    """
+    return tf.einsum("bwij,bri->brwj", link, read_weights)
+
+
+class TemporalLinkageState(NamedTuple):
+    """The order in which slots were written."""
+
+    link: Any  # [B, Wn, N, N]
+    precedence_weights: Any  # [B, Wn, N]
+
+    def resize(self, memory_size: int) -> "TemporalLinkageState":
+        """Returns the state with empty slots added, or the last slots dropped.
+
+        Raises:
+          ValueError: if the shapes do not fit each other.
+        """
+        precedence = _checks.check_tensor("precedence_weights", self.precedence_weights, [None] * 3)
+        batch_size, num_writes, slots = precedence.shape
+        sizes = TemporalLinkageState(
+            tf.TensorShape([num_writes, slots, slots]), tf.TensorShape([num_writes, slots])
+        )
+        _checks.check_state("linkage state", self, sizes, precedence.dtype, batch_size)
+        return TemporalLinkageState(
+            link=resize_slots(self.link, memory_size, axes=(2, 3)),
+            precedence_weights=resize_slots(self.precedence_weights, memory_size, axes=(2,)),
+        )
+
+
+class LinkageInputs(NamedTuple):
+    """What one step of `TemporalLinkage` takes."""
+
+    write_weights: tf.Tensor  # [B, Wn, N]
+    read_weights: tf.Tensor  # [B, R, N], previous
+
+
+class DirectionalWeights(NamedTuple):
+    """What one step of `TemporalLinkage` returns."""
+
+    forward: Any  # [B, R, Wn, N]
+    backward: Any  # [B, R, Wn, N]
+
+
+class Linkage(snt.RNNCore):
+    """What all linkages have, whatever they remember of the order of writes."""
+
+    def __init__(self, memory_size: int, num_writes: int, name: str):
+        super().__init__(name=name)
+        self._memory_size = _checks.check_size("memory_size", memory_size)
+        self._num_writes = _checks.check_size("num_writes", num_writes)
+
+    @property
+    def memory_size(self) -> int:
+        """Number of slots N."""
+        return self._memory_size
+
+    @property
+    def num_writes(self) -> int:
+        """Number of write heads Wn."""
+        return self._num_writes
+
+    @property
+    def output_size(self) -> DirectionalWeights:
+        """Shapes of one example's directional weights; the number of read heads is the caller's."""
+        size = tf.TensorShape([None, self._num_writes, self._memory_size])
+        return DirectionalWeights(forward=size, backward=size)
+
+    def _check_call(
+        self, inputs: LinkageInputs, prev_state: Any, strict: bool = True
+    ) -> LinkageInputs:
+        """Returns the inputs as tensors if they and the state are of the right sizes.
+
+        Without `strict` the state may also hold whole numbers.
+        """
+        slots = self._memory_size
+        inputs = _checks.check_fields(
+            inputs, LinkageInputs([self._num_writes, slots], [None, slots])
+        )
+        dtype, batch_size = inputs.write_weights.dtype, inputs.write_weights.shape[0]
+        sizes = self.state_size
+        _checks.check_state("linkage state", prev_state, sizes, dtype, batch_size, strict)
+        return inputs
+
+
+class TemporalLinkage(Linkage):
+    """Remembers the order of writes and follows it, forwards and backwards, from the last read.
+
+    >>> linkage = TemporalLinkage(memory_size=3)
+    >>> state = linkage.initial_state(batch_size=1)
+    >>> one_hot = lambda i: tf.one_hot([[i]], 3)
+    >>> for slot in (0, 2, 1):
+    ...     inputs = LinkageInputs(write_weights=one_hot(slot), read_weights=one_hot(2))
+    ...     directions, state = linkage(inputs, state)
+    >>> int(tf.argmax(directions.forward[0, 0, 0])), int(tf.argmax(directions.backward[0, 0, 0]))
+    (1, 0)
+    """
+
+    def __init__(self, memory_size: int, num_writes: int = 1, *, name: str = "temporal_linkage"):
+        """Creates the core.
+
+        Args:
+          memory_size: number of slots N, >= 1. Any number of read heads can follow the links.
+          num_writes: number of write heads Wn, >= 1; each has its own links.
+          name: name of the module.
+        """
+        super().__init__(memory_size, num_writes, name)
+
+    def __call__(
+        self, inputs: LinkageInputs, prev_state: TemporalLinkageState
+    ) -> tuple[DirectionalWeights, TemporalLinkageState]:
+        """Takes note of a write, then follows the links from the previous reads.
+
+        Args:
+          inputs: `LinkageInputs`: the write weights of this step and the read weights of the
+            previous one.
+          prev_state: `TemporalLinkageState` before this write.
+
+        Returns:
+          `DirectionalWeights` and the next `TemporalLinkageState`.
+
+        Raises:
+          ValueError: if a shape, a dtype or the structure of the state does not fit.
+        """
+        write_weights, read_weights = self._check_call(inputs, prev_state)
+        # The links need the precedence *before* this write.
+        link = update_link(prev_state.link, prev_state.precedence_weights, write_weights)
+        precedence_weights = update_precedence_weights(prev_state.precedence_weights, write_weights)
+        directions = DirectionalWeights(
+            forward=forward_weights(link, read_weights),
+            backward=backward_weights(link, read_weights),
+        )
+        return directions, TemporalLinkageState(link, precedence_weights)
+
+    def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> TemporalLinkageState:
+        """Returns the state before any write: all zero."""
+        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_state_dtype(dtype)
+        return TemporalLinkageState(
+            *(tf.zeros([batch_size, *size], dtype) for size in self.state_size)
+        )
+
+    @property
+    def state_size(self) -> TemporalLinkageState:
+        """Shapes of one example's state."""
+        heads, slots = self._num_writes, self._memory_size
+        return TemporalLinkageState(
+            link=tf.TensorShape([heads, slots, slots]),
+            precedence_weights=tf.TensorShape([heads, slots]),
+        )
+
+
+class NoLinkageState(NamedTuple):
+    """Nothing."""
+
+    def resize(self, memory_size: int) -> "NoLinkageState":
+        """Returns nothing, of any size."""
+        del memory_size
+        return self
+
+
+class NoLinkage(Linkage):
+    """Takes the place of `TemporalLinkage` where reads are to go by content alone.
+
+    Links lead nowhere: what the read modes give to going backwards and forwards reads 0. The
+    interface stays as it is, so variables can be loaded from a core with links, and into one.
+
+    >>> import dnc
+    >>> access = dnc.MemoryAccess(64, 16, linkage=NoLinkage(64))
+    >>> access.initial_state(batch_size=2).linkage
+    NoLinkageState()
+    """
+
+    def __init__(self, memory_size: int, num_writes: int = 1, *, name: str = "no_linkage"):
+        """Creates the core.
+
+        Args:
+          memory_size: number of slots N, >= 1.
+          num_writes: number of write heads Wn, >= 1.
+          name: name of the module.
+
+        Raises:
+          ValueError: if a number is out of range.
+        """
+        super().__init__(memory_size, num_writes, name)
+
+    def __call__(
+        self, inputs: LinkageInputs, prev_state: NoLinkageState
+    ) -> tuple[DirectionalWeights, NoLinkageState]:
+        """Returns directional weights of 0 and the empty state.
+
+        Raises:
+          ValueError: if a shape, a dtype or the structure of the state does not fit.
+        """
+        write_weights, read_weights = self._check_call(inputs, prev_state)
+        # XLA cannot differentiate `tf.repeat` for a batch of unknown size, as in Keras' `fit`.
+        zeros = tf.zeros_like(read_weights[:, :, tf.newaxis] + write_weights[:, tf.newaxis])
+        return DirectionalWeights(forward=zeros, backward=zeros), prev_state
+
+    def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> NoLinkageState:
+        """Returns the empty state."""
+        _checks.check_batch_size(batch_size)
+        _checks.check_state_dtype(dtype)
+        return NoLinkageState()
+
+    @property
+    def state_size(self) -> NoLinkageState:
+        """The empty state has no shapes."""
+        return NoLinkageState()
+
+
+def resize_slots(x: tf.Tensor, memory_size: int, axes: Sequence[int]) -> tf.Tensor:
+    """Adds zeros at the end of the given axes, or cuts them off there, up to `memory_size`."""
+    x = tf.convert_to_tensor(x)
+    begin, size, padding = [0] * x.shape.rank, [-1] * x.shape.rank, [[0, 0]] * x.shape.rank
+    for axis in axes:
+        size[axis] = min(x.shape[axis], memory_size)
+        padding[axis] = [0, memory_size - size[axis]]
+    return tf.pad(tf.slice(x, begin, size), padding)

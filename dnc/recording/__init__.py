@@ -1,0 +1,1 @@
+"""Recording of episodes, and their display in TensorBoard."""

@@ -1,0 +1,1 @@
+"""Running cores over sequences."""

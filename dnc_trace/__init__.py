@@ -1,0 +1,10 @@
+"""The format of recorded episodes, shared by the model (`dnc`) and its viewer (`dnc_inspector`).
+
+=============  ====================================================================================
+`schema`       the fields of a trace, and its file (.npz)
+`episode`      an episode as the viewer takes it: a header, and one blob for each example; `header`
+`paths`        local paths and addresses
+=============  ====================================================================================
+
+This package imports neither TensorFlow nor `dnc`.
+"""
