@@ -109,14 +109,7 @@ def _make_dnc(
         linkage=linkage,
         content_weights=CONTENT_WEIGHTS[config.get("content_weights", "cosine")],
     )
-    compute_dtype = config.get("compute_dtype", "float32")
-    return dnc.DNC(
-        access,
-        controller,
-        output_size,
-        clip_value,
-        compute_dtype=None if compute_dtype == "float32" else compute_dtype,
-    )
+    return dnc.DNC(access, controller, output_size, clip_value)
 
 
 def has_slots(config: Mapping[str, Any]) -> bool:
@@ -227,10 +220,8 @@ def _measure(config: Mapping[str, Any], task: tasks.Task) -> _Sizes:
         shapes.append(value.shape)
         return value
 
-    # Sonnet casts only variables to low precision; their shapes are the same in float32.
-    config = {**config, "compute_dtype": "float32"}
     # More overflow in shapes of 32 bits. That many do not fit either.
-    config["memory_size"] = min(config["memory_size"], 2**31 - 1)
+    config = {**config, "memory_size": min(config["memory_size"], 2**31 - 1)}
 
     @tf.function(autograph=False)
     def step() -> None:

@@ -125,7 +125,6 @@ def test_a_memory_of_any_arguments(arguments):
         controller=st.builds(lambda: snt.LSTM(3)),
         output_size=SIZES,
         clip_value=st.none() | st.floats(0.1, 10.0),
-        compute_dtype=st.none() | st.just("bfloat16"),
     )
 )
 def test_a_dnc_of_any_arguments(arguments):

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import sonnet as snt
-import tensorflow as tf
 
 import dnc
 from training.models import CONTENT_WEIGHTS, load, make_core, make_task
@@ -91,13 +90,6 @@ def test_the_linkage_is_that_of_the_configuration():
     assert sparse.access.linkage.num_links == 2
     with pytest.raises(ValueError, match="num_links must be at most memory_size=5, got 9"):
         make_core({**CONFIG, "linkage": "sparse", "num_links": 9}, task)
-
-
-@pytest.mark.parametrize("name, expected", [("float32", None), ("bfloat16", tf.bfloat16)])
-def test_the_compute_dtype_is_that_of_the_configuration(name, expected):
-    core = make_core({**CONFIG, "compute_dtype": name}, make_task(CONFIG, 9))
-    assert core.compute_dtype == expected
-    assert {v.dtype for v in core.trainable_variables} == {tf.float32}
 
 
 def test_a_directory_without_a_run_is_named(tmp_path):
