@@ -125,7 +125,7 @@ def _arguments(part: Any) -> Mapping[str, Any]:
 
 
 def _arguments_of_dnc(core: DNC) -> dict[str, Any]:
-    layer = core.output_linear
+    layer: Any = core.output_linear
     is_default = type(layer) is snt.Linear
     return {
         "access": core.access,

@@ -11,6 +11,7 @@ interface, and an output layer. Three things differ from the variables of a `dnc
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import sonnet as snt
@@ -72,7 +73,8 @@ def restore(
     gate_biases = _reorder_gates(arrays[f"{scope}/lstm/b_gates"])
     gate_biases[hidden_size : 2 * hidden_size] += _FORGET_BIAS
     fields = [f"{scope}/memory_access/{name}" for name in _FIELDS]
-    interface, output = core.access.interface.linear, core.output_linear
+    interface = core.access.interface.linear
+    output: Any = core.output_linear  # An `snt.Linear`, as `_check_core` made sure.
     for variable, value in (
         (core.controller.input_to_hidden, gate_weights[:-hidden_size]),
         (core.controller.hidden_to_hidden, gate_weights[-hidden_size:]),

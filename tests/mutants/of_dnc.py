@@ -292,6 +292,13 @@ MUTANTS = (
         "unit/dnc/test_deepmind.py",
     ),
     Mutant(
+        "released variables into other fields",
+        "dnc/deepmind.py",
+        "if tuple(core.access.interface.widths) != _FIELDS:",
+        "if False:",
+        "unit/dnc/test_deepmind.py::test_a_core_made_in_another_way_is_refused",
+    ),
+    Mutant(
         "gates in the released order",
         "dnc/deepmind.py",
         "return np.concatenate([i, f, j, o], axis=-1)",
