@@ -133,10 +133,9 @@ def _training_parameter(module: Callable[..., Any]) -> str | None:
 
 def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     """Returns the parameters of a function or a module's method by name; none if it hides them."""
-    if inspect.isfunction(function):
-        # Sonnet wraps the methods of its modules. The original is in the closure of the wrapper.
-        closure = inspect.getclosurevars(function).nonlocals
-        function = closure["f"] if "decorator_fn" in closure else function
+    # Sonnet wraps the methods of its modules. The original is in the closure of the wrapper.
+    if inspect.isfunction(function) and "decorator_fn" in function.__code__.co_freevars:
+        function = inspect.getclosurevars(function).nonlocals["f"]
     try:
         return inspect.signature(function).parameters
     except ValueError:  # Some functions written in C have no signature.

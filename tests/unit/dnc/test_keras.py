@@ -150,6 +150,15 @@ class TestCell:
             ):
                 cell.pack_state(wrong)
 
+    @pytest.mark.parametrize("layer_of", [keras.layers.RNN, dnc.keras.RNN])
+    def test_the_width_of_your_own_output_layer_is_known_after_the_first_step(self, layer_of):
+        core = dnc.DNC(dnc.MemoryAccess(3, 2), snt.LSTM(4), snt.nets.MLP([4, 2]))
+        layer = layer_of(dnc.keras.RNNCell(core), return_sequences=True)
+        assert layer(keras.Input([None, 5])).shape == (None, None, 2)
+        inputs = sequences(num_steps=2)
+        assert_close(layer(inputs), unroll(core, inputs)[0])
+        assert len(layer.trainable_weights) == len(core.trainable_variables) == 3 + 2 + 4
+
     @pytest.mark.parametrize(
         "core",
         [
@@ -419,9 +428,12 @@ class KerasControllerInTraining(keras.layers.Layer):
 
 
 def function_in_training(record):
+    def f(inputs):
+        return inputs[:, :4]
+
     def controller(inputs, training=False):
         record(training)
-        return inputs[:, :4]
+        return f(inputs)
 
     return controller
 
