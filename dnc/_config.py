@@ -15,6 +15,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks, _cores
+from dnc._version_0_1 import NoLinkageWithModes
 from dnc.access import MemoryAccess
 from dnc.allocation import Freeness
 from dnc.content import CosineWeights, UsedCosineWeights, oneplus
@@ -27,7 +28,7 @@ _CLASSES: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
         *(DNC, MemoryAccess, CosineWeights, UsedCosineWeights, Freeness),
-        *(TemporalLinkage, SparseTemporalLinkage, NoLinkage),
+        *(TemporalLinkage, SparseTemporalLinkage, NoLinkage, NoLinkageWithModes),
         *(snt.LSTM, snt.GRU, DeepLSTM, FeedForward, ClippedSignal, EmbeddedInputs, InputsOnly),
     )
 }
@@ -96,6 +97,8 @@ def make(
     kind = _find("class", name, _CLASSES)
     if kind is DNC:
         arguments.pop("compute_dtype", None)  # An argument of version 0.1.
+    if kind is MemoryAccess and {"content_weights", "strength_op"} <= arguments.keys():
+        arguments = _of_version_0_1(arguments)
     arguments = {key: _from_json(key, value, made) for key, value in arguments.items()}
     if hasattr(kind, "from_config"):
         part = kind.from_config(arguments)
@@ -104,6 +107,14 @@ def make(
     if made is not None and identity is not None:
         made[identity] = part
     return part
+
+
+def _of_version_0_1(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of an access that version 0.1 described, with its `NoLinkage`."""
+    linkage = arguments.get("linkage")
+    if isinstance(linkage, Mapping) and linkage.get("class") == "NoLinkage":
+        linkage = {**linkage, "class": NoLinkageWithModes.__name__}
+    return {**arguments, "linkage": linkage}
 
 
 def _arguments(part: Any) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import dnc
 import tasks
+from dnc._version_0_1 import NoLinkageWithModes
 from training.baselines import NTM, LSTMBaseline
 from training.checkpoints import Checkpoint
 from training.messages import LESS_MEMORY
@@ -100,7 +101,7 @@ def _make_dnc(
     if config.get("linkage") == "sparse":
         linkage = dnc.SparseTemporalLinkage(slots, writes, config["num_links"])
     elif config.get("linkage") == "none":
-        linkage = dnc.NoLinkage(slots, writes)
+        linkage = NoLinkageWithModes(slots, writes)  # As runs of version 0.1, which resume.
     access = dnc.MemoryAccess(
         memory_size=slots,
         word_size=config["word_size"],

@@ -390,6 +390,14 @@ MUTANTS = (
         "unit/dnc/test_keras_saving.py::test_a_cell_of_version_0_1_is_loaded",
     ),
     Mutant(
+        "a core of version 0.1 without links loses its read modes",
+        "dnc/_config.py",
+        'linkage = {**linkage, "class": NoLinkageWithModes.__name__}',
+        "linkage = dict(linkage)",
+        "unit/dnc/test_keras_saving.py::"
+        "test_a_core_of_version_0_1_without_links_has_the_same_interface",
+    ),
+    Mutant(
         "an unregistered function saved by its name",
         "dnc/_config.py",
         "return name if keras.saving.get_registered_object(name) is x else None",

@@ -373,6 +373,23 @@ def test_a_cell_of_version_0_1_is_loaded(compute_dtype):
     assert cell.get_config()["core"] == expected.get_config()["core"]
 
 
+def test_a_core_of_version_0_1_without_links_has_the_same_interface():
+    linkage = {"class": "NoLinkage", "memory_size": 5, "num_writes": 2}
+    old = {**OF_VERSION_0_1, "access": {**OF_VERSION_0_1["access"], "linkage": linkage}}
+    cell, with_links = dnc.keras.RNNCell(old), dnc.keras.RNNCell(OF_VERSION_0_1)
+    interface = cell.core.access.interface
+    assert interface.widths == with_links.core.access.interface.widths
+    clone = dnc.keras.RNNCell.from_config(through_json(cell.get_config()))
+    assert_same_cell(cell, clone)
+    # The content mode scales the words read.
+    state = cell.core.initial_state(3)
+    for x in tf.unstack(sequences(num_steps=2), axis=1):
+        access, state = (step := cell.core.step(x, state)).access, step.state
+        assert np.max(access.read_mode.content) < 0.5
+        expected = access.read_mode.content[..., tf.newaxis] * access.read_content_weights
+        assert_close(access.state.read_weights, expected)
+
+
 def test_a_layer_of_version_0_1_is_loaded():
     arguments = {
         name: value

@@ -5,7 +5,7 @@ import sonnet as snt
 import dnc
 from training.models import CONTENT_WEIGHTS, load, make_core, make_task
 from training.optimization import rmsprop
-from training.runs import Run
+from training.runs import Run, pretrained
 
 CONFIG = {
     "task": "repeat_copy",
@@ -90,6 +90,12 @@ def test_the_linkage_is_that_of_the_configuration():
     assert sparse.access.linkage.num_links == 2
     with pytest.raises(ValueError, match="num_links must be at most memory_size=5, got 9"):
         make_core({**CONFIG, "linkage": "sparse", "num_links": 9}, task)
+
+
+def test_a_core_without_links_has_the_variables_of_version_0_1():
+    core, _ = load(pretrained("addition_dnc"))
+    assert isinstance(core.access.linkage, dnc.NoLinkage)
+    assert core.access.interface.widths["read_mode"] == 3 * core.access.num_reads
 
 
 def test_a_directory_without_a_run_is_named(tmp_path):
