@@ -145,9 +145,9 @@ def test_links_of_any_arguments(arguments, kind):
     if linkage := or_refused(kind, **arguments):
         slots, writes = linkage.memory_size, linkage.num_writes
         inputs = (tf.zeros([2, writes, slots]), tf.zeros([2, 3, slots]))
-        (forward, _), state = linkage(inputs, linkage.initial_state(2))
+        directions, state = linkage(inputs, linkage.initial_state(2))
 
-        assert forward.shape == [2, 3, writes, slots]
+        assert directions.forward.shape == [2, 3, writes, slots]
         check_next_state(linkage, state, 2)
 
 
