@@ -19,6 +19,7 @@ from dnc.allocation import Freeness
 from dnc.content import CosineWeights, UsedCosineWeights, oneplus
 from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC, DNCState
+from dnc.dropout import Dropout, DropoutState, seed_dropout
 from dnc.linkage import NoLinkage, TemporalLinkage, TemporalLinkageState
 from dnc.recording import summaries
 from dnc.recording.trace import Trace, record
@@ -26,7 +27,7 @@ from dnc.resizing import resize_memory
 from dnc.rnn_cells import rnn_cell
 from dnc.saved_model import export
 from dnc.sparse_linkage import SparseTemporalLinkage
-from dnc.unrolling.sequences import unroll
+from dnc.unrolling.sequences import bidirectional_unroll, unroll
 
 if tf.executing_eagerly():
     # With its first module Sonnet makes sure that this is TensorFlow 2, and would take the
@@ -40,6 +41,8 @@ __all__ = [
     "CosineWeights",
     "DNCState",
     "DeepLSTM",
+    "Dropout",
+    "DropoutState",
     "EmbeddedInputs",
     "FeedForward",
     "Freeness",
@@ -51,6 +54,7 @@ __all__ = [
     "TemporalLinkageState",
     "Trace",
     "UsedCosineWeights",
+    "bidirectional_unroll",
     "deepmind",
     "export",
     "keras",
@@ -58,6 +62,7 @@ __all__ = [
     "record",
     "resize_memory",
     "rnn_cell",
+    "seed_dropout",
     "summaries",
     "unroll",
 ]

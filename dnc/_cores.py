@@ -81,10 +81,11 @@ def has_custom_getter(module: tf.Module) -> bool:
 
 
 def call_without_none(
-    core: snt.RNNCore, state_like: Any, inputs: Any, state: Any
+    core: snt.RNNCore, state_like: Any, inputs: Any, state: Any, training: bool | None = None
 ) -> tuple[Any, Any]:
     """Calls a core with a state that has () where its own, as `state_like`, has `None`."""
-    outputs, next_state = call_checked(core, core, inputs, _nests.with_none(state, state_like))
+    call = functools.partial(call_with_training, core, training=training)
+    outputs, next_state = call_checked(core, call, inputs, _nests.with_none(state, state_like))
     return outputs, _nests.without_none(next_state)
 
 
@@ -116,6 +117,11 @@ def call_with_training(module: Callable[..., Any], *args: Any, training: bool | 
     return module(*args) if name is None else module(*args, **{name: training})
 
 
+def takes_training(module: Callable[..., Any]) -> bool:
+    """Whether a module has a parameter for `training`."""
+    return _training_parameter(module) is not None
+
+
 def _training_parameter(module: Callable[..., Any]) -> str | None:
     """Returns the name of the parameter for `training`, Keras' or Sonnet's; `None` if none."""
     function = getattr(module, "call", module)  # Keras layers have their parameters there.
@@ -136,28 +142,33 @@ def _training_parameter(module: Callable[..., Any]) -> str | None:
     return None
 
 
-_repeatable: weakref.WeakSet[Any] = weakref.WeakSet()
+# The values of `training` for which a core is known to repeat.
+_repeatable: weakref.WeakKeyDictionary[Any, set[bool | None]] = weakref.WeakKeyDictionary()
 # Parts of the names of stateful operations that return something else, or do it twice, when they
 # are run again.
 _NOT_REPEATABLE = ("Random", "Rng", "Multinomial", "TruncatedNormal", "PyFunc", "Assign")
 
 
-def check_repeatable(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> None:
+def check_repeatable(
+    core: snt.RNNCore, inputs: Any, dtype: tf.DType | None, training: bool | None = None
+) -> None:
     """Raises `ValueError` if a step draws random numbers or changes variables.
 
-    A core that passed once is not looked at again.
+    A core that passed once is not checked again.
 
     Args:
       core: a core that was called before.
-      inputs: what one step takes, a nest of `tf.TensorSpec`s [B, ...].
+      inputs: the inputs of one step, a nest of `tf.TensorSpec`s [B, ...].
       dtype: as for `run_on_zeros`.
+      training: see `call_with_training`.
     """
-    if core in _repeatable:
+    checked = _repeatable.setdefault(core, set())
+    if training in checked:
         return
 
     def step() -> Any:
         zeros = tf.nest.map_structure(lambda x: tf.zeros([1, *x.shape[1:]], x.dtype), inputs)
-        results = core(zeros, state)
+        results = call_with_training(core, zeros, state, training=training)
         return tf.nest.flatten(_nests.without_none(results))
 
     state = initial_state(core, 1, dtype)  # It may well be random: it is not run again.
@@ -171,10 +182,11 @@ def check_repeatable(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> 
         if not node.op.startswith("Stateless") and any(x in node.op for x in _NOT_REPEATABLE):
             raise ValueError(
                 f"checkpoint_every runs steps again for the gradients, and a step of {core.name} "
-                f"would not do the same again: it contains {node.op} ({node.name}). Take the "
-                "dropout or other operation out of the core, or leave out checkpoint_every."
+                f"would not do the same again: it contains {node.op} ({node.name}). Use "
+                "dnc.Dropout for dropout, move the operation out of the core, or omit "
+                "checkpoint_every."
             )
-    _repeatable.add(core)
+    checked.add(training)
 
 
 def run_on_zeros(

@@ -8,6 +8,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks, _cores, _nests
+from dnc.unrolling.implementations import reason_against
 from dnc.unrolling.sequences import unroll
 from dnc_trace import paths
 
@@ -70,6 +71,7 @@ def export(
         raise ValueError(f"input_size must be {known_size} as the core has it, got {input_size}.")
     dtype = _checks.check_dtype(dtype)
     _cores.run_on_zeros(core, tf.TensorSpec([None, input_size], dtype), dtype)
+    implementation = "auto" if reason_against(core) is None else "steps"  # Without a warning.
 
     example_with_none = _cores.initial_state(core, 1, dtype)
     example = _nests.without_none(example_with_none)
@@ -105,12 +107,15 @@ def export(
             from_names(state),
             sequence_length=sequence_length,
             time_major=time_major,
+            implementation=implementation,
         )
         return {"outputs": outputs, **by_name(last_state)}
 
     @tf.function
     def whole_sequence(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs, last_state = unroll(core, inputs, time_major=time_major)
+        outputs, last_state = unroll(
+            core, inputs, time_major=time_major, implementation=implementation
+        )
         return {"outputs": outputs, **by_name(last_state)}
 
     step_inputs = tf.TensorSpec([None, input_size], dtype, "inputs")

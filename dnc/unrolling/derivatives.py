@@ -1,4 +1,4 @@
-"""Gradients by TensorFlow, for small functions that are computed again in the backward pass."""
+"""Automatic differentiation of small functions that are run again in a backward pass."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,10 +12,10 @@ def gradients(
     d_results: Any,
     variables: Sequence[tf.Variable] = (),
 ) -> list[tf.Tensor]:
-    """Returns the gradients by a function's arguments, and then by variables that it reads.
+    """Returns the gradients w.r.t. a function's arguments, and then w.r.t. variables it reads.
 
-    The gradients by its results are `d_results`. Those by what has no influence, or by arguments of
-    whole numbers, are zero.
+    `d_results` are the gradients w.r.t. its results. The gradients w.r.t. arguments that are
+    integers or have no influence are zero.
     """
     sources = [x for x in arguments if x.dtype.is_floating]
     with tf.GradientTape() as tape:
