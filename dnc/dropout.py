@@ -96,7 +96,7 @@ class Dropout(snt.RNNCore):
         is_on = stream != 0
         bits = _hash(stream, count, tf.range(tf.shape(inputs, tf.int64)[1]))
         is_dropped = is_on & (bits < math.ceil(self._rate * 2**32))
-        scale = tf.where(is_on, tf.cast(1.0 / (1.0 - self._rate), inputs.dtype), 1.0)
+        scale = tf.where(is_on, tf.constant(1.0 / (1.0 - self._rate), inputs.dtype), 1.0)
         outputs = tf.where(is_dropped, tf.zeros([], inputs.dtype), inputs * scale)
         return outputs, DropoutState(tf.concat([stream, count + tf.cast(is_on, count.dtype)], 1))
 
