@@ -28,6 +28,7 @@ setup(
         # version of TensorBoard; 2.21 is the first that goes with TensorBoard 2.21.
         "tensorflow>=2.18,<3",
         "dm-sonnet>=2.0.2,<3",  # Modules, recurrent cores, unrolls and optimizers.
+        "dm-tree>=0.1.8",  # Nests; already a requirement of Sonnet.
         "numpy>=1.26",  # The reference model; TensorFlow 2.18's own lower bound.
         "absl-py>=2.0",  # Flags of the scripts; already a requirement of TensorFlow and Sonnet.
         "pillow>=10.1",  # Draws the panels of dnc.summaries; TensorBoard from 2.20 on requires it.

@@ -19,6 +19,7 @@ from dnc.allocation import Freeness
 from dnc.content import CosineWeights, UsedCosineWeights, oneplus
 from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC, DNCState
+from dnc.dropout import Dropout, DropoutState, seed_dropout
 from dnc.interface import Field
 from dnc.linkage import Linkage, NoLinkage, TemporalLinkage, TemporalLinkageState
 from dnc.recording import summaries
@@ -27,7 +28,7 @@ from dnc.resizing import resize_memory
 from dnc.rnn_cells import rnn_cell
 from dnc.saved_model import export
 from dnc.sparse_linkage import SparseTemporalLinkage
-from dnc.unrolling.sequences import unroll
+from dnc.unrolling.sequences import bidirectional_unroll, unroll
 
 if tf.executing_eagerly():
     # With its first module Sonnet makes sure that this is TensorFlow 2, and would take the
@@ -43,6 +44,8 @@ __all__ = [
     "CosineWeights",
     "DNCState",
     "DeepLSTM",
+    "Dropout",
+    "DropoutState",
     "EmbeddedInputs",
     "FeedForward",
     "Field",
@@ -56,6 +59,7 @@ __all__ = [
     "TemporalLinkageState",
     "Trace",
     "UsedCosineWeights",
+    "bidirectional_unroll",
     "deepmind",
     "export",
     "keras",
@@ -63,6 +67,7 @@ __all__ = [
     "record",
     "resize_memory",
     "rnn_cell",
+    "seed_dropout",
     "summaries",
     "unroll",
 ]

@@ -82,10 +82,11 @@ def has_custom_getter(module: tf.Module) -> bool:
 
 
 def call_without_none(
-    core: snt.RNNCore, state_like: Any, inputs: Any, state: Any
+    core: snt.RNNCore, state_like: Any, inputs: Any, state: Any, training: bool | None = None
 ) -> tuple[Any, Any]:
     """Calls a core with a state that has () where the core's own, `state_like`, has `None`."""
-    outputs, next_state = call_checked(core, core, inputs, _nests.with_none(state, state_like))
+    call = functools.partial(call_with_training, core, training=training)
+    outputs, next_state = call_checked(core, call, inputs, _nests.with_none(state, state_like))
     return outputs, _nests.without_none(next_state)
 
 
@@ -146,18 +147,22 @@ def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 _NOT_REPEATABLE = ("Random", "Rng", "Multinomial", "TruncatedNormal", "PyFunc", "Assign")
 
 
-def not_repeatable(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> str | None:
+def not_repeatable(
+    core: snt.RNNCore, inputs: Any, dtype: tf.DType | None, training: bool | None = None
+) -> str | None:
     """Returns an operation that draws random numbers or changes variables in a step, or `None`.
 
     Args:
       core: a core that was called before.
       inputs: the inputs of one step, a nest of `tf.TensorSpec`s [B, ...].
       dtype: as for `run_on_zeros`.
+      training: see `call_with_training`.
     """
 
     def step() -> Any:
         zeros = tf.nest.map_structure(lambda x: tf.zeros([1, *x.shape[1:]], x.dtype), inputs)
-        return tf.nest.flatten(_nests.without_none(core(zeros, state)))
+        results = call_with_training(core, zeros, state, training=training)
+        return tf.nest.flatten(_nests.without_none(results))
 
     state = initial_state(core, 1, dtype)  # It may be random: it is not run again.
     with tf.init_scope():
@@ -169,16 +174,18 @@ def not_repeatable(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> st
     return None
 
 
-def check_repeatable(core: snt.RNNCore, inputs: Any, dtype: tf.DType | None) -> None:
+def check_repeatable(
+    core: snt.RNNCore, inputs: Any, dtype: tf.DType | None, training: bool | None = None
+) -> None:
     """Raises `ValueError` if a step would not do the same when it runs again for gradients.
 
     See `not_repeatable`.
     """
-    if operation := not_repeatable(core, inputs, dtype):
+    if operation := not_repeatable(core, inputs, dtype, training):
         raise ValueError(
             f"checkpoint_every runs steps again for the gradients, and a step of {core.name} would "
-            f"not do the same again: it contains {operation}. Take the dropout or other operation "
-            "out of the core, or omit checkpoint_every."
+            f"not do the same again: it contains {operation}. Use dnc.Dropout for dropout, move "
+            "the operation out of the core, or omit checkpoint_every."
         )
 
 

@@ -8,6 +8,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks, _cores, _nests
+from dnc.unrolling.implementations import reason_against
 from dnc.unrolling.sequences import unroll
 from dnc_trace import paths
 
@@ -69,7 +70,10 @@ def export(
     if known_size not in (None, input_size):
         raise ValueError(f"input_size must be the core's, {known_size}, got {input_size}.")
     dtype = _checks.check_dtype(dtype)
-    _cores.run_on_zeros(core, tf.TensorSpec([None, input_size], dtype), dtype)
+    spec = tf.TensorSpec([None, input_size], dtype)
+    _cores.run_on_zeros(core, spec, dtype)
+    reason = reason_against(core, spec, dtype)
+    implementation = "auto" if reason is None else "steps"  # Without a warning.
 
     example_with_none = _cores.initial_state(core, 1, dtype)
     example = _nests.without_none(example_with_none)
@@ -105,12 +109,15 @@ def export(
             from_names(state),
             sequence_length=sequence_length,
             time_major=time_major,
+            implementation=implementation,
         )
         return {"outputs": outputs, **by_name(last_state)}
 
     @tf.function
     def whole_sequence(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs, last_state = unroll(core, inputs, time_major=time_major)
+        outputs, last_state = unroll(
+            core, inputs, time_major=time_major, implementation=implementation
+        )
         return {"outputs": outputs, **by_name(last_state)}
 
     step_inputs = tf.TensorSpec([None, input_size], dtype, "inputs")

@@ -73,6 +73,50 @@ def random_state(core, batch_size, dtype=tf.float64, seed=0):
     )
 
 
+def after_some_steps(core, batch_size=3):
+    """A state as it occurs, in which no two slots are equally used."""
+    state = core.initial_state(batch_size, tf.float64)
+    usage = tf.constant(np.random.default_rng(1).random(state.access_state.usage.shape))
+    state = state._replace(access_state=state.access_state._replace(usage=usage))
+    for x in random_inputs(4, batch_size, core.input_size, seed=7):
+        state = core(x, state)[1]
+    return tf.nest.map_structure(tf.stop_gradient, state)
+
+
 def random_inputs(num_steps, batch_size, input_size=5, dtype=tf.float64, seed=0):
     rng = np.random.default_rng(1000 + seed)
     return tf.constant(rng.normal(size=[num_steps, batch_size, input_size]), dtype)
+
+
+def floats(nest):
+    return [x for x in tf.nest.flatten(nest) if x is not None and x.dtype.is_floating]
+
+
+def weighted_sum(nest):
+    """A scalar in whose gradient every element counts differently."""
+    rng = np.random.default_rng(1)
+    return tf.add_n([tf.reduce_sum(x * rng.normal(size=x.shape)) for x in floats(nest)])
+
+
+def with_gradients(unroll, core, inputs, state, **options):
+    """What `unroll` returns and gradients by all variables, inputs and parts of the state."""
+    watched = floats((inputs, state))
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        results = unroll(core, inputs, state, **options)
+        loss = weighted_sum(results)
+    sources = [*core.trainable_variables, *watched]
+    return results, tape.gradient(loss, sources, unconnected_gradients="zero")
+
+
+def assert_same(actual, expected, tolerance=1e-12):
+    tf.nest.assert_same_structure(actual, expected)
+    for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True):
+        if b is None:
+            assert a is None
+            continue
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+        a, b = np.asarray(a), np.asarray(b)
+        limit = tolerance * max(1.0, np.abs(b).max(initial=0.0))
+        np.testing.assert_allclose(a, b, rtol=0, atol=limit)

@@ -14,7 +14,8 @@ from dnc import _cores, _nests, reference
 from dnc.core import DNC, DNCState, DNCStep, observed
 from dnc.linkage import NoLinkage, TemporalLinkage
 from dnc.sparse_linkage import NO_LINK, SparseLinks, SparseTemporalLinkage
-from dnc.unrolling.sequences import check_sequence_length, unroll
+from dnc.unrolling.sequences import unroll
+from dnc.unrolling.validation import check_sequence_length
 from dnc_trace import schema
 
 # Links are recorded if they have at most so many entries (128 MiB in float32), unless asked for.
@@ -277,7 +278,13 @@ def _compiled(core: snt.RNNCore, record_link: bool, jit_compile: bool) -> Any:
 
         def run(inputs: tf.Tensor, state: Any, sequence_length: tf.Tensor) -> dict[str, Any]:
             recorder = _Recorder(core_if_alive(), record_link)
-            steps, _ = unroll(recorder, inputs, state, sequence_length=sequence_length)
+            steps, _ = unroll(
+                recorder,
+                inputs,
+                state,
+                sequence_length=sequence_length,
+                implementation="steps",
+            )
             return steps
 
         # Without AutoGraph errors come out as they were raised; there is no loop to convert.

@@ -1,18 +1,16 @@
-"""Runs a core over a sequence."""
+"""Runs cores over sequences."""
 
-import functools
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
-from absl import logging
 
-from dnc import _checks, _cores, _nests
-from dnc.allocation import EPSILON, Freeness
-from dnc.core import DNC, is_observed
-from dnc.unrolling import fused
-from dnc.unrolling.loops import checkpointed, scan
+from dnc import _cores, _nests
+from dnc.dropout import with_keys_of
+from dnc.unrolling import validation
+from dnc.unrolling.checkpointing import Run, checkpointed
+from dnc.unrolling.implementations import IMPLEMENTATIONS, is_fused, unroll_fused
+from dnc.unrolling.steps import output_spec_of, step_spec, unroll_steps
 
 
 def unroll(
@@ -22,9 +20,12 @@ def unroll(
     *,
     sequence_length: Any = None,
     reset: Any = None,
+    reverse: bool = False,
     time_major: bool = True,
     return_all_states: bool = False,
     checkpoint_every: int | None = None,
+    training: bool | None = None,
+    implementation: str = "auto",
 ) -> tuple[Any, Any]:
     """Runs a core over a sequence, or a batch of sequences of different lengths.
 
@@ -38,8 +39,8 @@ def unroll(
     Past its end an example's state is held and its output is 0, whatever the padding contains: each
     example comes out as if it had been run alone.
 
-    Truncated back-propagation through time is to pass the state on to the next segment, outside the
-    tape that recorded it; what is in the memory is carried along, gradients are not:
+    For truncated back-propagation through time, pass the state on to the next segment, outside the
+    tape that recorded it. The contents of the memory are carried along, gradients are not:
 
         >>> state = core.initial_state(batch_size=3)
         >>> for segment in tf.split(tf.random.normal([20, 3, 5]), 4):
@@ -48,15 +49,17 @@ def unroll(
         ...         loss = tf.reduce_mean(outputs**2)
         ...     gradients = tape.gradient(loss, core.trainable_variables)
 
-    In a graph, such as that of a `tf.function`, a `dnc.DNC` runs several times faster than through
-    `snt.dynamic_unroll`, with the same outputs and gradients, by a backward pass written by hand
-    (docs/performance.md). All its parts must come from this package and Sonnet and not be
-    subclasses, and its controller must be known to return the same when it is run again: an
-    `snt.LSTM`, `snt.GRU`, `snt.VanillaRNN`, `dnc.DeepLSTM`, `dnc.FeedForward` of layer sizes, or
-    one of these in a `dnc.ClippedSignal`, `dnc.EmbeddedInputs` or `dnc.InputsOnly`. The plain steps
-    are run for other cores (a line in the log says why), in eager mode, and to return all states.
-    Layers before and after the DNC are best applied to whole sequences, outside:
-    `snt.BatchApply(layer)(sequence)`.
+    In a graph, such as that of a `tf.function`, a `dnc.DNC` runs by the fused implementation, with
+    a backward pass written by hand: several times faster than `snt.dynamic_unroll`, with the same
+    outputs and gradients (docs/performance.md). All its parts must come from this package and
+    Sonnet and not be subclasses, and its controller must be known to return the same when it is run
+    again: an `snt.LSTM`, `snt.GRU`, `snt.VanillaRNN`, `dnc.DeepLSTM`, `dnc.FeedForward` of layer
+    sizes, or one of these in a `dnc.ClippedSignal`, `dnc.EmbeddedInputs` or `dnc.InputsOnly`.
+
+    So does every `dnc.DNC` in an `snt.DeepRNN`, whose layers run one after the other, each over the
+    whole sequence. The layers that are not cores must be `snt.Linear`, `snt.LayerNorm` over the
+    last axis, `snt.nets.MLP` without dropout, elementwise activations such as `tf.nn.relu`, or
+    `snt.Sequential` of these.
 
     Args:
       core: any `snt.RNNCore`.
@@ -65,18 +68,25 @@ def unroll(
       initial_state: state before the first step; `core.initial_state(B)` by default, in the dtype
         of the inputs if these are tensors. The usage of a memory must be in [0, 1].
       sequence_length: [B], integers in 0..T: the number of steps of each example. All T by default.
-      reset: [T, B], booleans. Where true, the example starts anew from `core.initial_state(B)`
-        before that step, as at the start of an episode in reinforcement learning; it does so
-        whatever `initial_state` was passed.
+      reset: [T, B], booleans. Where true, the example restarts from `core.initial_state(B)` before
+        that step, as at the start of an episode in reinforcement learning, whatever `initial_state`
+        was passed. (Only the key of a `dnc.Dropout` is the one in `initial_state`.)
+      reverse: whether each example runs from its last step to its first. Inputs, `reset`, outputs
+        and states keep their places in time; the last state is the one after the first time step.
       time_major: whether time is the first axis of inputs, `reset`, outputs and, if returned, all
         states. If false, the batch is first and time second.
       return_all_states: whether to return the states after every step, with the axes of the
-        outputs, instead of the last state.
-      checkpoint_every: number k of steps. Only the state of every k-th step is kept for the
-        gradients, and the steps between are computed again when the gradients are taken: memory for
-        T/k + k instead of T steps, for up to twice the time forwards. About sqrt(T) needs the
-        least memory. The core must return the same when it is run again: no dropout, no batch
-        normalisation in training. `None` keeps what all steps need.
+        outputs, instead of the last state. The core then runs step by step.
+      checkpoint_every: number k of steps, >= 1. Only the state of every k-th step is kept for the
+        gradients, and the steps between are computed again when the gradients are taken. This takes
+        memory for T/k + k instead of T steps, and up to twice the time forwards. About sqrt(T)
+        needs the least memory. The core must return the same when it is run again: no dropout but
+        `dnc.Dropout`, no batch normalisation in training. `None` keeps what all steps need.
+      training: passed on to a core with a parameter `training` or `is_training`, such as a
+        `dnc.DNC`, which passes it on to its controller. `None` leaves the core's own default.
+      implementation: "steps" calls the core once a step. "fused" is an error where the fused
+        implementation is not possible. "auto" takes it where it is possible; where it is not, in a
+        graph, because of the parts of a core with a `dnc.DNC` in it, a warning says why, once.
 
     Returns:
       The outputs [T, B, ...] (a nest, if the core's are) and the state after the last step.
@@ -85,271 +95,190 @@ def unroll(
       ValueError: if inputs, `sequence_length` or `reset` do not fit together, a length is negative
         or larger than T, or the state is not one of this core; if `checkpoint_every` is not a
         positive integer, given where T is not known, or the core draws random numbers or assigns
-        variables; or if the core depends on a trainable variable that is not among its
-        `trainable_variables`, such as one of a Keras layer. (In a graph lengths, sizes and usage
+        variables; if the core depends on a trainable variable that is not among its
+        `trainable_variables`, such as one of a Keras layer; or if `implementation` is none of the
+        three, or "fused" is not possible, as in eager mode. (In a graph lengths, sizes and usage
         may not be known yet: then `tf.errors.InvalidArgumentError` when it runs; XLA does not
         check. A graph that knows neither T nor B cannot run for T = 0.)
     """
-    given_inputs = inputs
-    inputs = _to_tensors(given_inputs)
-    num_steps, batch_size = _sizes(inputs, time_major)
-    _check_rank(core, inputs, time_major)
+    if implementation not in IMPLEMENTATIONS:
+        raise ValueError(
+            f'implementation must be "auto", "fused" or "steps", got {implementation!r}.'
+        )
+    given = _check(core, inputs, initial_state, sequence_length, reset, time_major)
+    sequence = _reverse_steps(given.sequence, given.lengths) if reverse else given.sequence
     if checkpoint_every is not None:
-        checkpoint_every = _checks.check_size("checkpoint_every", checkpoint_every)
-        if not isinstance(num_steps, int):
-            raise ValueError(
-                "checkpoint_every needs inputs of a known number of steps, got inputs of shape "
-                f"{tf.nest.flatten(inputs)[0].shape}."
-            )
-    if sequence_length is not None:
-        sequence_length = check_sequence_length(sequence_length, num_steps, batch_size)
-    if reset is not None:
-        reset = _check_reset(reset, num_steps, batch_size, time_major)
-    dtype = _floating_dtype(given_inputs) or _floating_dtype(initial_state)
-    fresh_state = _cores.initial_state(core, batch_size, dtype)
-    inputs = _to_tensors(given_inputs, dtype or _floating_dtype(fresh_state))
-    if not time_major:
-        inputs, reset = _swap_time_and_batch((inputs, reset))
-    if initial_state is None:
-        initial_state = fresh_state
-    else:
-        initial_state = _check_state(core, initial_state, fresh_state)
-    state_like, call = fresh_state, functools.partial(_cores.call_checked, core, core)
-    has_none = any(part is None for part in tf.nest.flatten(state_like))
-    if has_none:
-        call = functools.partial(_cores.call_without_none, core, state_like)
-        fresh_state = _nests.without_none(fresh_state)
-        initial_state = _nests.without_none(initial_state)
-    if sequence_length is not None or reset is not None:
-        _check_batched(initial_state)
+        checkpoint_every = validation.check_checkpoint_every(checkpoint_every, given.num_steps)
 
-    sequence = {"inputs": inputs}
-    if sequence_length is not None:
-        running = tf.range(num_steps)[:, tf.newaxis] < sequence_length
-        # What stands in the padding may be infinite, and so the gradient of what is not used.
-        sequence["inputs"] = _nests.where(running, inputs, _nests.zeros_like(inputs))
-        sequence["running"] = running
-    if reset is not None:
-        sequence["reset"] = reset
-
-    is_empty = tf.get_static_value(num_steps) == 0
-    is_graph = is_empty or not tf.executing_eagerly()
-    segment_length = None if is_empty else checkpoint_every
+    has_steps = tf.get_static_value(given.num_steps) != 0
     output_spec = None
-    if is_graph or segment_length is not None:
-        # Outside of the loop: this creates the variables and tells what an output looks like.
-        specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs)
-        output_spec = _output_spec(core, specs, batch_size, dtype)
+    if checkpoint_every is not None or not has_steps or not tf.executing_eagerly():
+        output_spec = output_spec_of(core, sequence["inputs"], given.dtype, training)
+    takes_fused = has_steps and is_fused(
+        core, implementation, sequence["inputs"], given.dtype, return_all_states, training
+    )
 
     def run(sequence: Any, state: Any, fresh_state: Any) -> tuple[Any, Any]:
-        if (
-            is_graph
-            and not is_empty
-            and not return_all_states
-            and _has_fast_way(core, specs, dtype)
-        ):
-            outputs, state = fused.unroll(core, sequence, state, fresh_state)
-            return (outputs, ()), state
-        step = functools.partial(_step, call, fresh_state)
-        return scan(step, state, sequence, output_spec if is_graph else None, return_all_states)
+        arguments = (core, sequence, state, fresh_state, given.state_like)
+        if takes_fused:
+            outputs, last = unroll_fused(*arguments, given.dtype, training)
+            return (outputs, ()), last
+        return unroll_steps(*arguments, output_spec, return_all_states, training)
 
-    if segment_length is not None and (
-        not isinstance(core, DNC) or fused.reason_against(core, specs, dtype) is not None
-    ):
-        _cores.check_repeatable(core, specs, dtype)
-    spec = (output_spec, initial_state if return_all_states else ())
-    run_all = run if segment_length is None else checkpointed(run, segment_length, spec)
-    (outputs, states), state = run_all(sequence, initial_state, fresh_state)
+    run_all: Run = run
+    if checkpoint_every is not None and has_steps:
+        if not takes_fused:
+            _cores.check_repeatable(core, step_spec(sequence["inputs"]), given.dtype, training)
+        step_results = (output_spec, given.state if return_all_states else ())
+        run_all = checkpointed(run, checkpoint_every, step_results)
+    (outputs, states), last = run_all(sequence, given.state, given.fresh_state)
+
+    results = (outputs, states)
+    if reverse:
+        results = _reverse_steps(results, given.lengths)
     if not time_major:
-        outputs, states = _swap_time_and_batch((outputs, states))
-    state = states if return_all_states else state
-    return outputs, _nests.with_none(state, state_like) if has_none else state
+        results = _swap_time_and_batch(results)
+    outputs, states = results
+    return outputs, _nests.with_none(states if return_all_states else last, given.state_like)
 
 
-@functools.cache
-def _say_once(message: str) -> None:
-    logging.info("%s", message)
+def bidirectional_unroll(
+    forward: snt.RNNCore,
+    backward: snt.RNNCore,
+    inputs: Any,
+    initial_states: Any = None,
+    *,
+    sequence_length: Any = None,
+    time_major: bool = True,
+    checkpoint_every: int | None = None,
+    training: bool | None = None,
+    implementation: str = "auto",
+) -> tuple[Any, tuple[Any, Any]]:
+    """Runs one core from the first step to the last and another one from the last to the first.
 
+        >>> import dnc
+        >>> cores = [dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(8), 2), snt.LSTM(6)]
+        >>> sequence = tf.random.normal([7, 3, 5])  # time, batch, input width
+        >>> outputs, states = bidirectional_unroll(*cores, sequence, sequence_length=[7, 2, 4])
+        >>> outputs.shape
+        TensorShape([7, 3, 8])
 
-def _has_fast_way(core: snt.RNNCore, specs: Any, dtype: Any) -> bool:
-    if isinstance(core, DNC):
-        reason = "an observer" if is_observed() else fused.reason_against(core, specs, dtype)
-    elif any(isinstance(part, DNC) for part in core.submodules):
-        reason = f"a {type(core).__name__} around its dnc.DNC"
-    else:
-        return False  # There is no other way, and nothing to say.
-    if reason is not None:
-        _say_once(f"dnc.unroll runs the plain steps of {core.name}, since it has {reason}.")
-    return reason is None
+    Args:
+      forward: any `snt.RNNCore`.
+      backward: another one, whose outputs have the same structure.
+      inputs: [T, B, ...], or a nest of such tensors, as for `unroll`.
+      initial_states: the pair of their initial states, each of which may be `None`; by default
+        those of the cores.
+      sequence_length: [B], integers in 0..T: the number of steps of each example. The second core
+        starts from the last of them. All T by default.
+      time_major: whether time is the first axis of inputs and outputs, or the second.
+      checkpoint_every: see `unroll`.
+      training: see `unroll`.
+      implementation: see `unroll`.
 
+    Returns:
+      The outputs of both at each time step, concatenated along the last axis, [T, B, Y1 + Y2], and
+      the pair of their last states. The second of these is the state after the first time step.
 
-def _step(
-    call: Callable[..., Any], fresh_state: Any, x: dict[str, Any], state: Any
-) -> tuple[Any, Any]:
-    """One step of a core, called by `call`, with the masks in `x`, if there are any."""
-    started = _nests.where(x["reset"], fresh_state, state) if "reset" in x else state
-    outputs, next_state = call(x["inputs"], started)
-    if "running" in x:
-        outputs = _nests.where(x["running"], outputs, _nests.zeros_like(outputs))
-        next_state = _nests.where(x["running"], next_state, state)
-    return outputs, next_state
-
-
-def _sizes(inputs: Any, time_major: bool) -> tuple[int | tf.Tensor, int | tf.Tensor]:
-    """Returns the number of steps and the batch size, as integers where they are known."""
-    parts = tf.nest.flatten(inputs)
-    axes = "[T, B, ...]" if time_major else "[B, T, ...]"
-    if not parts:
-        raise ValueError("inputs must be a tensor or a nest of tensors, got an empty nest.")
-    for part in parts:
-        if part.shape.rank is None or part.shape.rank < 2:
-            raise ValueError(f"inputs must have shape {axes}, got shape {part.shape}.")
-        if not part.shape[:2].is_compatible_with(parts[0].shape[:2]):
-            raise ValueError(
-                f"All inputs must start with the same {axes}, got shapes "
-                f"{' and '.join(str(part.shape) for part in parts)}."
-            )
-    sizes = [
-        size if size is not None else tf.shape(parts[0])[axis]
-        for axis, size in enumerate(parts[0].shape[:2])
-    ]
-    num_steps, batch_size = sizes if time_major else reversed(sizes)
-    return num_steps, batch_size
-
-
-def _output_spec(
-    core: snt.RNNCore, inputs: Any, batch_size: int | tf.Tensor, dtype: tf.DType | None
-) -> Any:
-    """What the core returns as the output of one step, from what the step takes."""
-    example, _ = _cores.run_on_zeros(core, inputs, dtype)
-    size = tf.get_static_value(batch_size)
-    return tf.nest.map_structure(lambda x: tf.TensorSpec([size, *x.shape[1:]], x.dtype), example)
-
-
-def _to_tensors(inputs: Any, dtype: tf.DType | None = None) -> Any:
-    """Returns the inputs as tensors: arrays of floating point in `dtype`, if one is given."""
-    convert = functools.partial(_checks.to_tensor, "inputs", dtype=dtype)
-    return tf.nest.map_structure(convert, inputs)
-
-
-def _floating_dtype(x: Any) -> tf.DType | None:
-    """Returns the first floating point dtype among the tensors of a nest; `None` without one."""
-    dtypes = [part.dtype for part in tf.nest.flatten(x) if tf.is_tensor(part)]
-    return next((dtype for dtype in dtypes if dtype.is_floating), None)
-
-
-def _check_rank(core: snt.RNNCore, inputs: Any, time_major: bool) -> None:
-    """Raises `ValueError` unless the inputs of a DNC have three axes."""
-    if not isinstance(core, DNC) or not tf.is_tensor(inputs) or inputs.shape.rank in (None, 3):
-        return
-    axes, one = ("[T, B, X]", "inputs[:, None]") if time_major else ("[B, T, X]", "inputs[None]")
-    raise ValueError(
-        f"inputs of a dnc.DNC must have shape {axes}, got shape {inputs.shape}. Pass a single "
-        f"sequence as a batch of one: {one}."
-    )
-
-
-def _check_state(core: snt.RNNCore, state: Any, expected: Any) -> Any:
-    """Returns `state` as tensors if it has the structure, shapes and dtypes of `expected`."""
-    try:
-        tf.nest.assert_same_structure(expected, state)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"initial_state must be {_checks.structure_text(expected)}, as core.initial_state() "
-            f"returns it, got {_checks.structure_text(state)} or one of other parts."
-        ) from error
-    checked = []
-    for path, part, example in zip(
-        _cores.part_paths(expected), tf.nest.flatten(state), tf.nest.flatten(expected), strict=True
-    ):
-        name = ".".join(["initial_state", *path])
-        if part is None or example is None:
-            if part is not example:
-                raise ValueError(
-                    f"{name} must be {'None' if example is None else 'a tensor'}, as "
-                    f"core.initial_state() returns it, got {_checks.structure_text(part)}."
-                )
-        else:
-            part = _checks.to_tensor(name, part, example.dtype)
-            part = _checks.check_tensor(name, part, example.shape, example.dtype)
-            if name.endswith(".usage"):
-                part = _check_usage(core, name, part)
-        checked.append(part)
-    return tf.nest.pack_sequence_as(state, checked)
-
-
-def _check_usage(core: snt.RNNCore, name: str, usage: tf.Tensor) -> tf.Tensor:
-    """Returns `usage` if it is in [0, 1] but for rounding, as `Freeness` needs it.
-
-    NaN passes: it is a state that has diverged, not one that was put together wrongly.
+    Raises:
+      ValueError: as `unroll`; or if `initial_states` is not a pair.
     """
-    fits = ~tf.reduce_any((usage < -0.5 * EPSILON) | (usage > 1.0 + EPSILON))
-    if tf.get_static_value(fits) or not any(isinstance(x, Freeness) for x in core.submodules):
-        return usage
-    return _checks.require(
-        fits, f"{name} must be in [0, 1], got other numbers. Clip it, or make a new state.", usage
-    )
+    first, second = _check_pair(initial_states)
+    options: dict[str, Any] = {
+        "sequence_length": sequence_length,
+        "time_major": time_major,
+        "checkpoint_every": checkpoint_every,
+        "training": training,
+        "implementation": implementation,
+    }
+    outputs, last = unroll(forward, inputs, first, **options)
+    other_outputs, other_last = unroll(backward, inputs, second, reverse=True, **options)
+    joined = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=-1), outputs, other_outputs)
+    return joined, (last, other_last)
 
 
-def check_sequence_length(
-    sequence_length: Any, num_steps: int | tf.Tensor, batch_size: int | tf.Tensor
-) -> tf.Tensor:
-    """Returns the lengths as int32 if they are integers [B] in 0..T, else raises `ValueError`."""
-    lengths = tf.convert_to_tensor(sequence_length)
-    is_integer = lengths.dtype.is_integer
-    lengths = _check("sequence_length", lengths, is_integer, "integers", "[B]", [batch_size])
-    given = tf.get_static_value(lengths)
-    lengths = _checks.require(
-        tf.reduce_all((lengths >= 0) & (lengths <= tf.cast(num_steps, lengths.dtype))),
-        f"sequence_length must be between 0 and the number of steps, "
-        f"{num_steps if isinstance(num_steps, int) else 'T'}"
-        + ("." if given is None else f", got {given.tolist()}."),
-        lengths,
-    )
-    return tf.cast(lengths, tf.int32)
+class _Given(NamedTuple):
+    """Checked arguments of `unroll`: time-major tensors."""
 
-
-def _check_reset(
-    reset: Any, num_steps: int | tf.Tensor, batch_size: int | tf.Tensor, time_major: bool
-) -> tf.Tensor:
-    reset = tf.convert_to_tensor(reset)
-    axes, sizes = ("[T, B]", [num_steps, batch_size])
-    if not time_major:
-        axes, sizes = ("[B, T]", [batch_size, num_steps])
-    return _check("reset", reset, reset.dtype == tf.bool, "booleans", axes, sizes)
+    sequence: dict[str, Any]  # `inputs`; with lengths also `running`, if given also `reset`
+    state: Any  # before the first step, with () in place of each `None`
+    fresh_state: Any  # likewise
+    state_like: Any  # a state with its `None`
+    lengths: Any  # [B], int32, or `None`
+    num_steps: Any
+    dtype: tf.DType | None  # of inputs or state, if these were tensors
 
 
 def _check(
-    name: str, value: tf.Tensor, is_kind: bool, kind: str, axes: str, sizes: list[Any]
-) -> tf.Tensor:
-    """Returns `value` if it is of its kind and of the expected sizes, which may be tensors."""
-    static = [tf.get_static_value(size) for size in sizes]
-    if not is_kind or not value.shape.is_compatible_with(static):
+    core: snt.RNNCore,
+    given_inputs: Any,
+    initial_state: Any,
+    lengths: Any,
+    reset: Any,
+    time_major: bool,
+) -> _Given:
+    inputs = validation.to_tensors(given_inputs)
+    num_steps, batch_size = validation.check_inputs(core, inputs, time_major)
+    if lengths is not None:
+        lengths = validation.check_sequence_length(lengths, num_steps, batch_size)
+    if reset is not None:
+        reset = validation.check_reset(reset, num_steps, batch_size, time_major)
+
+    floating_dtype = validation.floating_dtype
+    dtype = floating_dtype(given_inputs) or floating_dtype(initial_state)
+    state_like = state = fresh_state = _cores.initial_state(core, batch_size, dtype)
+    if initial_state is not None:
+        state = validation.check_state(core, initial_state, fresh_state)
+        fresh_state = with_keys_of(fresh_state, state)
+    state, fresh_state = _nests.without_none(state), _nests.without_none(fresh_state)
+    if lengths is not None or reset is not None:
+        validation.check_batched(state)
+
+    inputs = validation.to_tensors(given_inputs, dtype or floating_dtype(fresh_state))
+    sequence = {"inputs": inputs} | ({} if reset is None else {"reset": reset})
+    if not time_major:
+        sequence = _swap_time_and_batch(sequence)
+    if lengths is not None:
+        sequence = _mask(sequence, lengths, num_steps)
+    return _Given(sequence, state, fresh_state, state_like, lengths, num_steps, dtype)
+
+
+def _mask(sequence: dict[str, Any], lengths: tf.Tensor, num_steps: Any) -> dict[str, Any]:
+    """The sequence with `running` [T, B] in it, and with zeros in the padding.
+
+    What stands there may be infinite, and so the gradient of what is not used.
+    """
+    running = tf.range(num_steps)[:, tf.newaxis] < lengths
+    inputs = sequence["inputs"]
+    inputs = _nests.where(running, inputs, _nests.zeros_like(inputs))
+    return {**sequence, "inputs": inputs, "running": running}
+
+
+def _check_pair(states: Any) -> tuple[Any, Any]:
+    if states is None:
+        return None, None
+    if not isinstance(states, (tuple, list)) or len(states) != 2:
         raise ValueError(
-            f"{name} must be {kind} of shape {axes} = {static}, got {value.dtype.name} of shape "
-            f"{value.shape}."
+            "initial_states must be a pair: the initial states of the forward and of the backward "
+            f"core, got {states!r}."
         )
-    if not value.shape.is_fully_defined() or None in static:  # A size of 1 would be broadcast.
-        value = _checks.require(
-            tf.reduce_all(tf.equal(tf.shape(value), sizes)),
-            f"{name} must have shape {axes}, the sizes of the inputs.",
-            value,
-        )
-    return value
+    return states[0], states[1]
 
 
-def _check_batched(state: Any) -> None:
-    for part in tf.nest.flatten(state):
-        if part.shape.rank == 0:
-            raise ValueError(
-                "sequence_length and reset treat each example on its own: every part of the "
-                "state must have a batch axis, got a scalar."
-            )
+def _reverse_steps(x: Any, lengths: tf.Tensor | None) -> Any:
+    """The nest [T, B, ...] with the steps of each example reversed; the padding stays last."""
+
+    def reverse(part: tf.Tensor) -> tf.Tensor:
+        if lengths is None:
+            return tf.reverse(part, [0])
+        return tf.reverse_sequence(part, lengths, seq_axis=0, batch_axis=1)
+
+    return tf.nest.map_structure(reverse, x)
 
 
 def _swap_time_and_batch(x: Any) -> Any:
-    def swap(part: tf.Tensor | None) -> tf.Tensor | None:
-        if part is None or part.shape.rank < 2:  # Absent, or without a batch axis.
+    def swap(part: tf.Tensor) -> tf.Tensor:
+        if part.shape.rank < 2:  # Without a batch axis.
             return part
         return tf.transpose(part, [1, 0, *range(2, part.shape.rank)])
 

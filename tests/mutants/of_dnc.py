@@ -231,14 +231,14 @@ MUTANTS = (
     Mutant(
         "sequence_length off by one",
         "dnc/unrolling/sequences.py",
-        "running = tf.range(num_steps)[:, tf.newaxis] < sequence_length",
-        "running = tf.range(num_steps)[:, tf.newaxis] <= sequence_length",
+        "running = tf.range(num_steps)[:, tf.newaxis] < lengths",
+        "running = tf.range(num_steps)[:, tf.newaxis] <= lengths",
         "unit/dnc/test_unroll.py::"
         "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
     ),
     Mutant(
         "outputs in the padding",
-        "dnc/unrolling/sequences.py",
+        "dnc/unrolling/steps.py",
         'outputs = _nests.where(x["running"], outputs, _nests.zeros_like(outputs))',
         "outputs = tf.nest.map_structure(tf.identity, outputs)",
         "unit/dnc/test_unroll.py::"
@@ -246,7 +246,7 @@ MUTANTS = (
     ),
     Mutant(
         "state not held past the end",
-        "dnc/unrolling/sequences.py",
+        "dnc/unrolling/steps.py",
         'next_state = _nests.where(x["running"], next_state, state)',
         "next_state = tf.nest.map_structure(tf.identity, next_state)",
         "unit/dnc/test_unroll.py::"
@@ -254,7 +254,7 @@ MUTANTS = (
     ),
     Mutant(
         "reset after the step instead of before",
-        "dnc/unrolling/sequences.py",
+        "dnc/unrolling/steps.py",
         'outputs, next_state = call(x["inputs"], started)',
         'outputs, next_state = call(x["inputs"], state)\n'
         '    if "reset" in x:\n'
@@ -264,24 +264,24 @@ MUTANTS = (
     Mutant(
         "infinite padding reaches the gradient",
         "dnc/unrolling/sequences.py",
-        'sequence["inputs"] = _nests.where(running, inputs, _nests.zeros_like(inputs))',
-        'sequence["inputs"] = inputs',
+        "inputs = _nests.where(running, inputs, _nests.zeros_like(inputs))",
+        "inputs = tf.nest.map_structure(tf.identity, inputs)",
         "unit/dnc/test_unroll.py::"
         "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
     ),
     Mutant(
         "the last segment is the first again",
-        "dnc/unrolling/loops.py",
-        "begin = num_steps - number * length if results else 0",
-        "begin = 0",
-        "unit/dnc/test_fused.py::test_checkpointing_changes_neither_values_nor_gradients",
+        "dnc/unrolling/checkpointing.py",
+        "(begin_of_rest, num_steps, num_steps % length)]",
+        "(0, num_steps % length, num_steps % length)]",
+        "unit/dnc/test_checkpointing.py::test_checkpointing_changes_neither_values_nor_gradients",
     ),
     Mutant(
         "a segment starts from the state after it",
-        "dnc/unrolling/loops.py",
+        "dnc/unrolling/checkpointing.py",
         "tf.concat([first[tf.newaxis], x[:-1]], axis=0)",
         "x",
-        "unit/dnc/test_fused.py::test_checkpointing_changes_neither_values_nor_gradients",
+        "unit/dnc/test_checkpointing.py::test_checkpointing_changes_neither_values_nor_gradients",
     ),
     # --- Bridges.
     Mutant(

@@ -311,7 +311,7 @@ class TestVariablesOfOthers:
             self.run(keras.layers.Dense(4))
         core = dnc.DNC(dnc.MemoryAccess(4, 3), keras.layers.Dense(4), 2)
         with pytest.raises(ValueError, match=message):
-            tf.function(dnc.unroll)(core, tf.ones([3, 2, 5]))
+            tf.function(dnc.unroll)(core, tf.ones([3, 2, 5]), implementation="steps")
 
     def test_those_of_a_layer_before_the_core_are_an_error_in_unroll(self):
         inner = self.run(snt.LSTM(4))

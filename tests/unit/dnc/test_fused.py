@@ -1,21 +1,26 @@
 """`dnc.unroll` has a fast way for a `dnc.DNC` in a graph: the same values and gradients."""
 
 import functools
-import importlib
 import inspect
+import re
 
 import numpy as np
 import pytest
 import sonnet as snt
 import tensorflow as tf
-from absl import logging
 
 import dnc
 from dnc.core import observed
 from dnc.interface import Interface
 from dnc.unrolling import fused
-from dnc.unrolling.fused.loop import FusedUnroll
-from tests.models import MODES, graph, make_core, random_inputs, random_state
+from tests.models import (
+    MODES,
+    after_some_steps,
+    graph,
+    make_core,
+    random_inputs,
+    random_state,
+)
 
 NUM_STEPS, BATCH_SIZE, INPUT_SIZE = 5, 3, 5
 LENGTHS = [5, 2, 0]
@@ -90,10 +95,6 @@ CONTROLLERS = {
 }
 
 
-def noisy(x):
-    return x + tf.random.normal(tf.shape(x))
-
-
 def with_variables(core, scale=1.0):
     """The core with variables of random sign and size."""
     core(tf.zeros([1, INPUT_SIZE], tf.float64), core.initial_state(1, tf.float64))
@@ -102,16 +103,6 @@ def with_variables(core, scale=1.0):
         fan_in = variable.shape[0] if variable.shape.rank else 1
         variable.assign(rng.normal(size=variable.shape) * scale / np.sqrt(fan_in))
     return core
-
-
-def after_some_steps(core, batch_size=BATCH_SIZE):
-    """A state as it occurs, in which no two slots are equally used."""
-    state = core.initial_state(batch_size, tf.float64)
-    usage = tf.constant(np.random.default_rng(1).random(state.access_state.usage.shape))
-    state = state._replace(access_state=state.access_state._replace(usage=usage))
-    for x in random_inputs(4, batch_size, seed=7):
-        state = core(x, state)[1]
-    return tf.nest.map_structure(tf.stop_gradient, state)
 
 
 def with_gradients(unroll, core, inputs, state, **options):
@@ -126,11 +117,6 @@ def with_gradients(unroll, core, inputs, state, **options):
     return results, tape.gradient(loss, sources, unconnected_gradients="zero")
 
 
-def reason_against(core):
-    inputs = tf.TensorSpec([None, INPUT_SIZE], core.initial_state(1).access_output.dtype)
-    return fused.reason_against(core, inputs, None)
-
-
 def assert_same(actual, expected, tolerance):
     tf.nest.assert_same_structure(actual, expected)
     for one, other in zip(tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True):
@@ -140,7 +126,7 @@ def assert_same(actual, expected, tolerance):
 
 def check(core, mode, inputs=None, state=None, tolerance=1e-10, **options):
     """Fast and plain way agree for the core; the fast one is taken."""
-    assert reason_against(core) is None
+    assert fused.reason_against(core) is None
     inputs = random_inputs(NUM_STEPS, BATCH_SIZE) if inputs is None else inputs
     state = after_some_steps(core, inputs.shape[1]) if state is None else state
     fast = MODES[mode](functools.partial(with_gradients, dnc.unroll, core, **options))
@@ -286,112 +272,6 @@ def test_one_trace_serves_any_number_of_steps_and_any_batch_size():
     assert len(traces) == 1
 
 
-# Less memory.
-
-RESET_OF_7 = np.random.default_rng(5).random([7, BATCH_SIZE]) < 0.2
-CHECKPOINTED = {
-    "fast": ("DNC", "graph"),
-    "fast, sparse links": ("sparse", "graph"),
-    "plain": ("DNC", "eager"),
-    "plain, sparse links": ("sparse", "eager"),
-    "another core": ("LSTM", "graph"),
-    "another core, compiled": ("LSTM", "compiled"),
-}
-
-
-@pytest.mark.parametrize(
-    ("kind", "every"),
-    [(kind, 3) for kind in CHECKPOINTED] + [("fast", 1), ("fast", 7), ("plain", 10)],
-)
-def test_checkpointing_changes_neither_values_nor_gradients(kind, every):
-    name, mode = CHECKPOINTED[kind]
-    inputs = random_inputs(7, BATCH_SIZE)
-    if name in ("DNC", "sparse"):
-        core = make_core(dtype=tf.float64, **(sparse() if name == "sparse" else dense()))
-        state = after_some_steps(core)
-    else:
-        core = snt.LSTM(4, dtype=tf.float64)
-        state = core.initial_state(BATCH_SIZE)
-        core(inputs[0], state)
-    options = {"sequence_length": tf.constant([7, 3, 5]), "reset": tf.constant(RESET_OF_7)}
-    run = functools.partial(with_gradients, dnc.unroll, core, **options)
-    checkpointed = MODES[mode](functools.partial(run, checkpoint_every=every))
-    assert_same(checkpointed(inputs, state), run(inputs, state), 1e-10)
-
-
-@pytest.mark.parametrize("mode", ["eager", "graph"])
-def test_checkpointing_returns_all_states_when_asked(mode):
-    core = make_core(dtype=tf.float64)
-    inputs, state = random_inputs(7, BATCH_SIZE), after_some_steps(core)
-    run = functools.partial(with_gradients, dnc.unroll, core, return_all_states=True)
-    checkpointed = MODES[mode](functools.partial(run, checkpoint_every=3))
-    assert_same(checkpointed(inputs, state), run(inputs, state), 1e-10)
-
-
-def test_checkpointing_passes_gradients_to_a_learned_initial_state():
-    class Learned(snt.RNNCore):
-        def __init__(self):
-            super().__init__()
-            self.start = tf.Variable(tf.constant([[0.5, -0.25]], tf.float64))
-
-        def __call__(self, inputs, prev_state):
-            state = tf.tanh(inputs + prev_state)
-            return state, state
-
-        def initial_state(self, batch_size):
-            return tf.repeat(self.start, batch_size, axis=0)
-
-    core, inputs = Learned(), random_inputs(4, 2, 2)
-    reset = tf.constant([[False, False], [False, True], [False, False], [True, False]])
-
-    def gradient(checkpoint_every=None):
-        with tf.GradientTape() as tape:
-            outputs, _ = dnc.unroll(core, inputs, reset=reset, checkpoint_every=checkpoint_every)
-            loss = tf.reduce_sum(tf.sin(outputs))
-        return tape.gradient(loss, core.start)
-
-    expected = gradient()
-    for run in (MODES["eager"], MODES["graph"]):
-        np.testing.assert_allclose(run(functools.partial(gradient, 3))(), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("every", [0, -1, 2.5, True])
-def test_an_impossible_checkpoint_interval_is_an_error(every):
-    with pytest.raises(ValueError, match=r"checkpoint_every.*got"):
-        dnc.unroll(make_core(), random_inputs(3, 1, dtype=tf.float32), checkpoint_every=every)
-
-
-def test_checkpointing_an_unknown_number_of_steps_is_an_error():
-    core = make_core()
-
-    @tf.function(input_signature=[tf.TensorSpec([None, 2, INPUT_SIZE])])
-    def run(inputs):
-        return dnc.unroll(core, inputs, checkpoint_every=2)[0]
-
-    with pytest.raises(ValueError, match=r"checkpoint_every needs.*known number of steps"):
-        run(tf.zeros([3, 2, INPUT_SIZE]))
-
-
-@pytest.mark.parametrize(
-    "controller",
-    {
-        "RandomUniform": lambda x: tf.nn.dropout(x, 0.5),
-        "RandomStandardNormal": lambda x: tf.cond(x[0, 0] > 0, lambda: x, lambda: noisy(x)),
-        "AssignAddVariableOp": snt.BatchNorm(True, True),
-    }.items(),
-    ids=lambda item: item[0],
-)
-def test_checkpointing_what_does_not_repeat_is_an_error(controller):
-    operation, network = controller
-    if isinstance(network, snt.BatchNorm):
-        network = functools.partial(network, is_training=True)
-    core = dnc.DNC(dnc.MemoryAccess(4, 3), network, 2)
-    core.network = controller[1]
-    for run in (dnc.unroll, tf.function(dnc.unroll)):
-        with pytest.raises(ValueError, match=rf"step of dnc would not do the same .*{operation}"):
-            run(core, tf.ones([4, 2, INPUT_SIZE]), checkpoint_every=2)
-
-
 # Where it cannot be taken.
 
 
@@ -409,48 +289,28 @@ def core_with(controller=None, output_size=2, **access_options):
     return core
 
 
-PLAIN = {
-    "the function dropout as controller.network": lambda: core_with(dropout),
-    "a DeepRNN around its dnc.DNC": lambda: snt.DeepRNN([snt.Linear(3), core_with()]),
-}
 REASONS = {
-    "MyCore is not dnc.DNC itself": lambda: MyCore(dnc.MemoryAccess(4, 3), snt.LSTM(5), 2),
+    "a MyCore, which is not dnc.DNC": lambda: MyCore(dnc.MemoryAccess(4, 3), snt.LSTM(5), 2),
     "RandomUniform (dnc/feed_forward": lambda: core_with(dropout),
     "RandomUniform (memory_access/write_content": lambda: core_with(strength_op=dropout),
     "RandomUniform (vanilla_rnn": lambda: core_with(snt.VanillaRNN(5, activation=dropout)),
 }
 
 
-@pytest.fixture
-def said(monkeypatch):
-    """What is said in the log, by a process that has said nothing yet."""
-    messages = []
-    monkeypatch.setattr(logging, "info", lambda text, *values: messages.append(text % values))
-    importlib.import_module("dnc.unroll")._say_once.cache_clear()
-    return messages
-
-
-@pytest.mark.parametrize("reason", PLAIN)
-def test_it_says_once_why_it_takes_the_plain_way(reason, taken, said):
-    core = PLAIN[reason]()
-    inputs = random_inputs(3, 2, dtype=tf.float32)
-    for _ in range(2):
-        outputs, _ = tf.function(lambda: dnc.unroll(core, inputs))()
-    assert outputs.shape == [3, 2, 2]
-    assert not taken
-    assert len(said) == 1
-    assert reason in said[0]
-
-
 @pytest.mark.parametrize("reason", REASONS)
 def test_it_refuses_what_does_not_repeat(reason):
-    assert reason in reason_against(REASONS[reason]())
+    run = graph(functools.partial(dnc.unroll, REASONS[reason](), implementation="fused"))
+    with pytest.raises(ValueError, match=f"does not support {re.escape(reason)}"):
+        run(random_inputs(2, 2, dtype=tf.float32))
 
 
 def test_it_refuses_what_is_read_or_seen_from_outside(taken):
     core = make_core(dtype=tf.float64)
     run = functools.partial(dnc.unroll, core, random_inputs(2, 2))
-    with snt.custom_variable_getter(lambda variable: 2.0 * variable):
+    with (
+        snt.custom_variable_getter(lambda variable: 2.0 * variable),
+        pytest.warns(UserWarning, match="does not support a custom variable getter"),
+    ):
         assert_same(graph(run)(), run(), 1e-12)
     seen = []
     with observed(lambda core, step: seen.append(tf.inside_function())):
@@ -602,7 +462,13 @@ class TestReplacedParts:
 
         inputs, state = random_inputs(2, 2), random_state(core, 2)
         run = functools.partial(with_gradients, dnc.unroll, core)
-        assert_same(graph(run)(inputs, state), run(inputs, state), 1e-10)
+        run_graph = graph(run)
+        if part is core:
+            with pytest.warns(UserWarning, match="does not support a Changed"):
+                results = run_graph(inputs, state)
+        else:
+            results = run_graph(inputs, state)
+        assert_same(results, run(inputs, state), 1e-10)
         assert bool(taken) == (part is not core)
 
     def test_an_interface_of_its_own_counts(self):
@@ -622,15 +488,15 @@ class TestReplacedParts:
     def test_a_part_with_a_method_of_an_instance_runs_again(self, controller):
         core = with_variables(dnc.DNC(dnc.MemoryAccess(6, 4, 2), CONTROLLERS[controller](), 3))
         outside = {core.output_linear}  # It runs outside of the loop.
-        assert reason_against(core) is None
+        assert fused.reason_against(core) is None
         for part in {core, *core.submodules} - outside:
             methods = [x for x, value in vars(type(part)).items() if inspect.isroutine(value)]
             for name in {"__call__", *methods} - {"__init__", "__new__"}:
                 object.__setattr__(part, name, getattr(part, name))
                 if part is core:
-                    assert reason_against(core) == "it has a replaced method"
+                    assert fused.reason_against(core) == "a replaced method of the core"
                 else:
-                    assert FusedUnroll(core).recomputes
+                    assert fused.recomputes(core)
                 object.__delattr__(part, name)
 
 

@@ -8,7 +8,20 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
-from tests.models import MODES, graph, make_core, random_inputs, random_state
+from tests.models import (
+    MODES,
+    assert_same,
+    graph,
+    make_core,
+    random_inputs,
+    random_state,
+    weighted_sum,
+    with_gradients,
+)
+
+# Also in a graph. There the fused implementation, which test_fused.py is about, would warn of cores
+# around a DNC.
+step_by_step = functools.partial(dnc.unroll, implementation="steps")
 
 
 class Counting(snt.RNNCore):
@@ -143,37 +156,6 @@ def each_alone(core, inputs, state, sequence_length=None, reset=None, return_all
     return concat_nests(outputs, 1), concat_nests(last, 0)
 
 
-def floats(nest):
-    return [x for x in tf.nest.flatten(nest) if x.dtype.is_floating]
-
-
-def weighted_sum(nest):
-    """A scalar in whose gradient every element counts differently."""
-    rng = np.random.default_rng(1)
-    return tf.add_n([tf.reduce_sum(x * rng.normal(size=x.shape)) for x in floats(nest)])
-
-
-def with_gradients(unroll, core, inputs, state, **options):
-    """What `unroll` returns and gradients by all variables, inputs and parts of the state."""
-    watched = floats((inputs, state))
-    with tf.GradientTape() as tape:
-        tape.watch(watched)
-        results = unroll(core, inputs, state, **options)
-        loss = weighted_sum(results)
-    sources = [*core.trainable_variables, *watched]
-    return results, tape.gradient(loss, sources, unconnected_gradients="zero")
-
-
-def assert_same(actual, expected, tolerance=1e-12):
-    tf.nest.assert_same_structure(actual, expected)
-    for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True):
-        assert a.dtype == b.dtype
-        assert a.shape == b.shape
-        a, b = np.asarray(a), np.asarray(b)
-        limit = tolerance * max(1.0, np.abs(b).max(initial=0.0))
-        np.testing.assert_allclose(a, b, rtol=0, atol=limit)
-
-
 # The same as Sonnet's unroll.
 
 
@@ -184,7 +166,7 @@ def assert_same(actual, expected, tolerance=1e-12):
 )
 def test_outputs_state_and_gradients_are_those_of_sonnets_unroll(kind, mode):
     core, inputs, state = make(kind, num_steps=4, batch_size=3)
-    run = MODES[mode](functools.partial(with_gradients, dnc.unroll, core))
+    run = MODES[mode](functools.partial(with_gradients, step_by_step, core))
     results, gradients = run(inputs, state)
     expected, expected_gradients = with_gradients(snt.dynamic_unroll, core, inputs, state)
     assert_same(results, expected)
@@ -265,7 +247,7 @@ class TestNoneInStates:
         core, _ = self.make()
         inputs, state = random_inputs(4, 2), core.initial_state(2)
         options = {"checkpoint_every": 2} if mode == "graph" else {}
-        results = MODES[mode](functools.partial(dnc.unroll, core, **options))(inputs, state)
+        results = MODES[mode](functools.partial(step_by_step, core, **options))(inputs, state)
         masks = results[1].controller_state[1]
         assert masks.cell is None
         np.testing.assert_array_equal(masks.hidden, state.controller_state[1].hidden)
@@ -332,7 +314,7 @@ def test_a_padded_batch_equals_its_examples_alone_whatever_the_padding(kind, mod
     lengths = [4, 0, 3, 1]
     core, inputs, state = make(kind, num_steps=4, batch_size=4)
     expected = with_gradients(each_alone, core, inputs, state, sequence_length=lengths)
-    run = functools.partial(with_gradients, dnc.unroll, core, sequence_length=lengths)
+    run = functools.partial(with_gradients, step_by_step, core, sequence_length=lengths)
     results, gradients = MODES[mode](run)(spoil(inputs, lengths), state)
     assert_same((results, gradients), expected)
 
@@ -534,7 +516,7 @@ def test_one_trace_serves_any_number_of_steps_and_any_batch_size():
     )
     def run(inputs, state, lengths, reset):
         traces.append(1)
-        plain = dnc.unroll(core, inputs)
+        plain = step_by_step(core, inputs)
         swapped = tf.transpose(inputs, [1, 0, 2])
         both = dnc.unroll(core, swapped, time_major=False, return_all_states=True)
         masked = with_length_and_reset(inputs, state, lengths, reset)
@@ -544,7 +526,7 @@ def test_one_trace_serves_any_number_of_steps_and_any_batch_size():
         watched = [inputs, *tf.nest.flatten(state)]
         with tf.GradientTape() as tape:
             tape.watch(watched)
-            results = dnc.unroll(core, inputs, state, sequence_length=lengths, reset=reset)
+            results = step_by_step(core, inputs, state, sequence_length=lengths, reset=reset)
             loss = tf.add_n([tf.reduce_sum(x**2) for x in tf.nest.flatten(results)])
         sources = [*core.trainable_variables, *watched]
         return results, tape.gradient(loss, sources, unconnected_gradients="zero")
