@@ -21,7 +21,8 @@ from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward
 from dnc.core import DNC, DNCState
 from dnc.linkage import NoLinkage, TemporalLinkage, TemporalLinkageState
 from dnc.recording import summaries
-from dnc.recording.trace import Trace, record
+from dnc.recording.recorder import record
+from dnc.recording.trace import Trace
 from dnc.resizing import resize_memory
 from dnc.rnn_cells import rnn_cell
 from dnc.saved_model import export

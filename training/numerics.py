@@ -10,38 +10,8 @@ import tensorflow as tf
 
 import dnc
 import tasks
+from dnc_trace import quantities
 from training.messages import reason
-
-# The quantities of a time step in the order in which it computes them.
-_ORDER = (
-    "inputs",
-    "controller_output",
-    "read_keys",
-    "read_strengths",
-    "write_keys",
-    "write_strengths",
-    "erase_vectors",
-    "write_vectors",
-    "free_gate",
-    "allocation_gate",
-    "write_gate",
-    "backward_mode",
-    "forward_mode",
-    "content_mode",
-    "usage",
-    "allocation_weights",
-    "write_content_weights",
-    "write_weights",
-    "memory",
-    "link",
-    "precedence_weights",
-    "forward_weights",
-    "backward_weights",
-    "read_content_weights",
-    "read_weights",
-    "read_words",
-    "outputs",
-)
 
 # Of a gradient. Squares of 1e19 and more are not finite; and gradients that explode depend on how
 # all before them is rounded.
@@ -51,7 +21,7 @@ _TOO_LARGE = 1e15
 class Finding(NamedTuple):
     """The first thing in a training step that is not finite."""
 
-    what: str  # name of a variable, of a field of `dnc.Trace`, "loss", or a gradient
+    what: str  # name of a variable, of a quantity of `dnc.Trace`, "loss", or a gradient
     values: str  # what it has in it: "nan", "inf", "-inf", or a number that is too large
     time_step: int | None = None  # for what is computed at each
     example: int | None = None  # of the batch
@@ -90,11 +60,12 @@ def _not_finite(
             yield Finding(f"variable {variable.name}", found)
     for name, part in zip(batch._fields, batch, strict=True):
         yield from _by_step(name, np.asarray(part), range(len(part)))
-    arrays = trace.arrays() if trace else {}
-    for t in range(len(batch.observations)):
-        for name in _ORDER:
-            if name in arrays:
-                yield from _by_step(name, arrays[name], [t])
+    if trace:
+        arrays, order = trace.arrays(), quantities.in_order(trace.declared)
+        for t in range(len(batch.observations)):
+            for name in order:
+                if name in arrays:
+                    yield from _by_step(name, arrays[name], [t])
     with tf.GradientTape() as tape:
         logits, _ = dnc.unroll(core, batch.observations)
         loss = task.cost(logits, batch.target, batch.mask)
