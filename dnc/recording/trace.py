@@ -22,6 +22,7 @@ class Trace:
 
     def __init__(
         self,
+        /,
         *,
         tokens: list[list[str]] | None = None,
         task: str = "",
@@ -46,7 +47,7 @@ class Trace:
           ValueError: if an array is missing, unknown, not of numbers, or does not fit the others.
         """
         self._arrays = {name: np.asarray(x) for name, x in arrays.items() if x is not None}
-        self._meta = {"linkage": linkage, "task": task, "tokens": tokens, "step": step}
+        self._meta: dict[str, Any] = dict(linkage=linkage, task=task, tokens=tokens, step=step)
         if declared:
             self._meta["declared"] = {name: dict(each) for name, each in declared.items()}
         self._sizes = schema.check(self._arrays, self._meta)
@@ -152,7 +153,9 @@ class Trace:
           OSError: if it cannot be read.
         """
         arrays, meta = schema.load(path)
-        return cls(**arrays, **{k: v for k, v in meta.items() if k in schema.META})
+        known = {name: value for name, value in meta.items() if name in schema.META}
+        fields: dict[str, Any] = {**arrays, **known}
+        return cls(**fields)
 
     def _steps(self) -> Iterator[tuple[int, int]]:
         """All steps before the ends of the examples."""
@@ -163,8 +166,9 @@ class Trace:
 
 def _array(quantity: Quantity) -> property:
     """The attribute of an array; `None` if the trace lacks it."""
-    doc = f"[{', '.join(quantity.axes)}], {quantity.symbol}: {quantity.meaning}."
-    return property(lambda trace: trace._arrays.get(quantity.name), doc=doc)
+    name, axes, symbol, meaning, _ = quantity
+    doc = f"[{', '.join(axes)}]{symbol and f', {symbol}'}: {meaning}."
+    return property(lambda trace: trace._arrays.get(name), doc=doc)
 
 
 def _entry(name: str) -> property:
