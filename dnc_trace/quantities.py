@@ -92,14 +92,11 @@ def in_order(declared: Mapping[str, Mapping[str, str]]) -> list[str]:
       declared: extras by name, see `schema.check`. Each comes right before the quantity that it
         declares to be computed before.
     """
-    return [
-        name
-        for quantity in STEP
-        for name in (
-            *(extra for extra, each in declared.items() if each["before"] == quantity.name),
-            quantity.name,
-        )
-    ]
+    names: list[str] = []
+    for quantity in STEP:
+        names += [extra for extra, each in declared.items() if each["before"] == quantity.name]
+        names.append(quantity.name)
+    return names
 
 
 def table() -> str:

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 import dnc
 import tasks
+from dnc_trace import quantities
 from training import numerics
 from training.models import make_core
 from training.optimization import Update, rmsprop
@@ -174,27 +175,31 @@ def trace(core):
 
 
 @pytest.mark.parametrize(
-    "name", ["controller_output", "usage", "memory", "read_weights", "outputs"]
+    "name", ["controller_output", "usage", "memory", "heat", "read_weights", "outputs"]
 )
 def test_the_first_quantity_of_a_time_step_is_named(core, trace, name):
-    spoilt = {}
-    # All that comes later, in this step or in those after it, is spoilt, too.
-    later = numerics._ORDER[numerics._ORDER.index(name) :]
-    for field, array in trace.arrays().items():
-        if field in numerics._ORDER:
-            spoilt[field] = array.copy()
-            spoilt[field][3 if field in later else 4 :, 1] = np.nan
+    """All that comes later, in this step or in those after it, is spoilt, too."""
+    declared = {"heat": {"axes": "TB", "before": "read_content_weights"}}
+    trace = trace.replace(heat=trace.usage[..., 0], declared=declared)
+    order = quantities.in_order(declared)
+    later = order[order.index(name) :]
+    spoilt = {each: trace.arrays()[each].copy() for each in order if each in trace.arrays()}
+    for each, array in spoilt.items():
+        array[3 if each in later else 4 :, 1] = np.nan
     finding = numerics.first_not_finite(core, TASK, TASK.batch(0, 0), trace.replace(**spoilt))
     assert finding == numerics.Finding(name, "nan", 3, 1)
 
 
-def test_every_quantity_of_a_time_step_is_looked_at(trace):
-    by_time = {
-        name
-        for name, array in trace.arrays().items()
-        if array.ndim > 1 and not name.startswith("initial_")
-    }
-    assert by_time == set(numerics._ORDER)
+def test_every_quantity_of_a_time_step_is_looked_at(core, trace):
+    by_time = [name for name in trace.arrays() if name in quantities.in_order({})]
+    assert len(by_time) > 20
+    for name in by_time:
+        spoilt = trace.arrays()[name].copy()
+        spoilt[5, 0] = np.inf
+        finding = numerics.first_not_finite(
+            core, TASK, TASK.batch(0, 0), trace.replace(**{name: spoilt})
+        )
+        assert finding == numerics.Finding(name, "inf", 5, 0)
 
 
 def test_the_loss_is_named(core):
