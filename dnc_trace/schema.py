@@ -38,7 +38,7 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
       ValueError: if an array is missing, unknown, not of numbers, or does not fit the others; or
         if `meta` is not as described.
     """
-    declared = _check_declared(meta.get("declared", {}))
+    declared = check_declared(meta.get("declared", {}))
     required = {name for name, quantity in QUANTITIES.items() if not quantity.optional}
     if missing := (required | declared.keys()) - arrays.keys():
         raise ValueError(f"The trace has no {', '.join(sorted(missing))}.")
@@ -87,8 +87,15 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
     return {axis: sizes[axis] for axis in AXES if axis in sizes}
 
 
-def _check_declared(declared: Any) -> dict[str, str]:
-    """Returns the axes of declared quantities by name."""
+def check_declared(declared: Any) -> dict[str, str]:
+    """Returns the axes of declared quantities by name.
+
+    Args:
+      declared: as in `check`.
+
+    Raises:
+      ValueError: if it is not as `check` describes, or a name is taken.
+    """
     if not isinstance(declared, dict):
         raise ValueError(f"declared must be a dict, got {declared!r}.")
     for name, each in declared.items():

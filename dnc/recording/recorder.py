@@ -1,7 +1,8 @@
 """Records every quantity of every step that a core makes."""
 
+import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,15 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _cores, _nests
-from dnc.core import DNC, DNCState, DNCStep, observed
+from dnc.core import DNC, DNCState, DNCStep
 from dnc.linkage import NoLinkage, TemporalLinkage
 from dnc.recording.trace import Trace
 from dnc.sparse_linkage import NO_LINK, SparseLinks, SparseTemporalLinkage
 from dnc.unrolling.sequences import check_sequence_length, unroll
+from dnc_trace import schema
 from dnc_trace.quantities import INTERFACE, STEP
 
-# Links are recorded if they have at most so many entries (128 MiB in float32), unless asked for.
+# Largest number of entries of the links that are recorded unasked: 128 MiB in float32.
 LARGEST_LINK = 2**25
 
 
@@ -40,22 +42,24 @@ def record(
         (7, 3, 1, 4)
 
     The steps are those that the core makes when it is called. They run as a `tf.function`, which is
-    made once for a core and a shape of inputs.
+    made once for each core and shape of inputs. Interface fields and extras that parts of your own
+    bring, see `dnc.MemoryAccess`, are in `Trace.extras`.
 
     Args:
       core: a `dnc.DNC`, or any `snt.RNNCore` with one in it that is called once a step, such as
-        `snt.DeepRNN([layer, dnc.DNC(...), layer])`. (Inputs and outputs are then those of the whole
-        core; all else, that of the DNC.)
+        `snt.DeepRNN([layer, dnc.DNC(...), layer])`. (Inputs and outputs are then taken from the
+        whole core, all else from the DNC.)
       inputs: [T, B, ...]; axes after the second are recorded as one.
       initial_state: state before the first step; `core.initial_state(B)` by default.
       sequence_length: [B], integers in 0..T: the number of steps of each example. All T by default.
-      record_link: whether to record the links [T, B, V, N, N]. By default where they have at most
-        2^25 entries; `Trace.derived_link` can compute them later.
-      jit_compile: whether to compile with XLA: pays when it is called often.
+      record_link: whether to record the links [T, B, V, N, N]. By default they are recorded if they
+        have at most 2^25 entries; `Trace.derived_link` can compute them later.
+      jit_compile: whether to compile with XLA, which pays if `record` is called often.
 
     Raises:
       ValueError: as `dnc.unroll`; or if there is no DNC in the core, or more than one, or it is not
-        called once a step.
+        called once a step; or if an interface field or extra has the name of another quantity, or
+        other axes than it declares.
       RuntimeError: if it is called in a graph, where there are no arrays yet.
     """
     if not tf.executing_eagerly():
@@ -64,6 +68,7 @@ def record(
             "outside, or use dnc.unroll(..., return_all_states=True) in the graph."
         )
     recorded = _dnc_in(core)
+    schema.check_declared(_declared(recorded))
     inputs = tf.convert_to_tensor(inputs)
     if inputs.shape.rank < 2:
         raise ValueError(f"inputs must have shape [T, B, ...], got shape {inputs.shape}.")
@@ -119,7 +124,7 @@ def _compiled(core: snt.RNNCore, record_link: bool, jit_compile: bool) -> Any:
 
 
 class _Recorder(snt.RNNCore):
-    """A core whose output at each step is a dict of all that happened in it."""
+    """A core whose output at each step is a dict of the core's output and all quantities."""
 
     def __init__(self, core: snt.RNNCore, record_link: bool):
         super().__init__(name="recorder")
@@ -128,15 +133,10 @@ class _Recorder(snt.RNNCore):
         self._record_link = record_link
 
     def __call__(self, inputs: tf.Tensor, prev_state: Any) -> tuple[dict[str, Any], Any]:
-        recorded, steps = _dnc_in(self._core()), []
-
-        def observer(core: DNC, step: DNCStep) -> None:
-            if core is recorded:
-                steps.append(step)
-
-        with observed(observer):
+        recorded = _dnc_in(self._core())
+        with _collected(recorded) as steps:
             outputs, state = self._core()(inputs, prev_state)
-        self._variables = self._core().variables  # Those that are read are its own, too.
+        self._variables = self._core().variables  # `unroll` looks for the variables of its core.
         if len(steps) != 1:
             raise ValueError(
                 f"dnc.record needs a core that calls its dnc.DNC once a step, got one that calls "
@@ -146,6 +146,25 @@ class _Recorder(snt.RNNCore):
 
     def initial_state(self, batch_size: Any, **kwargs: Any) -> Any:
         return self._core().initial_state(batch_size, **kwargs)
+
+
+@contextlib.contextmanager
+def _collected(core: DNC) -> Iterator[list[DNCStep]]:
+    """Collects the steps that a core makes, also where other layers call it.
+
+    For this time the object has a `step` of its own, which calls the method of its class.
+    """
+    steps: list[DNCStep] = []
+
+    def step(*args: Any, **kwargs: Any) -> DNCStep:
+        steps.append(type(core).step(core, *args, **kwargs))
+        return steps[-1]
+
+    vars(core)["step"] = step
+    try:
+        yield steps
+    finally:
+        del vars(core)["step"]
 
 
 def _quantities(core: DNC, step: DNCStep, record_link: bool) -> dict[str, Any]:
@@ -168,10 +187,9 @@ def _quantities(core: DNC, step: DNCStep, record_link: bool) -> dict[str, Any]:
     }
     for name in ("read", "write"):
         if (strengths := access.interface.get(f"{name}_strengths")) is not None:
-            # As the look-up computes with them; unchanged if it has no `strength_op`.
-            activation = getattr(
-                getattr(core.access, f"{name}_content"), "strength_op", tf.identity
-            )
+            look_up = getattr(core.access, f"{name}_content")
+            # As it computes with them; unchanged if it has no `strength_op`.
+            activation = getattr(look_up, "strength_op", tf.identity)
             found[f"{name}_strengths"] = activation(strengths)
     sizes = {"R": core.access.num_reads, "V": core.access.num_writes, "W": core.access.word_size}
     memory = access.state.memory
@@ -179,7 +197,13 @@ def _quantities(core: DNC, step: DNCStep, record_link: bool) -> dict[str, Any]:
         if name not in found:
             shape = [tf.shape(memory)[0], *(sizes[axis] for axis in axes.removeprefix("TB"))]
             found[name] = tf.zeros(shape, memory.dtype)
-    for name in (extras := _declared(core)):
+    extras = _declared(core)
+    if odd := (extras.keys() - found.keys()) | (access.extras.keys() - extras.keys()):
+        raise ValueError(
+            f"A part of {core.access.name} must return the extras that it declares, and no others. "
+            f"It declares or returns {', '.join(sorted(odd))} only."
+        )
+    for name in extras:
         if found[name].dtype.is_bool:  # A trace holds numbers.
             found[name] = tf.cast(found[name], memory.dtype)
     names = [*(quantity.name for quantity in STEP), *extras]

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import dnc
 from dnc import reference
+from dnc.interface import Field
 from dnc_trace.quantities import QUANTITIES
 from tests import models
 
@@ -175,10 +176,13 @@ def test_links_of_a_sparse_linkage_before_the_first_step_are_recorded_too():
 
 
 class CountedWrites(snt.RNNCore):
-    """A linkage of one's own, with a state of its own kind and no links."""
+    """A linkage of your own, with a state of its own kind and no links."""
 
     memory_size, num_writes = 6, 1
     state_size = tf.TensorShape([])
+
+    def fields(self):
+        return {}
 
     def __call__(self, inputs, prev_state):
         zeros = tf.zeros_like(inputs.read_weights)[:, :, tf.newaxis]
@@ -188,7 +192,7 @@ class CountedWrites(snt.RNNCore):
         return tf.zeros([batch_size], dtype)
 
 
-def test_a_linkage_of_ones_own_is_recorded_without_links():
+def test_a_linkage_of_your_own_is_recorded_without_links():
     trace = recorded(float64_core(linkage=CountedWrites()))
     assert trace.linkage == ""
     assert trace.link is None
@@ -200,6 +204,113 @@ def test_strengths_are_those_that_the_look_up_computes_with():
     softplus = recorded(float64_core())
     oneplus = recorded(float64_core(strength_op=dnc.oneplus))
     np.testing.assert_allclose(oneplus.write_strengths[0], softplus.write_strengths[0] + 1.0)
+
+
+# --- Quantities that only some models have --------------------------------------------------------
+
+
+class Masked(dnc.CosineWeights):
+    """A look-up in which a mask hides numbers of the words; it returns the similarities, too."""
+
+    def fields(self):
+        return {**super().fields(), "masks": Field("HW", tf.sigmoid)}
+
+    def extras(self):
+        return {"similarities": "HN", "is_similar": "HN"}
+
+    def compute(self, memory, keys, strengths, usage, masks):
+        words = memory[:, tf.newaxis] * masks[:, :, tf.newaxis]
+        similarities = tf.einsum("bhnw,bhw->bhn", words, keys)
+        weights = tf.nn.softmax(similarities * self.strength_op(strengths)[..., tf.newaxis])
+        return weights, {"similarities": similarities, "is_similar": similarities > 0.0}
+
+
+class Habits(snt.Module):
+    """A look-up without keys and strengths."""
+
+    def __init__(self, num_heads, word_size, strength_op, name):
+        super().__init__(name=name)
+
+    def fields(self):
+        return {"habits": Field(("H", 6))}
+
+    def __call__(self, memory, usage, habits):
+        return tf.nn.softmax(habits)
+
+
+class TestExtras:
+    def test_models_of_the_default_parts_have_none(self, trace):
+        assert trace.extras == {}
+        assert trace.meta().keys() == {"linkage", "task", "tokens", "step"}
+
+    def test_fields_and_results_of_a_part_are_recorded(self, tmp_path):
+        core = float64_core(content_weights=Masked, num_writes=2)
+        trace = recorded(core, sequence_length=LENGTHS)
+        assert trace.declared == {
+            "read_masks": {"axes": "TBRW", "before": "read_keys"},
+            "write_masks": {"axes": "TBVW", "before": "read_keys"},
+            "read_similarities": {"axes": "TBRN", "before": "read_content_weights"},
+            "write_similarities": {"axes": "TBVN", "before": "write_content_weights"},
+            "read_is_similar": {"axes": "TBRN", "before": "read_content_weights"},
+            "write_is_similar": {"axes": "TBVN", "before": "write_content_weights"},
+        }
+        extras = trace.extras
+        words = trace.memory[:, :, np.newaxis] * extras["read_masks"][:, :, :, np.newaxis]
+        similarities = np.einsum("tbhnw,tbhw->tbhn", words, trace.read_keys)
+        np.testing.assert_allclose(extras["read_similarities"], similarities, atol=1e-12)
+        np.testing.assert_array_equal(extras["read_is_similar"], similarities > 0.0)
+        assert not np.any(extras["write_similarities"][4:, 1])
+        weights = np.exp(similarities * trace.read_strengths[..., np.newaxis])
+        weights /= weights.sum(axis=-1, keepdims=True)
+        np.testing.assert_allclose(trace.read_content_weights[:, 0], weights[:, 0], atol=1e-12)
+        trace.save(tmp_path / "trace.npz")
+        assert dnc.Trace.load(tmp_path / "trace.npz").declared == trace.declared
+
+    def test_a_dnc_between_other_layers_has_them_too(self):
+        inner = float64_core(input_size=4, content_weights=Masked)
+        outer = snt.DeepRNN([snt.Linear(4), inner])
+        assert dnc.record(outer, models.random_inputs(T, B)).extras["read_masks"].any()
+
+    def test_the_keys_of_a_look_up_without_keys_are_zero(self):
+        trace = recorded(float64_core(content_weights=Habits, num_writes=2))
+        for name in ("read_keys", "read_strengths", "write_keys", "write_strengths"):
+            assert not np.any(getattr(trace, name))
+        weights = np.exp(trace.extras["read_habits"])
+        weights /= weights.sum(axis=-1, keepdims=True)
+        np.testing.assert_allclose(trace.read_content_weights, weights, atol=1e-12)
+
+    @pytest.mark.parametrize("name", ["inputs", "usage", "link", "mask"])
+    def test_one_that_is_called_like_a_quantity_is_refused(self, name):
+        class Freeness(dnc.Freeness):
+            def extras(self):
+                return {name: "N"}
+
+        with pytest.raises(ValueError, match=f"{name} is a quantity of every trace"):
+            recorded(float64_core(freeness=Freeness(6)))
+
+    @pytest.mark.parametrize("declared", [{"similarities": "HN", "more": "H"}, {}])
+    def test_declared_and_returned_ones_must_agree(self, declared):
+        class Other(Masked):
+            def extras(self):
+                return declared
+
+        with pytest.raises(ValueError, match=r"must return the extras that it declares, and no"):
+            recorded(float64_core(content_weights=Other))
+
+    def test_without_links_all_is_read_by_content(self):
+        trace = recorded(float64_core(linkage=dnc.NoLinkage(6)))
+        assert (trace.linkage, trace.declared) == ("none", {})
+        np.testing.assert_array_equal(trace.content_mode, 1.0)
+        for name in ("backward_mode", "forward_mode", "backward_weights", "forward_weights"):
+            assert not np.any(getattr(trace, name))
+        np.testing.assert_array_equal(trace.read_weights, trace.read_content_weights)
+
+    def test_the_retention_is_what_the_free_gates_leave(self, core):
+        state = models.random_state(core, B)
+        trace = dnc.record(core, models.random_inputs(T, B), state)
+        before = np.concatenate([trace.initial_read_weights[np.newaxis], trace.read_weights[:-1]])
+        expected = np.prod(1.0 - trace.free_gate[..., np.newaxis] * before, axis=2)
+        np.testing.assert_allclose(trace.retention, expected, atol=1e-12)
 
 
 # --- Of which cores -------------------------------------------------------------------------------
@@ -325,9 +436,11 @@ def test_in_a_graph_it_says_what_to_do_instead(core):
         tf.function(lambda: recorded(core), autograph=False)()
 
 
-def test_nobody_observes_after_an_error(core):
+def test_after_an_error_the_core_is_as_before(core):
+    before = dict(vars(core))
     with pytest.raises(ValueError, match="inputs must have shape"):
         dnc.record(core, tf.zeros([T, B, 4], tf.float64))
     with pytest.raises(ValueError, match="with none"):
         dnc.record(snt.LSTM(3), tf.zeros([T, B, 4]))
+    assert vars(core).keys() == before.keys()
     assert recorded(core).inputs.shape == (T, B, 5)
