@@ -11,8 +11,7 @@ from absl import logging
 from dnc import _checks, _cores, _nests
 from dnc.allocation import EPSILON, Freeness
 from dnc.core import DNC, is_observed
-from dnc.unrolling.fused import loop as fast
-from dnc.unrolling.fused import parts
+from dnc.unrolling import fused
 from dnc.unrolling.loops import checkpointed, scan
 
 
@@ -143,14 +142,19 @@ def unroll(
         output_spec = _output_spec(core, specs, batch_size, dtype)
 
     def run(sequence: Any, state: Any, fresh_state: Any) -> tuple[Any, Any]:
-        if is_graph and not is_empty and not return_all_states and _has_fast_way(core):
-            outputs, state = fast.unroll(core, sequence, state, fresh_state)
+        if (
+            is_graph
+            and not is_empty
+            and not return_all_states
+            and _has_fast_way(core, specs, dtype)
+        ):
+            outputs, state = fused.unroll(core, sequence, state, fresh_state)
             return (outputs, ()), state
         step = functools.partial(_step, call, fresh_state)
         return scan(step, state, sequence, output_spec if is_graph else None, return_all_states)
 
     if segment_length is not None and (
-        not isinstance(core, DNC) or parts.reason_against(core) is not None
+        not isinstance(core, DNC) or fused.reason_against(core, specs, dtype) is not None
     ):
         _cores.check_repeatable(core, specs, dtype)
     spec = (output_spec, initial_state if return_all_states else ())
@@ -167,9 +171,9 @@ def _say_once(message: str) -> None:
     logging.info("%s", message)
 
 
-def _has_fast_way(core: snt.RNNCore) -> bool:
+def _has_fast_way(core: snt.RNNCore, specs: Any, dtype: Any) -> bool:
     if isinstance(core, DNC):
-        reason = "an observer" if is_observed() else parts.reason_against(core)
+        reason = "an observer" if is_observed() else fused.reason_against(core, specs, dtype)
     elif any(isinstance(part, DNC) for part in core.submodules):
         reason = f"a {type(core).__name__} around its dnc.DNC"
     else:

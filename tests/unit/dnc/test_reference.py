@@ -77,7 +77,7 @@ def test_every_quantity_of_every_step_agrees_from_a_random_state(sizes, strength
         for example in range(2)
     ]
     for t, x in enumerate(inputs):
-        step = core._step(x, state)
+        step = core.step(x, state)
         for example in range(2):
             assert_same_step(step, expected[example][t], example, tolerance=1e-10)
         state = step.state
