@@ -160,11 +160,11 @@ def _collected(core: DNC) -> Iterator[list[DNCStep]]:
         steps.append(type(core).step(core, *args, **kwargs))
         return steps[-1]
 
-    vars(core)["step"] = step
+    core.__dict__["step"] = step
     try:
         yield steps
     finally:
-        del vars(core)["step"]
+        del core.__dict__["step"]
 
 
 def _quantities(core: DNC, step: DNCStep, record_link: bool) -> dict[str, Any]:
