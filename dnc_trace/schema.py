@@ -124,7 +124,7 @@ def save(
 
     Raises:
       ValueError: as `check`, or if `path` is not local.
-      OSError: if the file cannot be written; a file that was there before is kept.
+      OSError: if the file cannot be written; a previous file is kept.
     """
     path = paths.local(path)
     check(arrays, meta)
@@ -144,27 +144,27 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     """Reads a file that `save` has written.
 
     Returns:
-      The fields by name, and the meta data.
+      The arrays by name, and the meta data.
 
     Raises:
       ValueError: if the file is damaged or not a trace, or `path` is not local.
-      OSError: if it cannot be read.
+      OSError: if the file cannot be read.
     """
     data = paths.local(path).read_bytes()
     try:
         if not zipfile.is_zipfile(io.BytesIO(data)):
-            raise ValueError("it is damaged, or not a trace as dnc.Trace.save writes it")
+            raise ValueError("it is damaged, or not a trace that dnc.Trace.save has written")
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             if "header" not in file.files:
-                raise ValueError("it is not a trace as dnc.Trace.save writes it")
+                raise ValueError("it is not a trace that dnc.Trace.save has written")
             header = json.loads(str(file["header"]))
             if not isinstance(header, dict) or header.pop("format", None) != FORMAT:
-                raise ValueError("it is not a trace as dnc.Trace.save writes it")
+                raise ValueError("it is not a trace that dnc.Trace.save has written")
             if (version := header.pop("version", None)) != VERSION:
-                raise ValueError(f"it is of version {version}, and only {VERSION} is known")
+                raise ValueError(f"it has version {version}, and this program reads only {VERSION}")
             arrays = {name: file[name] for name in file.files if name != "header"}
         check(arrays, header)
-    except Exception as error:  # A damaged file makes NumPy, zipfile and zlib raise almost any.
+    except Exception as error:  # NumPy, zipfile and zlib raise almost any for a damaged file.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"Cannot read the trace {os.fspath(path)}: {reason}") from error
     return arrays, header

@@ -288,7 +288,7 @@ def test_a_trace_that_does_not_fit_together_is_refused():
         (b"[" * 100_000, "damaged: it is not JSON"),
         (b"[]", "not the header of an episode"),
         (b'{"format": "dnc-trace", "version": 1}', "not the header of an episode"),
-        (b'{"format": "dnc-episode", "version": 2}', "version 2, and this viewer knows only 1"),
+        (b'{"format": "dnc-episode", "version": 2}', "version 2, and this viewer reads only 1"),
         (b'{"format": "dnc-episode"}', "version None"),
         (b'{"format": "dnc-episode", "version": true}', "version True"),
     ],

@@ -236,7 +236,7 @@ def test_a_file_that_is_not_there_cannot_be_read(tmp_path):
         (None, "not a trace"),
         ({"format": "another", "version": 1}, "not a trace"),
         ([1, 2], "not a trace"),
-        ({"format": "dnc-trace", "version": 2}, "version 2, and only 1 is known"),
+        ({"format": "dnc-trace", "version": 2}, "version 2, and this program reads only 1"),
         ({"format": "dnc-trace"}, "version None"),
         ("{", "Expecting property name"),
         ("[" * 100_000, "recursion"),

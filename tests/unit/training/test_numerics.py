@@ -161,12 +161,12 @@ def test_a_variable_is_named():
     weights = core.access.interface.linear.w
     weights.assign(tf.tensor_scatter_nd_update(weights, [[1, 2]], [np.inf]))
     finding = look(core, TASK)
-    assert str(finding) == "variable memory_access/interface/linear/w:0 has inf in it"
+    assert str(finding) == "variable memory_access/interface/linear/w:0 contains inf"
 
 
 def test_the_batch_is_named_with_time_step_and_example(core):
     finding = look(core, Spoilt(np.nan, 7), step=7)
-    assert str(finding) == "observations has nan in it at time step 4 of example 1"
+    assert str(finding) == "observations contains nan at time step 4 of example 1"
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_the_loss_is_named(core):
             return super().cost(logits, target, mask) - np.inf
 
     finding = look(core, Bottomless(max_length=3, batch_size=2))
-    assert str(finding) == "loss has -inf in it"
+    assert str(finding) == "loss contains -inf"
 
 
 def test_a_gradient_too_large_to_be_squared_is_named():
@@ -238,7 +238,7 @@ def test_a_report_holds_what_is_needed_to_find_out_more(trainings, tmp_path):
     numerics.write_report(tmp_path / "report", 2, finding, batch, trace, checkpoint)
 
     text = (tmp_path / "report" / "report.txt").read_text()
-    assert text == "Training step 2: observations has nan in it at time step 4 of example 1.\n"
+    assert text == "Training step 2: observations contains nan at time step 4 of example 1.\n"
     with np.load(tmp_path / "report" / "batch.npz", allow_pickle=False) as saved:
         np.testing.assert_array_equal(saved["observations"], batch.observations)
         assert set(saved.files) == {"observations", "target", "mask"}
@@ -273,5 +273,5 @@ def test_a_report_that_cannot_be_written_does_not_hide_the_finding(core, tmp_pat
     checkpoint = tf.train.Checkpoint(core=core)
     task = Spoilt(np.nan, 2)
     line = numerics.explain(core, task, task.batch(0, 2), 2, tmp_path, checkpoint)
-    assert "observations has nan in it at time step 4 of example 1" in line
+    assert "observations contains nan at time step 4 of example 1" in line
     assert "The report cannot be written: File exists." in line
