@@ -131,7 +131,7 @@ class DNC(snt.RNNCore):
             )
         self.controller = controller
         if callable(output_size):
-            self.output_linear = output_size
+            self.output_linear: Any = output_size
             self._output_size = getattr(output_size, "output_size", None)  # Or from the first call.
         else:
             self._output_size = _checks.check_size("output_size", output_size)
@@ -277,7 +277,8 @@ class DNC(snt.RNNCore):
                 f"{inputs.dtype.name}. Pass {expected.name}, e.g. "
                 f"tf.cast(inputs, tf.{expected.name})."
             )
-        dtype, batch_size, sizes = inputs.dtype, inputs.shape[0], self.state_size
+        dtype, batch_size = inputs.dtype, inputs.shape[0]
+        sizes: Any = self.state_size
         own = sizes._replace(access_state=None, controller_state=None)  # The rest follows.
         _checks.check_state("state", prev_state, own, dtype, batch_size)
         self.access.check_state("state.access_state", prev_state.access_state, inputs)

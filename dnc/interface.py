@@ -140,7 +140,7 @@ class Interface(snt.Module):
         """
         super().__init__(name=name)
         self.fields = {key: field.resolve(name, key, {}) for key, field in fields.items()}
-        self.widths = {key: math.prod(field.shape) for key, field in self.fields.items()}
+        self.widths = {key: math.prod(map(int, field.shape)) for key, field in self.fields.items()}
         self.linear = snt.Linear(sum(self.widths.values()), with_bias=with_bias, name="linear")
 
     def __call__(self, controller_output: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -18,7 +18,7 @@ class AllocationStep(NamedTuple):
     usage: tf.Tensor  # [B, N]
     # For the backward pass. The product of the usages of all slots before in the free list, which
     # is the weights without the factor 1 - u[i], as that may be 0. [B, V, N]
-    used_before: tf.Tensor | None = None
+    used_before: Any = None
     free_list: Any = ()  # [B, V, N], int32, if slots are sorted
 
 
@@ -58,10 +58,8 @@ class FusedFreeness:
 
     def step(self, inputs: FreenessInputs, usage: tf.Tensor) -> AllocationStep:
         """Updates the usage and allocates."""
-        write_weights = inputs.write_weights
-        if self._stop_write_gradient:  # For second derivatives: `gradient` returns zeros anyway.
-            write_weights = tf.stop_gradient(write_weights)
-        usage = allocation.usage_after_write(usage, write_weights)
+        inputs = self._stop_gradient(inputs)
+        usage = allocation.usage_after_write(usage, inputs.write_weights)
         usage *= allocation.retention(inputs.fields["free_gate"], inputs.read_weights)
         weights: list[tf.Tensor] = []
         used_before, free_lists = [], []
@@ -93,8 +91,15 @@ class FusedFreeness:
         d_usage: tf.Tensor,
     ) -> AllocationGradient:
         """Returns the gradients w.r.t. the arguments of `step`."""
+        inputs = self._stop_gradient(inputs)
         d_allocation_usage, d_gates = self._allocation_gradient(inputs, step, d_weights)
         return self._usage_gradient(inputs, prev_usage, d_usage + d_allocation_usage, d_gates)
+
+    def _stop_gradient(self, inputs: FreenessInputs) -> FreenessInputs:
+        """Stops second derivatives at the write weights, as `gradient` stops first ones."""
+        if not self._stop_write_gradient:
+            return inputs
+        return inputs._replace(write_weights=tf.stop_gradient(inputs.write_weights))
 
     def _allocation_gradient(
         self, inputs: FreenessInputs, step: AllocationStep, d_weights: tf.Tensor
@@ -198,7 +203,14 @@ class RecomputedFreeness:
         (d_inputs, d_prev_usage), d_variables = self._recomputed.gradient(
             (inputs, prev_usage), (d_weights, d_usage)
         )
-        return AllocationGradient(*d_inputs, d_prev_usage, d_variables)
+        return AllocationGradient(
+            write_weights=d_inputs.write_weights,
+            read_weights=d_inputs.read_weights,
+            write_gates=d_inputs.write_gates,
+            fields=d_inputs.fields,
+            usage=d_prev_usage,
+            variables=d_variables,
+        )
 
 
 def _unused(usage: tf.Tensor) -> tf.Tensor:

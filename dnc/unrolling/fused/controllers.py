@@ -194,10 +194,10 @@ class RecomputedController:
     ) -> ControllerGradient:
         """Returns the gradients w.r.t. the arguments of `step`."""
         del residuals, products
-        d_arguments, d_variables = self._recomputed.gradient(
+        (d_inputs, d_words, d_state), d_variables = self._recomputed.gradient(
             (inputs, words, state), (d_output, d_next_state)
         )
-        return ControllerGradient(*d_arguments, d_variables)
+        return ControllerGradient(d_inputs, d_words, d_state, d_variables)
 
     def weight_gradients(
         self, words: tf.Tensor, states: Any, d_inputs: tf.Tensor

@@ -29,11 +29,11 @@ class FusedInterface:
     def __init__(self, interface: Interface):
         self._linear = interface.linear
         self._fields: dict[str, Field] = interface.fields
-        self._widths = list(interface.widths.values())
+        self._widths: list[int] = list(interface.widths.values())
         self._activations = {
             name: Recomputed(field.activation)
             for name, field in interface.fields.items()
-            if not _is_known(field)
+            if field.activation is not None and not _is_known(field)
         }
 
     @staticmethod

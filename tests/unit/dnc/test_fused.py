@@ -99,7 +99,8 @@ def with_variables(core, scale=1.0):
     core(tf.zeros([1, INPUT_SIZE], tf.float64), core.initial_state(1, tf.float64))
     rng = np.random.default_rng(0)
     for variable in core.trainable_variables:
-        variable.assign(rng.normal(size=variable.shape) * scale / np.sqrt(variable.shape[0]))
+        fan_in = variable.shape[0] if variable.shape.rank else 1
+        variable.assign(rng.normal(size=variable.shape) * scale / np.sqrt(fan_in))
     return core
 
 
@@ -414,9 +415,9 @@ PLAIN = {
 }
 REASONS = {
     "MyCore is not dnc.DNC itself": lambda: MyCore(dnc.MemoryAccess(4, 3), snt.LSTM(5), 2),
-    "RandomUniform (controller": lambda: core_with(dropout),
-    "RandomUniform (write_content": lambda: core_with(strength_op=dropout),
-    "RandomUniform (controller/vanilla": lambda: core_with(snt.VanillaRNN(5, activation=dropout)),
+    "RandomUniform (dnc/feed_forward": lambda: core_with(dropout),
+    "RandomUniform (memory_access/write_content": lambda: core_with(strength_op=dropout),
+    "RandomUniform (vanilla_rnn": lambda: core_with(snt.VanillaRNN(5, activation=dropout)),
 }
 
 

@@ -79,7 +79,7 @@ def test_usage_is_asked_for_and_checked():
     look_up = dnc.UsedCosineWeights(2, 4)
     with pytest.raises(ValueError, match=r"usage must .*\[3, 7\].*\[3, 6\]"):
         look_up(memory, keys, strengths, usage[:, :6])
-    with pytest.raises(ValueError, match=r"usage must .*got a NoneType"):
+    with pytest.raises(ValueError, match="needs the usage of the slots, got None"):
         look_up(memory, keys, strengths)
 
 

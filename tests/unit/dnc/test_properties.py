@@ -41,7 +41,7 @@ def test_weightings_usage_and_links_stay_within_their_bounds(sizes, warm):
     core = make_core(dtype=tf.float64, **sizes)
     for step in run(core, warm=warm, seed=sizes["seed"]):
         access, state = step.access, step.access.state
-        usage, gate = state.usage.numpy(), access.interface.write_gate.numpy()
+        usage, gate = state.usage.numpy(), access.interface["write_gate"].numpy()
         # I1
         assert (usage >= 0).all()
         assert (usage <= 1 + TOLERANCE).all()
@@ -118,12 +118,12 @@ def test_unused_slots_take_part_only_as_free_slots(usage, extra):
     else:  # The free slot with the lowest index stays the first.
         assert np.argmax(after) == np.argmax(before)
 
-    linkage = dnc.TemporalLinkage(usage.shape[1] + extra)
+    links = dnc.TemporalLinkage(usage.shape[1] + extra)
     writes = tf.concat([usage / tf.reduce_sum(1 + usage), tf.zeros_like(longer[:, :extra])], axis=1)
-    state = linkage.initial_state(1, tf.float64)
+    state = links.initial_state(1, tf.float64)
     for _ in range(3):
         inputs = linkage.LinkageInputs(writes[:, tf.newaxis], writes[:, tf.newaxis])
-        directions, state = linkage(inputs, state)
+        directions, state = links(inputs, state)
     assert not state.link.numpy()[..., -extra:].any()
     assert not state.link.numpy()[..., -extra:, :].any()
     assert not directions.forward.numpy()[..., -extra:].any()
