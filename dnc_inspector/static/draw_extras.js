@@ -47,7 +47,7 @@ export function drawExtraBand(context, box, extra, scene) {
   let note = shapeOf(extra);
   if (kind && extra.shape[0] > 1) {
     headMarks(context, box, extra.shape[0], kind, theme);
-    note = `${shapeOf({ axes: extra.axes.slice(1), shape: extra.shape.slice(1) })} of each head`;
+    note = `${shapeOf({ axes: extra.axes.slice(1), shape: extra.shape.slice(1) })} each`;
   }
   label(context, box, titleOf(extra), [note.trim(), scale], theme, rows.length);
 }
