@@ -47,9 +47,10 @@ export function drawExtraBand(context, box, extra, scene) {
   let note = shapeOf(extra);
   if (kind && extra.shape[0] > 1) {
     headMarks(context, box, extra.shape[0], kind, theme);
-    note = `${shapeOf({ axes: extra.axes.slice(1), shape: extra.shape.slice(1) })} each`;
+    const own = shapeOf({ axes: extra.axes.slice(1), shape: extra.shape.slice(1) });
+    note = own && `${own} each`;
   }
-  label(context, box, titleOf(extra), [note.trim(), scale], theme, rows.length);
+  label(context, box, titleOf(extra), [note, scale], theme, rows.length);
 }
 
 /**
