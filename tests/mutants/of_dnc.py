@@ -213,13 +213,6 @@ MUTANTS = (
         "unit/dnc/test_core.py",
     ),
     Mutant(
-        "compute_dtype not cast back",
-        "dnc/_cores.py",
-        "return _nests.map_tensors(lambda x: cast(x, args[0].dtype), results)",
-        "return results",
-        "unit/dnc/test_compute_dtype.py",
-    ),
-    Mutant(
         "a controller of inputs only sees the reads",
         "dnc/controllers.py",
         "inputs = inputs[:, : self._input_size]\n",
@@ -297,6 +290,13 @@ MUTANTS = (
         "+= _FORGET_BIAS",
         "+= 0.0",
         "unit/dnc/test_deepmind.py",
+    ),
+    Mutant(
+        "released variables into other fields",
+        "dnc/deepmind.py",
+        "if tuple(core.access.interface.widths) != _FIELDS:",
+        "if False:",
+        "unit/dnc/test_deepmind.py::test_a_core_made_in_another_way_is_refused",
     ),
     Mutant(
         "gates in the released order",
@@ -392,8 +392,31 @@ MUTANTS = (
     Mutant(
         "configuration forgets the linkage",
         "dnc/_config.py",
-        '"linkage": access.linkage,',
-        "",
+        'parts = ("write_content", "read_content", "linkage", "freeness")',
+        'parts = ("write_content", "read_content", "freeness")',
         "unit/dnc/test_keras_saving.py::test_a_configuration_names_classes_and_their_arguments",
+    ),
+    Mutant(
+        "configuration of version 0.1 with an unknown argument",
+        "dnc/_config.py",
+        'arguments.pop("compute_dtype", None)',
+        "pass",
+        "unit/dnc/test_keras_saving.py::test_a_cell_of_version_0_1_is_loaded",
+    ),
+    Mutant(
+        "a core of version 0.1 without links loses its read modes",
+        "dnc/_config.py",
+        'linkage = {**linkage, "class": NoLinkageWithModes.__name__}',
+        "linkage = dict(linkage)",
+        "unit/dnc/test_keras_saving.py::"
+        "test_a_core_of_version_0_1_without_links_has_the_same_interface",
+    ),
+    Mutant(
+        "an unregistered function saved by its name",
+        "dnc/_config.py",
+        "return name if keras.saving.get_registered_object(name) is x else None",
+        "return name",
+        "unit/dnc/test_keras_saving.py::"
+        "test_a_part_that_cannot_be_described_is_refused_with_the_remedy",
     ),
 )
