@@ -12,7 +12,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _cores, _nests
-from dnc.core import DNC, is_observed
+from dnc.core import DNC
 from dnc.unrolling import fused, layers
 from dnc.unrolling.steps import output_spec_of, step_spec, unroll_steps
 
@@ -52,8 +52,6 @@ def is_fused(
         reason, remedy = "eager mode", f"call dnc.unroll in a tf.function, or {remedy}"
     elif return_all_states:
         reason = "return_all_states=True"
-    elif is_observed():
-        reason = "an observer"
     elif not _has_dnc(core):
         reason = "a core without a dnc.DNC"
     else:

@@ -185,6 +185,13 @@ MUTANTS = (
         _EVALUATION,
     ),
     Mutant(
+        "extras are not searched for numbers that are not finite",
+        "training/numerics.py",
+        "quantities.in_order(trace.declared)",
+        "quantities.in_order({})",
+        f"{_NUMERICS}::test_the_first_quantity_of_a_time_step_is_named",
+    ),
+    Mutant(
         "nan_policy: once too few",
         "training/numerics.py",
         "self._in_a_row > self._limit",

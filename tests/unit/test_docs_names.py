@@ -15,7 +15,7 @@ from absl import flags
 import train
 
 ROOT = pathlib.Path(train.__file__).parent
-PACKAGES = ("dnc", "dnc_inspector", "training", "tasks", "bench")
+PACKAGES = ("dnc", "dnc_inspector", "dnc_trace", "training", "tasks", "bench")
 FOLDERS = (*PACKAGES, "docs", "tests")
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "tests/data/README.md")),

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 import dnc
 import dnc.unrolling.fused
-from dnc.core import observed
 from dnc.unrolling.implementations import reason_against
 from tests.models import (
     MODES,
@@ -22,6 +21,7 @@ from tests.models import (
 )
 
 NUM_STEPS, BATCH_SIZE, INPUT_SIZE = 5, 3, 5
+SPEC = tf.TensorSpec([None, INPUT_SIZE])
 LENGTHS = [5, 2, 0]
 RESET = np.array([[0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]], bool)
 
@@ -90,13 +90,6 @@ class TestChoice:
         with pytest.raises(ValueError, match=f'{core.name} with .*"fused", .* support {reason}'):
             graph(functools.partial(fused, core, **options))(inputs_of())
 
-    def test_fused_is_an_error_where_somebody_looks_inside(self):
-        with (
-            observed(lambda core, step: None),
-            pytest.raises(ValueError, match="support an observer"),
-        ):
-            graph(fused)(make_core(), inputs_of())
-
 
 class TestWarning:
     """The suite turns warnings into errors: what must not warn need only be run."""
@@ -124,8 +117,6 @@ class TestWarning:
         graph(functools.partial(dnc.unroll, core, return_all_states=True))(inputs_of())
         graph(functools.partial(dnc.unroll, core))(inputs_of(0))
         graph(dnc.unroll)(snt.DeepRNN([snt.LSTM(4), dropout]), inputs_of())
-        with observed(lambda core, step: None):
-            graph(functools.partial(dnc.unroll, core))(inputs_of())
         dnc.record(core, inputs_of())
         dnc.export(core, tmp_path)
 
@@ -305,25 +296,19 @@ class TestDeepRNN:
     )
     def test_a_layer_that_may_mix_examples_is_a_reason_against(self, layer, reason):
         core = snt.DeepRNN([make_core(), layer])
-        assert reason_against(core, tf.TensorSpec([None, INPUT_SIZE]), None).startswith(reason)
+        assert reason_against(core, SPEC, None).startswith(reason)
 
     def test_a_custom_getter_is_a_reason_against(self):
         core = snt.DeepRNN([make_core()])
         with snt.custom_variable_getter(lambda variable: 2.0 * variable):
-            assert (
-                reason_against(core, tf.TensorSpec([None, INPUT_SIZE]), None)
-                == "a custom variable getter"
-            )
+            assert reason_against(core, SPEC, None) == "a custom variable getter"
 
     def test_a_subclass_is_a_reason_against(self):
         class Residual(snt.DeepRNN):
             """A core that might do anything."""
 
         core = Residual([make_core()])
-        assert (
-            reason_against(core, tf.TensorSpec([None, INPUT_SIZE]), None)
-            == "a Residual around its dnc.DNC"
-        )
+        assert reason_against(core, SPEC, None) == "a Residual around its dnc.DNC"
 
 
 class TestTraining:
