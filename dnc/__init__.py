@@ -20,7 +20,8 @@ from dnc.content import CosineWeights, UsedCosineWeights, oneplus
 from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC, DNCState
 from dnc.dropout import Dropout, DropoutState, seed_dropout
-from dnc.linkage import NoLinkage, TemporalLinkage, TemporalLinkageState
+from dnc.interface import Field
+from dnc.linkage import Linkage, NoLinkage, TemporalLinkage, TemporalLinkageState
 from dnc.recording import summaries
 from dnc.recording.trace import Trace, record
 from dnc.resizing import resize_memory
@@ -34,6 +35,8 @@ if tf.executing_eagerly():
     # `tf.Graph` of a program written for TensorFlow 1 for TensorFlow 1.
     snt.Module()
 
+__version__ = "0.2.0"
+
 __all__ = [
     "DNC",
     "AccessState",
@@ -45,8 +48,10 @@ __all__ = [
     "DropoutState",
     "EmbeddedInputs",
     "FeedForward",
+    "Field",
     "Freeness",
     "InputsOnly",
+    "Linkage",
     "MemoryAccess",
     "NoLinkage",
     "SparseTemporalLinkage",

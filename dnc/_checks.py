@@ -4,7 +4,7 @@ Each function raises one `ValueError` saying what was expected and what came.
 """
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import tensorflow as tf
@@ -164,22 +164,24 @@ def check_state(
         check_state(f"{name}.{field}", part, size, dtype, batch_size, strict)
 
 
-def check_fields(values: Any, sizes: Any, like: tf.Tensor | None = None) -> Any:
-    """Checks each tensor of a tuple against per-example sizes, a `NamedTuple` of its fields.
+def check_inputs(kind: Any, values: Any) -> Any:
+    """Returns a tuple or list of a part's inputs as the named tuple `kind`.
 
-    All are also checked against one batch size and dtype. Returns them as such a `NamedTuple`.
+    Raises:
+      ValueError: if it is no tuple or list, or has another number of entries.
     """
-    if not isinstance(values, (tuple, list)) or len(values) != len(sizes):
+    fewest = len(kind._fields) - len(kind._field_defaults)
+    if not isinstance(values, (tuple, list)) or not fewest <= len(values) <= len(kind._fields):
         raise ValueError(
-            f"inputs must be {type(sizes).__name__}({', '.join(sizes._fields)}), "
-            f"got {structure_text(values)}."
+            f"inputs must be {kind.__name__}({', '.join(kind._fields)}), got "
+            f"{structure_text(values)}."
         )
-    checked = []
-    for name, value, size in zip(sizes._fields, values, sizes, strict=True):
-        batch_size, dtype = (None, None) if like is None else (like.shape[0], like.dtype)
-        like = check_tensor(name, value, [batch_size, *size], dtype)
-        checked.append(like)
-    return type(sizes)(*checked)
+    return kind(*values)
+
+
+def check_like(like: tf.Tensor, name: str, value: Any, size: Sequence[int | None]) -> tf.Tensor:
+    """`check_tensor` against one example's size, and the batch size and dtype of another tensor."""
+    return check_tensor(name, value, [like.shape[0], *size], like.dtype)
 
 
 def _shape_text(shape: Any) -> str:

@@ -142,19 +142,14 @@ def _training_parameter(module: Callable[..., Any]) -> str | None:
     return None
 
 
-# The values of `training` for which a core is known to repeat.
-_repeatable: weakref.WeakKeyDictionary[Any, set[bool | None]] = weakref.WeakKeyDictionary()
-# Parts of the names of stateful operations that return something else, or do it twice, when they
-# are run again.
+# Parts of the names of stateful operations that return or do something else when they run again.
 _NOT_REPEATABLE = ("Random", "Rng", "Multinomial", "TruncatedNormal", "PyFunc", "Assign")
 
 
-def check_repeatable(
+def not_repeatable(
     core: snt.RNNCore, inputs: Any, dtype: tf.DType | None, training: bool | None = None
-) -> None:
-    """Raises `ValueError` if a step draws random numbers or changes variables.
-
-    A core that passed once is not checked again.
+) -> str | None:
+    """Returns an operation that draws random numbers or changes variables in a step, or `None`.
 
     Args:
       core: a core that was called before.
@@ -162,30 +157,42 @@ def check_repeatable(
       dtype: as for `run_on_zeros`.
       training: see `call_with_training`.
     """
-    checked = _repeatable.setdefault(core, set())
-    if training in checked:
-        return
 
     def step() -> Any:
         zeros = tf.nest.map_structure(lambda x: tf.zeros([1, *x.shape[1:]], x.dtype), inputs)
         results = call_with_training(core, zeros, state, training=training)
         return tf.nest.flatten(_nests.without_none(results))
 
-    state = initial_state(core, 1, dtype)  # It may well be random: it is not run again.
+    state = initial_state(core, 1, dtype)  # It may be random: it is not run again.
     with tf.init_scope():
         graph = tf.function(step, autograph=False).get_concrete_function().graph.as_graph_def()
-    nodes = [
-        *graph.node,
-        *(node for function in graph.library.function for node in function.node_def),
-    ]
-    for node in nodes:
+    functions = (node for function in graph.library.function for node in function.node_def)
+    for node in (*graph.node, *functions):
         if not node.op.startswith("Stateless") and any(x in node.op for x in _NOT_REPEATABLE):
-            raise ValueError(
-                f"checkpoint_every runs steps again for the gradients, and a step of {core.name} "
-                f"would not do the same again: it contains {node.op} ({node.name}). Use "
-                "dnc.Dropout for dropout, move the operation out of the core, or omit "
-                "checkpoint_every."
-            )
+            return f"{node.op} ({node.name})"
+    return None
+
+
+# The values of `training` for which a core is known to repeat.
+_repeatable: weakref.WeakKeyDictionary[Any, set[bool | None]] = weakref.WeakKeyDictionary()
+
+
+def check_repeatable(
+    core: snt.RNNCore, inputs: Any, dtype: tf.DType | None, training: bool | None = None
+) -> None:
+    """Raises `ValueError` if a step would not do the same when it runs again for gradients.
+
+    See `not_repeatable`. A core that passed once is not checked again.
+    """
+    checked = _repeatable.setdefault(core, set())
+    if training in checked:
+        return
+    if operation := not_repeatable(core, inputs, dtype, training):
+        raise ValueError(
+            f"checkpoint_every runs steps again for the gradients, and a step of {core.name} would "
+            f"not do the same again: it contains {operation}. Use dnc.Dropout for dropout, move "
+            "the operation out of the core, or omit checkpoint_every."
+        )
     checked.add(training)
 
 
@@ -220,18 +227,15 @@ def run_on_zeros(
         return call_checked(core, run, zeros, initial_state(core, 1, dtype))
 
 
-def call_in(dtype: tf.DType | None, module: Callable[..., Any], *args: Any) -> Any:
-    """Returns `module(*args)`, computed with variables and arguments cast to `dtype`.
+def unchecked(part: Any) -> Callable[..., Any]:
+    """Returns the function that computes what a part of a core does, without checks if possible.
 
-    What is returned is cast back to the dtype of the first argument. The variables exist already.
-    `None` means to compute in the dtypes as they are.
+    `__call__` of this package's parts checks the arguments and calls `compute`. A subclass may
+    override either; the one nearest to its class counts.
     """
-    if dtype is None or dtype == args[0].dtype:
-        return module(*args)
-
-    def cast(x: Any, to: tf.DType) -> Any:
-        return tf.cast(x, to) if x.dtype.is_floating else x
-
-    with snt.custom_variable_getter(lambda variable: cast(variable, dtype)):
-        results = module(*_nests.map_tensors(lambda x: cast(x, dtype), args))
-    return _nests.map_tensors(lambda x: cast(x, args[0].dtype), results)
+    for kind in type(part).__mro__:
+        if "compute" in vars(kind):
+            return part.compute
+        if "__call__" in vars(kind):
+            break
+    return part

@@ -1,131 +1,50 @@
 """MemoryAccess: one step of writing to and reading from the memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _checks
-from dnc.allocation import Freeness, FreenessInputs, product, usage_after_write
+from dnc import _checks, _cores
+from dnc.allocation import Freeness, FreenessInputs, usage_after_write
 from dnc.content import CosineWeights
-from dnc.interface import Interface, InterfaceFields, ReadMode
+from dnc.heads import ReadMode, erase_and_write, read_mode, read_weights, read_words, write_weights
+from dnc.interface import Declaration, Extra, Field, Interface, assemble
 from dnc.linkage import LinkageInputs, TemporalLinkage
 
 
 class AccessState(NamedTuple):
-    """What a `MemoryAccess` carries from step to step."""
+    """State of a `MemoryAccess`."""
 
     memory: Any  # [B, N, W]
     read_weights: Any  # [B, R, N]
-    write_weights: Any  # [B, Wn, N]
+    write_weights: Any  # [B, V, N]
     linkage: Any  # the linkage's own state, e.g. `TemporalLinkageState`
     usage: Any  # [B, N]
 
 
-def check_access_state(
-    name: str, state: Any, sizes: AccessState, dtype: tf.DType, batch_size: int | None
-) -> None:
-    """Raises `ValueError` unless `state` is an `AccessState` of these sizes and this dtype.
-
-    Of the linkage's part only what is of floating point must have the dtype: it may well number
-    slots.
-    """
-    _checks.check_state(name, state, sizes._replace(linkage=None), dtype, batch_size)
-    linkage = f"{name}.linkage"
-    _checks.check_state(linkage, state.linkage, sizes.linkage, dtype, batch_size, strict=False)
-
-
 class AccessStep(NamedTuple):
-    """Every quantity of one step, for whoever looks inside: `MemoryAccess`, traces, tests."""
+    """All quantities of one step of a `MemoryAccess`."""
 
-    interface: InterfaceFields
-    allocation_weights: tf.Tensor  # [B, Wn, N], a
-    write_content_weights: tf.Tensor  # [B, Wn, N], c^w
+    interface: dict[str, tf.Tensor]  # the fields by name, activated
+    read_mode: ReadMode  # pi
+    allocation_weights: tf.Tensor  # [B, V, N], a
+    retention: tf.Tensor  # [B, N], psi
+    write_content_weights: tf.Tensor  # [B, V, N], c^w
     read_content_weights: tf.Tensor  # [B, R, N], c^r
-    forward_weights: tf.Tensor  # [B, R, Wn, N], f
-    backward_weights: tf.Tensor  # [B, R, Wn, N], b
+    forward_weights: tf.Tensor  # [B, R, V, N], f
+    backward_weights: tf.Tensor  # [B, R, V, N], b
     read_words: tf.Tensor  # [B, R, W], r
     state: AccessState
-
-
-def write_weights(
-    write_gate: tf.Tensor, allocation_gate: tf.Tensor, allocation: tf.Tensor, content: tf.Tensor
-) -> tf.Tensor:
-    """w^w = g^w (g^a a + (1 - g^a) c^w).
-
-    Args:
-      write_gate: [B, Wn], in [0, 1].
-      allocation_gate: [B, Wn], in [0, 1].
-      allocation: [B, Wn, N].
-      content: [B, Wn, N].
-
-    Returns:
-      [B, Wn, N], each row summing to at most `write_gate`.
-    """
-    write_gate = write_gate[:, :, tf.newaxis]
-    allocation_gate = allocation_gate[:, :, tf.newaxis]
-    return write_gate * (allocation_gate * allocation + (1.0 - allocation_gate) * content)
-
-
-def erase_and_write(
-    memory: tf.Tensor, weights: tf.Tensor, erase_vectors: tf.Tensor, write_vectors: tf.Tensor
-) -> tf.Tensor:
-    """M <- M prod_i (1 - w^i e^i^T) + sum_i w^i v^i^T over the write heads.
-
-    Args:
-      memory: [B, N, W].
-      weights: [B, Wn, N], write weightings.
-      erase_vectors: [B, Wn, W], in [0, 1].
-      write_vectors: [B, Wn, W].
-
-    Returns:
-      [B, N, W].
-    """
-    kept = 1.0 - weights[:, :, :, tf.newaxis] * erase_vectors[:, :, tf.newaxis, :]
-    kept = product(tf.unstack(kept, axis=1))
-    return memory * kept + tf.matmul(weights, write_vectors, transpose_a=True)
-
-
-def read_weights(
-    mode: ReadMode, content: tf.Tensor, forward: tf.Tensor, backward: tf.Tensor
-) -> tf.Tensor:
-    """w^r = pi[1] b + pi[2] c + pi[3] f, with the links of every write head.
-
-    Args:
-      mode: `ReadMode`.
-      content: [B, R, N].
-      forward: [B, R, Wn, N].
-      backward: [B, R, Wn, N].
-
-    Returns:
-      [B, R, N], each row summing to at most 1.
-    """
-    return (
-        tf.reduce_sum(mode.backward[..., tf.newaxis] * backward, axis=2)
-        + tf.reduce_sum(mode.forward[..., tf.newaxis] * forward, axis=2)
-        + mode.content[..., tf.newaxis] * content
-    )
-
-
-def read_words(memory: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """r = M^T w^r.
-
-    Args:
-      memory: [B, N, W].
-      weights: [B, R, N].
-
-    Returns:
-      [B, R, W].
-    """
-    return tf.matmul(weights, memory)
+    extras: dict[str, tf.Tensor]  # further quantities that parts return, by name
 
 
 class MemoryAccess(snt.RNNCore):
-    """Reads and writes an external memory as the interface vector says (Methods of the paper).
+    """Reads from and writes to an external memory as directed by the interface vector.
 
-    A core whose input is a controller's output, whose output are the words read, and whose state is
-    the memory with all that is known about it.
+    A core whose input is the controller's output, whose output is the words read, and whose state
+    is the memory with its bookkeeping (Graves et al. 2016, Methods).
 
         >>> access = MemoryAccess(memory_size=16, word_size=8, num_reads=2)
         >>> words, state = access(tf.zeros([3, 32]), access.initial_state(batch_size=3))
@@ -133,6 +52,33 @@ class MemoryAccess(snt.RNNCore):
         (TensorShape([3, 2, 8]), TensorShape([3, 16, 8]))
 
     The variables do not depend on `memory_size`.
+
+    It is made of parts, each of which can be replaced: two content look-ups, `Freeness` and a
+    linkage. A part has a method `fields()`, which returns the interface fields that it needs, by
+    name; it gets them at each step, activated. A part may also return further quantities of the
+    step as `extras`, by name, and then has a method `extras()`, which returns their axes:
+
+        class Recency(dnc.CosineWeights):
+            def fields(self):
+                return {**super().fields(), "gates": dnc.Field("H", tf.sigmoid)}
+
+            def extras(self):
+                return {"similarities": "HN"}
+
+            def compute(self, memory, keys, strengths, gates, usage):
+                ...
+                return weights, {"similarities": similarities}  # or only the weights
+
+    Letters stand for N slots, W word size, R read heads, V write heads and, in a look-up, H its own
+    heads. A look-up's fields and extras get the prefix "write_" or "read_". `Freeness` and linkages
+    get their fields in the entry `fields` of their inputs, and return extras in the entry `extras`
+    of their outputs. docs/extending.md has complete examples.
+
+    Attributes:
+      interface: the linear layer and its fields.
+      write_content, read_content: the content look-ups.
+      freeness: the usage of slots and their allocation.
+      linkage: the order of writes.
     """
 
     def __init__(
@@ -144,6 +90,8 @@ class MemoryAccess(snt.RNNCore):
         *,
         linkage: snt.RNNCore | None = None,
         freeness: snt.RNNCore | None = None,
+        write_content: snt.Module | None = None,
+        read_content: snt.Module | None = None,
         content_weights: Callable[..., snt.Module] = CosineWeights,
         strength_op: Callable[[tf.Tensor], tf.Tensor] = tf.nn.softplus,
         with_bias: bool = True,
@@ -155,44 +103,101 @@ class MemoryAccess(snt.RNNCore):
           memory_size: number of slots N, >= 1.
           word_size: width W of a slot, >= 1.
           num_reads: number of read heads R, >= 1.
-          num_writes: number of write heads Wn, >= 1.
+          num_writes: number of write heads V, >= 1.
           linkage: core that follows the order of writes; by default a dense `TemporalLinkage`.
           freeness: core that keeps the usage and allocates; by default `Freeness(memory_size)`.
-          content_weights: makes the content look-ups: `CosineWeights` as in the paper, or
-            `UsedCosineWeights`, which empty slots do not disturb; called with the number of heads,
-            `word_size`, `strength_op` and a `name`.
-          strength_op: activation of the look-up strengths: `tf.nn.softplus` as in the released
-            code, `dnc.oneplus` as in the paper.
+          write_content: content look-up of the write heads, such as
+            `CosineWeights(num_writes, word_size)`; by default made by `content_weights`.
+          read_content: content look-up of the read heads, likewise with `num_reads`.
+          content_weights: function or class that makes the look-ups that are not given:
+            `CosineWeights` as in the paper, or `UsedCosineWeights`, which empty slots do not
+            disturb. It is called with the number of heads, `word_size`, `strength_op` and a `name`.
+          strength_op: activation of the strengths of look-ups that are not given: `tf.nn.softplus`
+            as in the released code, `dnc.oneplus` as in the paper.
           with_bias: whether the interface layer has a bias (released code) or not (paper).
           name: name of the module.
 
         Raises:
-          ValueError: if a size is not a positive integer, or a part was made for other sizes.
+          ValueError: if a size is not a positive integer, a part was made for other sizes or
+            declares no fields, two parts declare a field of the same name, or a field has an
+            impossible shape.
         """
         super().__init__(name=name)
         self._memory_size = _checks.check_size("memory_size", memory_size)
         self._word_size = _checks.check_size("word_size", word_size)
         self._num_reads = _checks.check_size("num_reads", num_reads)
         self._num_writes = _checks.check_size("num_writes", num_writes)
+        _checks.check_callable("content_weights", content_weights)
 
-        self.interface = Interface(word_size, num_reads, num_writes, with_bias=with_bias)
+        def look_up(given: snt.Module | None, num_heads: int, name: str) -> snt.Module:
+            if given is not None:
+                return given
+            return content_weights(num_heads, word_size, strength_op, name=name)
+
         self.freeness = Freeness(memory_size) if freeness is None else freeness
         self.linkage = TemporalLinkage(memory_size, num_writes) if linkage is None else linkage
-        _checks.check_callable("content_weights", content_weights)
-        self.write_content = content_weights(
-            num_writes, word_size, strength_op, name="write_content"
-        )
-        self.read_content = content_weights(num_reads, word_size, strength_op, name="read_content")
+        self.write_content = look_up(write_content, num_writes, "write_content")
+        self.read_content = look_up(read_content, num_reads, "read_content")
+        self._check_sizes()
+        fields, self._names = assemble(self._declarations())
+        self.interface = Interface(fields, with_bias=with_bias)
 
-        for part, sizes in (
-            ("freeness", {"memory_size": self._memory_size}),
-            ("linkage", {"memory_size": self._memory_size, "num_writes": self._num_writes}),
-        ):
-            for size, expected in sizes.items():
-                if (actual := getattr(getattr(self, part), size, None)) != expected:
+    def _check_sizes(self) -> None:
+        """Raises `ValueError` if a part was made for other sizes than the access."""
+        sizes = {
+            name: getattr(self, name)
+            for name in ("memory_size", "word_size", "num_reads", "num_writes")
+        }
+        num_heads = {"write_content": self._num_writes, "read_content": self._num_reads}
+        for part in _PARTS:
+            expected = {**sizes, **({"num_heads": num_heads[part]} if part in num_heads else {})}
+            for name, size in expected.items():
+                if (actual := getattr(getattr(self, part), name, size)) != size:
                     raise ValueError(
-                        f"{part} must have {size}={expected} like the access, got {actual}."
+                        f"{part} must have {name}={size} like the access, got {actual}. Make a "
+                        f"{type(getattr(self, part)).__name__} of that size."
                     )
+
+    def _declarations(self) -> list[Declaration]:
+        """Returns all fields, in the order of the interface vector."""
+        sizes = {
+            "N": self._memory_size,
+            "W": self._word_size,
+            "R": self._num_reads,
+            "V": self._num_writes,
+        }
+
+        def of_part(part: str) -> Declaration:
+            heads = _HEADS.get(part)
+            own_sizes = {**sizes, "H": sizes[heads]} if heads else sizes
+            return Declaration(
+                part, _prefix(part), _fields_of(part, getattr(self, part)), own_sizes
+            )
+
+        vectors = {"erase_vectors": Field("VW", tf.sigmoid), "write_vectors": Field("VW")}
+        gates = {"allocation_gate": Field("V", tf.sigmoid), "write_gate": Field("V", tf.sigmoid)}
+        return [
+            of_part("read_content"),
+            of_part("write_content"),
+            Declaration("the access", "", vectors, sizes),
+            of_part("freeness"),
+            Declaration("the access", "", gates, sizes),
+            of_part("linkage"),
+        ]
+
+    def extras(self) -> dict[str, Extra]:
+        """Returns the declarations of all interface fields, and of the extras of the parts."""
+        extras = {}
+        for owner, prefix, fields, _ in self._declarations():
+            for name, field in fields.items():
+                axes = "".join(size if isinstance(size, str) else "?" for size in field.shape)
+                extras[prefix + name] = Extra(axes.replace("H", _HEADS.get(owner, "")), "read_keys")
+        for part, before in _PARTS.items():
+            declare = getattr(getattr(self, part), "extras", dict)
+            for name, axes in declare().items():
+                axes = axes.replace("H", _HEADS.get(part, "H"))
+                extras[_prefix(part) + name] = Extra(axes, before)
+        return extras
 
     def __call__(self, inputs: tf.Tensor, prev_state: AccessState) -> tuple[tf.Tensor, AccessState]:
         """Writes, then reads.
@@ -207,67 +212,111 @@ class MemoryAccess(snt.RNNCore):
         Raises:
           ValueError: if a rank, a width, a dtype or the structure of the state does not fit.
         """
-        inputs = _checks.check_tensor("controller output", inputs, [None, None])
-        check_access_state(
-            "memory access state", prev_state, self.state_size, inputs.dtype, inputs.shape[0]
-        )
-        step = self._step(inputs, prev_state)
+        step = self.step(inputs, prev_state)
         return step.read_words, step.state
 
-    def _step(
-        self,
-        inputs: tf.Tensor,
-        prev_state: AccessState,
-        compute_dtype: tf.DType | None = None,
-    ) -> AccessStep:
-        """`__call__` with every intermediate quantity, for a state that was checked.
+    def step(self, inputs: tf.Tensor, prev_state: AccessState) -> AccessStep:
+        """Performs one step, as `__call__` does, and returns all of its quantities.
 
-        Those not used cost nothing in a compiled graph.
+        Unused quantities are pruned from a compiled graph.
+
+        Raises:
+          ValueError: as `__call__`.
         """
-        interface = self.interface(inputs, compute_dtype)
+        inputs = _checks.check_tensor("controller output", inputs, [None, None])
+        self.check_state("memory access state", prev_state, inputs)
+        return self.compute(inputs, prev_state)
 
-        allocation, usage = self.freeness(
+    def check_state(self, name: str, state: AccessState, inputs: tf.Tensor) -> None:
+        """Raises `ValueError` unless a state has the sizes of this core and fits its inputs.
+
+        Args:
+          name: what the message calls the state.
+          state: the state.
+          inputs: tensor with the batch size and the dtype that the state must have.
+        """
+        sizes, dtype, batch_size = self.state_size, inputs.dtype, inputs.shape[0]
+        _checks.check_state(name, state, sizes._replace(linkage=None), dtype, batch_size)
+        # A linkage may number slots: of its state only floating-point parts must have the dtype.
+        _checks.check_state(
+            f"{name}.linkage", state.linkage, sizes.linkage, dtype, batch_size, strict=False
+        )
+
+    def compute(self, inputs: tf.Tensor, prev_state: AccessState) -> AccessStep:
+        """Returns what `step` returns, for arguments that were checked."""
+        fields = _cores.unchecked(self.interface)(inputs)
+        extras: dict[str, tf.Tensor] = {}
+
+        allocation, usage = _cores.unchecked(self.freeness)(
             FreenessInputs(
                 write_weights=prev_state.write_weights,
                 read_weights=prev_state.read_weights,
-                free_gate=interface.free_gate,
-                write_gates=interface.allocation_gate * interface.write_gate,
+                write_gates=fields["allocation_gate"] * fields["write_gate"],
+                fields=self.own_fields("freeness", fields),
             ),
             prev_state.usage,
         )
-        write_content = self.write_content(
-            prev_state.memory, interface.write_keys, interface.write_strengths, usage
-        )
+        write_content = self._look_up("write_content", prev_state.memory, fields, usage, extras)
         new_write_weights = write_weights(
-            interface.write_gate, interface.allocation_gate, allocation, write_content
+            fields["write_gate"], fields["allocation_gate"], allocation.weights, write_content
         )
         memory = erase_and_write(
-            prev_state.memory, new_write_weights, interface.erase_vectors, interface.write_vectors
+            prev_state.memory, new_write_weights, fields["erase_vectors"], fields["write_vectors"]
         )
 
-        directions, linkage_state = self.linkage(
-            LinkageInputs(new_write_weights, prev_state.read_weights), prev_state.linkage
+        directions, linkage_state = _cores.unchecked(self.linkage)(
+            LinkageInputs(
+                new_write_weights, prev_state.read_weights, self.own_fields("linkage", fields)
+            ),
+            prev_state.linkage,
         )
-        read_content = self.read_content(
-            memory,
-            interface.read_keys,
-            interface.read_strengths,
-            usage_after_write(usage, new_write_weights),
-        )
-        new_read_weights = read_weights(
-            interface.read_mode, read_content, directions.forward, directions.backward
-        )
+        used = usage_after_write(usage, new_write_weights)
+        read_content = self._look_up("read_content", memory, fields, used, extras)
+        mode = read_mode(fields.get("read_mode"), read_content, self._num_writes)
+        if "read_mode" in fields:
+            new_read_weights = read_weights(
+                mode, read_content, directions.forward, directions.backward
+            )
+        else:
+            new_read_weights = read_content
 
         return AccessStep(
-            interface=interface,
-            allocation_weights=allocation,
+            interface=fields,
+            read_mode=mode,
+            allocation_weights=allocation.weights,
+            retention=allocation.retention,
             write_content_weights=write_content,
             read_content_weights=read_content,
             forward_weights=directions.forward,
             backward_weights=directions.backward,
             read_words=read_words(memory, new_read_weights),
             state=AccessState(memory, new_read_weights, new_write_weights, linkage_state, usage),
+            extras={**extras, **allocation.extras, **directions.extras},
         )
+
+    def _look_up(
+        self,
+        part: str,
+        memory: tf.Tensor,
+        fields: Mapping[str, tf.Tensor],
+        usage: tf.Tensor,
+        extras: dict[str, tf.Tensor],
+    ) -> tf.Tensor:
+        """Returns a look-up's weights, and adds its extras to `extras`."""
+        look_up = _cores.unchecked(getattr(self, part))
+        weights, own_extras = split_extras(
+            look_up(memory, usage=usage, **self.own_fields(part, fields))
+        )
+        extras.update({_prefix(part) + name: x for name, x in own_extras.items()})
+        return weights
+
+    def own_fields(self, part: str, fields: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns a part's own interface fields by the part's own names."""
+        return {own: fields[name] for own, name in self.own_field_names(part).items()}
+
+    def own_field_names(self, part: str) -> Mapping[str, str]:
+        """Returns the names of a part's interface fields by the part's own names."""
+        return self._names.get(part, {})
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> AccessState:
         """Returns the state of an empty memory: all zero.
@@ -302,7 +351,7 @@ class MemoryAccess(snt.RNNCore):
 
     @property
     def num_writes(self) -> int:
-        """Number of write heads Wn."""
+        """Number of write heads V."""
         return self._num_writes
 
     @property
@@ -320,3 +369,34 @@ class MemoryAccess(snt.RNNCore):
     def output_size(self) -> tf.TensorShape:
         """Shape of the words read for one example."""
         return tf.TensorShape([self._num_reads, self._word_size])
+
+
+# The parts, and the quantity of a step that each one's extras are computed before.
+_PARTS = {
+    "freeness": "allocation_weights",
+    "write_content": "write_content_weights",
+    "linkage": "forward_weights",
+    "read_content": "read_content_weights",
+}
+
+# The letter of the heads of each look-up.
+_HEADS = {"write_content": "V", "read_content": "R"}
+
+
+def _prefix(part: str) -> str:
+    """Prefix of the names of a part's fields and extras."""
+    return part.removesuffix("content") if part.endswith("_content") else ""
+
+
+def _fields_of(name: str, part: Any) -> Mapping[str, Field]:
+    if not callable(getattr(part, "fields", None)):
+        raise ValueError(
+            f"{name} must have a method fields() that returns its interface fields, got {part!r}. "
+            "Return {} for none."
+        )
+    return part.fields()
+
+
+def split_extras(weights: Any) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
+    """Returns the weights and the extras of a look-up that may have returned both."""
+    return weights if isinstance(weights, tuple) else (weights, {})

@@ -6,13 +6,14 @@ memory slots, R read heads, V write heads.
 
 import functools
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks
+from dnc.interface import Field
 
 # Minimum usage that allocation sees, so that the gradient of a product of usages is finite.
 EPSILON = 1e-6
@@ -34,7 +35,7 @@ def usage_after_write(prev_usage: tf.Tensor, write_weights: tf.Tensor) -> tf.Ten
 
     Args:
       prev_usage: [B, N], in [0, 1].
-      write_weights: [B, Wn, N], the writes since then.
+      write_weights: [B, V, N], the writes since then.
 
     Returns:
       [B, N], in [0, 1].
@@ -43,13 +44,12 @@ def usage_after_write(prev_usage: tf.Tensor, write_weights: tf.Tensor) -> tf.Ten
     return prev_usage + (1.0 - prev_usage) * (1.0 - untouched)
 
 
-def usage_after_read(usage: tf.Tensor, free_gate: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
-    """u psi, with the retention psi = prod_i (1 - f^i w^{r,i}).
+def retention(free_gate: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
+    """psi = prod_i (1 - f^i w^{r,i}): the share of each slot that the free gates do not free.
 
-    What was read and set free is unused again.
+    Usage after the reads is u psi.
 
     Args:
-      usage: [B, N], in [0, 1].
       free_gate: [B, R], in [0, 1].
       read_weights: [B, R, N], the previous read weightings.
 
@@ -57,7 +57,7 @@ def usage_after_read(usage: tf.Tensor, free_gate: tf.Tensor, read_weights: tf.Te
       [B, N], in [0, 1].
     """
     kept = 1.0 - free_gate[:, :, tf.newaxis] * read_weights
-    return usage * product(tf.unstack(kept, axis=1))
+    return product(tf.unstack(kept, axis=1))
 
 
 def allocation_weights(usage: tf.Tensor) -> tf.Tensor:
@@ -67,8 +67,8 @@ def allocation_weights(usage: tf.Tensor) -> tf.Tensor:
     gradient of the product, which divides by it, is finite. The order itself has no gradient, as in
     the paper.
 
-    Small memories compare every two slots instead of sorting, which is faster there on a CPU with
-    XLA.
+    Small memories compare every two slots instead of sorting them, which is faster there on a CPU
+    with XLA.
 
     Args:
       usage: [B, N], in [0, 1].
@@ -76,68 +76,47 @@ def allocation_weights(usage: tf.Tensor) -> tf.Tensor:
     Returns:
       [B, N], in [0, 1], with sum 1 - prod_i u_i.
     """
-    unused = unused_share(usage)
-    return unused * usage_before(unused)
+    unused = 1.0 - (EPSILON + (1.0 - EPSILON) * usage)
+    num_slots = usage.shape[1]
+    if num_slots is not None and num_slots <= LARGEST_COMPARED:
+        return unused * used_before_by_comparison(unused)
+    return unused * used_before_by_sorting(unused)
 
 
-def unused_share(usage: tf.Tensor) -> tf.Tensor:
-    """1 - u, with u raised to at least `EPSILON`: what the order of allocation goes by."""
-    return 1.0 - (EPSILON + (1.0 - EPSILON) * usage)
-
-
-def usage_before(unused: tf.Tensor) -> tf.Tensor:
-    """prod_j u[j] over the slots j that come before i in the free list, for each slot i.
+def used_before_by_comparison(unused: tf.Tensor) -> tf.Tensor:
+    """prod_j u[j] over the slots j before i in the free list, by comparing every two slots.
 
     Args:
       unused: [B, N], 1 - u.
 
     Returns:
-      [B, N], in [0, 1].
+      [B, N], in [0, 1], for each slot i.
     """
-    slots = unused.shape[1]
-    if slots is not None and slots <= LARGEST_COMPARED:
-        return product_by_comparison(unused)
-    return product_by_sorting(unused)[0]
-
-
-def comes_before(unused: tf.Tensor) -> tf.Tensor:
-    """Whether slot j comes before slot i in the free list, [B, N (j), N (i)]."""
-    unused_j, unused_i, j_is_lower, _ = _pairs(unused)
-    return (unused_j > unused_i) | ((unused_j == unused_i) & j_is_lower)
-
-
-def comes_after(unused: tf.Tensor) -> tf.Tensor:
-    """Whether slot j comes after slot i in the free list, [B, N (j), N (i)]."""
-    unused_j, unused_i, _, j_is_higher = _pairs(unused)
-    return (unused_j < unused_i) | ((unused_j == unused_i) & j_is_higher)
-
-
-def _pairs(unused: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """What to compare slots j, along the rows, with slots i by; whether j < i, and j > i."""
     slots = tf.range(unused.shape[1])
-    j, i = slots[:, tf.newaxis], slots[tf.newaxis, :]
-    return unused[:, :, tf.newaxis], unused[:, tf.newaxis, :], j < i, j > i
-
-
-def product_by_comparison(unused: tf.Tensor) -> tf.Tensor:
-    """`usage_before` as the sum of logarithms over all slots that come before."""
+    j_is_lower = slots[:, tf.newaxis] < slots
+    unused_j, unused_i = unused[:, :, tf.newaxis], unused[:, tf.newaxis, :]
+    comes_before = (unused_j > unused_i) | ((unused_j == unused_i) & j_is_lower)
     log_usage = tf.math.log(1.0 - unused)[:, :, tf.newaxis]
-    return tf.exp(tf.reduce_sum(tf.where(comes_before(unused), log_usage, 0.0), axis=1))
+    return tf.exp(tf.reduce_sum(tf.where(comes_before, log_usage, 0.0), axis=1))
 
 
-def product_by_sorting(unused: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """`usage_before` as the cumulative product along the free list, and that list [B, N]."""
+def used_before_by_sorting(unused: tf.Tensor) -> tf.Tensor:
+    """prod_j u[j] over the slots j before i in the free list, along the sorted slots.
+
+    Args:
+      unused: [B, N], 1 - u.
+
+    Returns:
+      [B, N], in [0, 1], for each slot i.
+    """
     # Of equal values `top_k` takes the lowest index first.
     sorted_unused, free_list = tf.math.top_k(unused, k=tf.shape(unused)[1])
     products = tf.math.cumprod(1.0 - sorted_unused, axis=1, exclusive=True)
-    return to_slots(products, free_list), free_list
-
-
-def to_slots(x: tf.Tensor, free_list: tf.Tensor) -> tf.Tensor:
-    """Puts what is in the order of the free list into the order of the slots, both [B, N]."""
-    batch_size, slots = tf.unstack(tf.shape(x))
+    batch_size, slots = tf.unstack(tf.shape(unused))
     target = free_list + slots * tf.range(batch_size)[:, tf.newaxis]
-    by_slot = tf.scatter_nd(tf.reshape(target, [-1, 1]), tf.reshape(x, [-1]), [batch_size * slots])
+    by_slot = tf.scatter_nd(
+        tf.reshape(target, [-1, 1]), tf.reshape(products, [-1]), [batch_size * slots]
+    )
     return tf.reshape(by_slot, [batch_size, slots])
 
 
@@ -148,10 +127,10 @@ def write_allocation_weights(usage: tf.Tensor, write_gates: tf.Tensor) -> tf.Ten
 
     Args:
       usage: [B, N], in [0, 1].
-      write_gates: [B, Wn], in [0, 1]: allocation gate times write gate of each head.
+      write_gates: [B, V], in [0, 1]: allocation gate times write gate of each head.
 
     Returns:
-      [B, Wn, N]; not yet multiplied by the gates.
+      [B, V, N]; not yet multiplied by the gates.
     """
     allocations = [allocation_weights(usage)]
     for gate in tf.unstack(write_gates, axis=1)[:-1]:
@@ -161,18 +140,26 @@ def write_allocation_weights(usage: tf.Tensor, write_gates: tf.Tensor) -> tf.Ten
 
 
 class FreenessInputs(NamedTuple):
-    """What one step of `Freeness` takes."""
+    """Inputs of one step of `Freeness`."""
 
-    write_weights: tf.Tensor  # [B, Wn, N], previous
-    read_weights: tf.Tensor  # [B, R, N], previous
-    free_gate: tf.Tensor  # [B, R]
-    write_gates: tf.Tensor  # [B, Wn], allocation gate times write gate
+    write_weights: tf.Tensor  # [B, V, N], of the previous step
+    read_weights: tf.Tensor  # [B, R, N], of the previous step
+    write_gates: tf.Tensor  # [B, V], allocation gate times write gate
+    fields: Mapping[str, tf.Tensor]  # its interface fields: `free_gate` [B, R]
+
+
+class Allocation(NamedTuple):
+    """Outputs of one step of `Freeness`."""
+
+    weights: tf.Tensor  # [B, V, N], a
+    retention: tf.Tensor  # [B, N] in [0, 1], psi
+    extras: Mapping[str, tf.Tensor] = {}  # further quantities to record, see `MemoryAccess`
 
 
 class Freeness(snt.RNNCore):
     """Usage of every slot, and which slots to allocate next. The state is the usage, [B, N].
 
-    Slots become used by writing and free again when a read head with an open free gate has read
+    Slots become used by writing, and free again when a read head with an open free gate has read
     them.
     """
 
@@ -186,14 +173,21 @@ class Freeness(snt.RNNCore):
           stop_write_gradient: whether the gradient stops at the previous write weights, as in the
             released code. The paper does not mention it.
           name: name of the module.
+
+        Raises:
+          ValueError: if the size is not a positive integer.
         """
         super().__init__(name=name)
         self._memory_size = _checks.check_size("memory_size", memory_size)
         self._stop_write_gradient = stop_write_gradient
 
+    def fields(self) -> dict[str, Field]:
+        """Returns the interface fields: a free gate for each read head."""
+        return {"free_gate": Field("R", tf.sigmoid)}
+
     def __call__(
         self, inputs: FreenessInputs, prev_state: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[Allocation, tf.Tensor]:
         """Updates the usage and allocates.
 
         Args:
@@ -201,31 +195,31 @@ class Freeness(snt.RNNCore):
           prev_state: usage before that, [B, N].
 
         Returns:
-          Allocation weights [B, Wn, N] and usage [B, N].
+          The `Allocation` and the usage [B, N], in [0, 1].
 
         Raises:
           ValueError: if a shape or dtype does not fit.
         """
         usage = _checks.check_tensor("usage", prev_state, [None, self._memory_size])
-        inputs = _checks.check_fields(
-            inputs,
-            FreenessInputs(
-                write_weights=[None, self._memory_size],
-                read_weights=[None, self._memory_size],
-                free_gate=[None],
-                write_gates=[None],
-            ),
-            like=usage,
-        )
-        for gates, weights in (("free_gate", "read_weights"), ("write_gates", "write_weights")):
-            num_heads = getattr(inputs, weights).shape[1]
-            _checks.check_tensor(gates, getattr(inputs, gates), [None, num_heads])
+        inputs = _checks.check_inputs(FreenessInputs, inputs)
+        check = functools.partial(_checks.check_like, usage)
+        write_weights = check("write_weights", inputs.write_weights, [None, self._memory_size])
+        read_weights = check("read_weights", inputs.read_weights, [None, self._memory_size])
+        write_gates = check("write_gates", inputs.write_gates, write_weights.shape[1:2])
+        free_gate = check("free_gate", inputs.fields.get("free_gate"), read_weights.shape[1:2])
+        fields = {**inputs.fields, "free_gate": free_gate}
+        return self.compute(FreenessInputs(write_weights, read_weights, write_gates, fields), usage)
+
+    def compute(
+        self, inputs: FreenessInputs, prev_state: tf.Tensor
+    ) -> tuple[Allocation, tf.Tensor]:
+        """Returns what `__call__` returns, for arguments that were checked."""
         write_weights = inputs.write_weights
         if self._stop_write_gradient:
             write_weights = tf.stop_gradient(write_weights)
-        usage = usage_after_write(usage, write_weights)
-        usage = usage_after_read(usage, inputs.free_gate, inputs.read_weights)
-        return write_allocation_weights(usage, inputs.write_gates), usage
+        retained = retention(inputs.fields["free_gate"], inputs.read_weights)
+        usage = usage_after_write(prev_state, write_weights) * retained
+        return Allocation(write_allocation_weights(usage, inputs.write_gates), retained), usage
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> tf.Tensor:
         """Returns the usage of an empty memory: zeros [B, N]."""
@@ -251,5 +245,5 @@ class Freeness(snt.RNNCore):
 
     @property
     def output_size(self) -> tf.TensorShape:
-        """Shape of one example's allocation weights; the number of write heads is the caller's."""
+        """Shape of one example's allocation weights, for any number of write heads."""
         return tf.TensorShape([None, self._memory_size])

@@ -10,6 +10,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks
+from dnc.interface import Field
 
 # Added under the square root of a norm and to the product of two norms, so that an empty slot or a
 # zero key has similarity 0 and a finite gradient.
@@ -86,6 +87,9 @@ def used_softmax(
 class CosineWeights(snt.Module):
     """Content-based weighting: C(M, k, beta)[i] = softmax_i(beta D(k, M[i])).
 
+    A part of a `MemoryAccess`, which calls it with the memory, the usage and the interface fields
+    that `fields` declares.
+
     >>> look_up = CosineWeights(num_heads=1, word_size=2)
     >>> memory = tf.constant([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])
     >>> weights = look_up(memory, keys=tf.constant([[[1.0, 0.0]]]), strengths=tf.constant([[5.0]]))
@@ -117,6 +121,10 @@ class CosineWeights(snt.Module):
         self._word_size = _checks.check_size("word_size", word_size)
         self._strength_op = _checks.check_callable("strength_op", strength_op)
 
+    def fields(self) -> dict[str, Field]:
+        """Returns the interface fields: a key and a strength for each head."""
+        return {"keys": Field("HW"), "strengths": Field("H")}
+
     def __call__(
         self,
         memory: tf.Tensor,
@@ -130,7 +138,7 @@ class CosineWeights(snt.Module):
           memory: [B, N, W].
           keys: [B, num_heads, W].
           strengths: [B, num_heads], before `strength_op`.
-          usage: [B, N], in [0, 1]; only `UsedCosineWeights` needs it.
+          usage: [B, N], in [0, 1]; needed by `UsedCosineWeights` only.
 
         Returns:
           [B, num_heads, N], each row summing to 1 (with `UsedCosineWeights`, to 0 if no slot is
@@ -140,25 +148,37 @@ class CosineWeights(snt.Module):
           ValueError: if a shape or dtype does not fit.
         """
         memory = _checks.check_tensor("memory", memory, [None, None, self._word_size])
-        batch_size, dtype = memory.shape[0], memory.dtype
+        (batch_size, num_slots, _), dtype = memory.shape, memory.dtype
         keys = _checks.check_tensor(
             "keys", keys, [batch_size, self._num_heads, self._word_size], dtype
         )
         strengths = _checks.check_tensor(
             "strengths", strengths, [batch_size, self._num_heads], dtype
         )
-        return self._normalise(cosine_similarity(memory, keys), strengths, usage)
+        if usage is not None:
+            usage = _checks.check_tensor("usage", usage, [batch_size, num_slots], dtype)
+        return self.compute(memory, keys, strengths, usage)
 
-    def _normalise(
-        self, similarities: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
+    def compute(
+        self, memory: tf.Tensor, keys: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
     ) -> tf.Tensor:
-        """Makes weightings of similarities [B, num_heads, N]."""
+        """Returns what `__call__` returns, for arguments that were checked."""
         del usage
-        return weighted_softmax(similarities, strengths, self._strength_op)
+        return weighted_softmax(cosine_similarity(memory, keys), strengths, self._strength_op)
+
+    @property
+    def num_heads(self) -> int:
+        """Number of keys looked up at once."""
+        return self._num_heads
+
+    @property
+    def word_size(self) -> int:
+        """Width W of keys and memory slots."""
+        return self._word_size
 
     @property
     def strength_op(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """Maps raw strengths to beta."""
+        """Function from raw strengths to beta."""
         return self._strength_op
 
 
@@ -178,9 +198,15 @@ class UsedCosineWeights(CosineWeights):
     array([[[0.79, 0.21, 0.  ]]], dtype=float32)
     """
 
-    def _normalise(
-        self, similarities: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
+    def compute(
+        self, memory: tf.Tensor, keys: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
     ) -> tf.Tensor:
-        batch_size, _, num_slots = similarities.shape
-        usage = _checks.check_tensor("usage", usage, [batch_size, num_slots], similarities.dtype)
+        """Returns what `__call__` returns, for arguments that were checked.
+
+        Raises:
+          ValueError: if there is no usage.
+        """
+        if usage is None:
+            raise ValueError("UsedCosineWeights needs the usage of the slots, got None.")
+        similarities = cosine_similarity(memory, keys)
         return used_softmax(similarities, strengths, usage, self._strength_op)

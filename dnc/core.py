@@ -2,7 +2,6 @@
 
 import contextlib
 import contextvars
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -10,20 +9,20 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks, _cores, _nests
-from dnc.access import AccessState, AccessStep, MemoryAccess, check_access_state
+from dnc.access import AccessState, AccessStep, MemoryAccess
 from dnc.controllers import FeedForward
 
 
 class DNCState(NamedTuple):
-    """What a `DNC` carries from step to step."""
+    """State of a `DNC`."""
 
-    access_output: Any  # [B, R, W], the words read
+    access_output: Any  # [B, R, W], the words read at the last step
     access_state: AccessState
     controller_state: Any  # the controller's own state, e.g. `snt.LSTMState`
 
 
 class DNCStep(NamedTuple):
-    """Every quantity of one step, for whoever looks inside."""
+    """All quantities of one step of a `DNC`."""
 
     outputs: tf.Tensor  # [B, Y]
     controller_output: tf.Tensor  # [B, H], after clipping
@@ -81,12 +80,11 @@ class DNC(snt.RNNCore):
         self,
         access: MemoryAccess | Mapping[str, Any],
         controller: snt.RNNCore | Callable[[tf.Tensor], tf.Tensor] | Mapping[str, Any],
-        output_size: int,
+        output_size: int | Callable[[tf.Tensor], tf.Tensor],
         clip_value: float | None = None,
         name: str = "dnc",
         *,
         with_bias: bool = True,
-        compute_dtype: Any = None,
     ):
         """Creates the core.
 
@@ -95,26 +93,23 @@ class DNC(snt.RNNCore):
           controller: any `snt.RNNCore` with an output of shape [B, H]; any callable or module that
             maps [B, X + R W] to [B, H]; or the keyword arguments of an `snt.LSTM`. Its variables
             must belong to a `tf.Module`: variables of a Keras layer are not found.
-          output_size: width Y of the output, >= 1.
+          output_size: width Y of the output, >= 1; or an output layer of your own: a module or
+            callable that maps [B, H + R W], the controller output and the words just read, to
+            [B, Y].
           clip_value: bound on the absolute value of the controller's output and state and of the
             output; > 0, `None` for no bound. The released training script uses 20.
           name: name of the module.
-          with_bias: whether the output layer has a bias (released code) or not (paper).
-          compute_dtype: `tf.bfloat16` or `tf.float16` for a controller, interface layer and output
-            layer that compute in it. Variables, inputs, outputs and the state keep their dtype, and
-            so does all that happens in the memory: softmax, usage, allocation, links. With float16
-            scale the loss, or small gradients become 0. `None`: all in one dtype.
+          with_bias: whether the linear output layer has a bias (released code) or not (paper).
 
         Raises:
-          ValueError: if an argument is out of range or of no usable kind.
+          ValueError: if an argument is out of range or of an unsupported type.
         """
         super().__init__(name=name)
         if clip_value is not None:
             clip_value = _checks.check_bound("clip_value", clip_value, ", or None for no clipping")
-        self._output_size = _checks.check_size("output_size", output_size)
         self._clip_value = clip_value
-        self._compute_dtype = None if compute_dtype is None else _checks.check_dtype(compute_dtype)
-        self._input_size: int | None = None  # Known from the first call on.
+        self._input_size: int | None = None  # Known from the first call on, as is the next.
+        self._hidden_size: int | None = None
         self._controller_size: Any = None  # Known once it was asked for.
 
         if isinstance(access, Mapping):
@@ -135,9 +130,14 @@ class DNC(snt.RNNCore):
                 f"got {controller!r}."
             )
         self.controller = controller
-        self.output_linear = snt.Linear(
-            self._output_size, with_bias=with_bias, name="output_linear"
-        )
+        if callable(output_size):
+            self.output_linear: Any = output_size
+            self._output_size = getattr(output_size, "output_size", None)  # Or from the first call.
+        else:
+            self._output_size = _checks.check_size("output_size", output_size)
+            self.output_linear = snt.Linear(
+                self._output_size, with_bias=with_bias, name="output_linear"
+            )
 
     def __call__(
         self, inputs: tf.Tensor, prev_state: DNCState, training: bool | None = None
@@ -147,8 +147,8 @@ class DNC(snt.RNNCore):
         Args:
           inputs: [B, X]. An array of floating point is cast to the dtype of the state.
           prev_state: `DNCState` of the step before.
-          training: passed on to a controller that has a parameter `training` or `is_training`.
-            `None` leaves the controller's own default.
+          training: passed on to a controller and an output layer of your own that have a parameter
+            `training` or `is_training`. `None` leaves their own defaults.
 
         Returns:
           The output [B, Y] and the next `DNCState`.
@@ -158,52 +158,39 @@ class DNC(snt.RNNCore):
             the first call, if the step depends on a trainable variable that is not among the core's
             `trainable_variables`.
         """
-        step = self._step(inputs, prev_state, training)
+        step = self.step(inputs, prev_state, training)
         for observer in _observers.get():
             observer(self, step)
         return step.outputs, step.state
 
-    def _step(
+    def step(
         self, inputs: tf.Tensor, prev_state: DNCState, training: bool | None = None
     ) -> DNCStep:
-        """`__call__` with every intermediate quantity.
+        """Performs one step, as `__call__` does, and returns all of its quantities.
 
-        Those not used cost nothing in a compiled graph.
+        Unused quantities are pruned from a compiled graph.
+
+        Raises:
+          ValueError: as `__call__`.
         """
         inputs = self._check(inputs, prev_state)
-        if self._compute_dtype is not None and self._input_size is None:
-            # Create the variables in the inputs' dtype.
-            self._compute(inputs, prev_state, None, training)
-        step = _cores.call_checked(
-            self, self._compute, inputs, prev_state, self._compute_dtype, training
-        )
-        self._input_size = inputs.shape[1]
+        step = _cores.call_checked(self, self._compute, inputs, prev_state, training)
+        self._input_size, self._output_size = inputs.shape[1], step.outputs.shape[1]
+        self._hidden_size = step.controller_output.shape[1]
         return step
 
-    def _compute(
-        self,
-        inputs: tf.Tensor,
-        prev_state: DNCState,
-        compute_dtype: tf.DType | None,
-        training: bool | None,
-    ) -> DNCStep:
-        controller_output, controller_state = _cores.call_in(
-            # A DNC as the controller has a memory: it has a `compute_dtype` of its own.
-            None if isinstance(self.controller, DNC) else compute_dtype,
-            functools.partial(_cores.call_with_training, self.controller, training=training),
+    def _compute(self, inputs: tf.Tensor, prev_state: DNCState, training: bool | None) -> DNCStep:
+        controller_output, controller_state = _cores.call_with_training(
+            self.controller,
             tf.concat([inputs, flatten_words(prev_state.access_output)], axis=1),
             prev_state.controller_state,
+            training=training,
         )
         controller_output = self.clip(controller_output)
         controller_state = _nests.map_tensors(self.clip, controller_state)
-
-        access = self.access._step(controller_output, prev_state.access_state, compute_dtype)
-
-        outputs = _cores.call_in(
-            compute_dtype,
-            self.output_linear,
-            tf.concat([controller_output, flatten_words(access.read_words)], axis=1),
-        )
+        access = self.access.compute(controller_output, prev_state.access_state)
+        hidden_and_words = tf.concat([controller_output, flatten_words(access.read_words)], axis=1)
+        outputs = _cores.call_with_training(self.output_linear, hidden_and_words, training=training)
         return DNCStep(
             outputs=self.clip(outputs),
             controller_output=controller_output,
@@ -237,7 +224,7 @@ class DNC(snt.RNNCore):
                     f"tf.cast(inputs, tf.{part.dtype.name}), or make the controller with "
                     f"dtype=tf.{dtype.name}."
                 )
-        dtype = dtype or _dtype_of_weights(self.output_linear) or tf.float32
+        dtype = dtype or self._dtype_of_weights() or tf.float32
         return DNCState(
             access_output=tf.zeros([batch_size, *self.access.output_size], dtype),
             access_state=self.access.initial_state(batch_size, dtype),
@@ -253,7 +240,7 @@ class DNC(snt.RNNCore):
 
     @property
     def output_size(self) -> tf.TensorShape:
-        """Shape of one example's output."""
+        """Shape of one example's output; of an output layer of your own, after the first call."""
         return tf.TensorShape([self._output_size])
 
     @property
@@ -262,17 +249,17 @@ class DNC(snt.RNNCore):
         return self._input_size
 
     @property
+    def hidden_size(self) -> int | None:
+        """Width H of the controller's output; `None` before the first call."""
+        return self._hidden_size
+
+    @property
     def clip_value(self) -> float | None:
         """Bound on controller output, controller state and output; `None` for no bound."""
         return self._clip_value
 
-    @property
-    def compute_dtype(self) -> tf.DType | None:
-        """What controller, interface layer and output layer compute in; `None`: as the inputs."""
-        return self._compute_dtype
-
     def clip(self, x: tf.Tensor) -> tf.Tensor:
-        """Bounds numbers of floating point by `clip_value`."""
+        """Clips a floating-point tensor to [-clip_value, clip_value]."""
         if self._clip_value is None or not x.dtype.is_floating:
             return x
         return tf.clip_by_value(x, -self._clip_value, self._clip_value)
@@ -283,7 +270,7 @@ class DNC(snt.RNNCore):
             inputs = _checks.to_tensor("inputs", inputs, dtype)
         inputs = _checks.check_tensor("inputs", inputs, [None, self._input_size])
         _checks.check_state_dtype(inputs.dtype)
-        expected = _dtype_of_weights(self.output_linear)
+        expected = self._dtype_of_weights()
         if expected is not None and expected != inputs.dtype:
             raise ValueError(
                 f"inputs must be {expected.name} like the core's variables, got "
@@ -291,21 +278,25 @@ class DNC(snt.RNNCore):
                 f"tf.cast(inputs, tf.{expected.name})."
             )
         dtype, batch_size = inputs.dtype, inputs.shape[0]
-        sizes: Any = self.state_size  # A part replaced by None is not checked.
-        foreign = sizes._replace(access_output=None, access_state=None)
-        own = sizes._replace(access_state=None, controller_state=None)
+        sizes: Any = self.state_size
+        own = sizes._replace(access_state=None, controller_state=None)  # The rest follows.
         _checks.check_state("state", prev_state, own, dtype, batch_size)
-        check_access_state(
-            "state.access_state", prev_state.access_state, sizes.access_state, dtype, batch_size
+        self.access.check_state("state.access_state", prev_state.access_state, inputs)
+        # Controllers may carry integers: of their state only floating-point parts have the dtype.
+        _checks.check_state(
+            "state.controller_state",
+            prev_state.controller_state,
+            sizes.controller_state,
+            dtype,
+            batch_size,
+            strict=False,
         )
-        # A controller may well count something: only what is of floating point must have the dtype.
-        _checks.check_state("state", prev_state, foreign, dtype, batch_size, strict=False)
         return inputs
 
-
-def _dtype_of_weights(layer: snt.Module) -> tf.DType | None:
-    """Dtype of a layer's weights; `None` before they exist."""
-    return getattr(getattr(layer, "w", None), "dtype", None)
+    def _dtype_of_weights(self) -> tf.DType | None:
+        """Returns the dtype of the interface layer's weights; `None` before they exist."""
+        linear = getattr(self.access.interface, "linear", None)
+        return getattr(getattr(linear, "w", None), "dtype", None)
 
 
 def flatten_words(x: tf.Tensor) -> tf.Tensor:

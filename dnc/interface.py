@@ -1,113 +1,150 @@
 """The interface vector: what the controller tells the memory at each step.
 
-One linear layer maps the controller output to a vector that is cut into named fields, in the order
-of the paper (Methods, "Interface parameters"), for R read heads, Wn write heads and word size W:
+The parts of a `MemoryAccess` declare the fields that they need, and one linear layer maps the
+controller output to a vector that is cut into all of them. The default parts declare the fields of
+the paper (Methods, "Interface parameters"), for R read heads, V write heads and word size W:
 
-================  ==========  ==========================================================
-field             width       activation
-================  ==========  ==========================================================
-read_keys         R W         none
-read_strengths    R           none here: the look-up applies its `strength_op`
-write_keys        Wn W        none
-write_strengths   Wn          none here, likewise
-erase_vectors     Wn W        sigmoid
-write_vectors     Wn W        none
-free_gate         R           sigmoid
-allocation_gate   Wn          sigmoid
-write_gate        Wn          sigmoid
-read_mode         R (1+2 Wn)  softmax over the modes of each head: backward and forward
-                              along the links of each write head, then content
-================  ==========  ==========================================================
+================  =============  ==========  =====================================================
+field             declared by    width       activation
+================  =============  ==========  =====================================================
+read_keys         read_content   R W         none
+read_strengths    read_content   R           none here: the look-up applies its `strength_op`
+write_keys        write_content  V W         none
+write_strengths   write_content  V           none here: the look-up applies its `strength_op`
+erase_vectors     the access     V W         sigmoid
+write_vectors     the access     V W         none
+free_gate         freeness       R           sigmoid
+allocation_gate   the access     V           sigmoid
+write_gate        the access     V           sigmoid
+read_mode         linkage        R (1+2 V)   softmax over the modes of each head: backward and
+                                             forward along the links of each write head, content
+================  =============  ==========  =====================================================
 
-With one write head the width is R W + 3 W + 5 R + 3. (The released code has ten linear layers side
-by side: the same function. The paper orders the modes backward, content, forward.)
+With one write head the width is R W + 3 W + 5 R + 3. The released code has ten linear layers in
+parallel, which is the same function. The paper orders the modes backward, content, forward.
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _checks, _cores
-
-SIGMOID_FIELDS = ("erase_vectors", "free_gate", "allocation_gate", "write_gate")
+from dnc import _checks
 
 
-class ReadMode(NamedTuple):
-    """How much each read head follows the links or looks up content; a head's modes sum to 1."""
+class Field(NamedTuple):
+    """One field of the interface vector, as a part declares it in its method `fields`.
 
-    backward: tf.Tensor  # [B, R, Wn], pi[1] of the paper
-    forward: tf.Tensor  # [B, R, Wn], pi[3]
-    content: tf.Tensor  # [B, R], pi[2]
+    >>> Field("RW")  # a word for each read head
+    Field(shape='RW', activation=None)
+    >>> gates = Field(("R", 2), tf.sigmoid)  # two gates for each read head
+    """
+
+    # Sizes for one example: integers, or letters that stand for sizes of the access: N slots, W
+    # word size, R read heads, V write heads; in a content look-up, H its own heads.
+    shape: Sequence[int | str]
+    # Applied to [B, *shape] tensors; `None` for none.
+    activation: Callable[[tf.Tensor], tf.Tensor] | None = None
+
+    def resolve(self, owner: str, name: str, sizes: Mapping[str, int]) -> "Field":
+        """Returns the field with integers for its letters.
+
+        Args:
+          owner: the part that declares the field, for the message.
+          name: name of the field, for the message.
+          sizes: size for each letter.
+
+        Raises:
+          ValueError: if the shape has another letter, or a size that is not an integer >= 1.
+        """
+        shape = [sizes.get(size, size) if isinstance(size, str) else size for size in self.shape]
+        if not all(type(size) is int and size >= 1 for size in shape):
+            raise ValueError(
+                f"The interface field {name!r} of {owner} has shape {self.shape!r}: each size must "
+                f"be an integer >= 1 or one of the letters {', '.join(sizes)}."
+            )
+        return self._replace(shape=tuple(shape))
 
 
-class InterfaceFields(NamedTuple):
-    """The interface vector of one step, cut and activated."""
+class Extra(NamedTuple):
+    """Declaration of a quantity of a step that only some parts have."""
 
-    read_keys: tf.Tensor  # [B, R, W], k^r
-    read_strengths: tf.Tensor  # [B, R], beta^r before its activation
-    write_keys: tf.Tensor  # [B, Wn, W], k^w
-    write_strengths: tf.Tensor  # [B, Wn], beta^w before its activation
-    erase_vectors: tf.Tensor  # [B, Wn, W] in [0, 1], e
-    write_vectors: tf.Tensor  # [B, Wn, W], v
-    free_gate: tf.Tensor  # [B, R] in [0, 1], f
-    allocation_gate: tf.Tensor  # [B, Wn] in [0, 1], g^a
-    write_gate: tf.Tensor  # [B, Wn] in [0, 1], g^w
-    read_mode: ReadMode  # pi
+    axes: str  # letters of its axes after the batch; "?" for an axis without a letter
+    before: str  # the quantity of every step before which it is computed
+
+
+class Declaration(NamedTuple):
+    """Fields that one part of a `MemoryAccess` declares."""
+
+    owner: str  # the part
+    prefix: str  # of their names in the interface
+    fields: Mapping[str, Field]  # by the part's own names
+    sizes: Mapping[str, int]  # for letters in their shapes
+
+
+def assemble(
+    declarations: Sequence[Declaration],
+) -> tuple[dict[str, Field], dict[str, dict[str, str]]]:
+    """Puts declarations together.
+
+    Returns:
+      All fields by name, with integers as sizes, in the order of the declarations; and for each
+      owner the names in the interface by its own names.
+
+    Raises:
+      ValueError: if two parts declare a field of the same name, or a shape is impossible.
+    """
+    fields: dict[str, Field] = {}
+    owners: dict[str, str] = {}
+    names: dict[str, dict[str, str]] = {}
+    for owner, prefix, declared, sizes in declarations:
+        for own_name, field in declared.items():
+            name = prefix + own_name
+            if name in fields:
+                raise ValueError(
+                    f"{owner} and {owners[name]} both declare the interface field {name!r}. Rename "
+                    "it in one of them."
+                )
+            fields[name], owners[name] = field.resolve(owner, own_name, sizes), owner
+            names.setdefault(owner, {})[own_name] = name
+    return fields, names
 
 
 class Interface(snt.Module):
-    """Maps the controller output to `InterfaceFields` by one linear layer."""
+    """Maps the controller output to the fields by one linear layer.
+
+    >>> interface = Interface({"keys": Field((2, 3)), "gates": Field((2,), tf.sigmoid)})
+    >>> {name: tuple(x.shape) for name, x in interface(tf.zeros([5, 8])).items()}
+    {'keys': (5, 2, 3), 'gates': (5, 2)}
+
+    Attributes:
+      fields: the fields by name, in the order of the linear layer's columns.
+      widths: the number of columns of each field.
+      linear: the linear layer.
+    """
 
     def __init__(
-        self,
-        word_size: int,
-        num_reads: int,
-        num_writes: int,
-        with_bias: bool = True,
-        name: str = "interface",
+        self, fields: Mapping[str, Field], with_bias: bool = True, name: str = "interface"
     ):
         """Creates the layer.
 
         Args:
-          word_size: width W of a memory slot, >= 1.
-          num_reads: number of read heads R, >= 1.
-          num_writes: number of write heads Wn, >= 1.
+          fields: the fields by name, with integers as sizes.
           with_bias: whether the layer has a bias (released code) or not (paper).
           name: name of the module.
+
+        Raises:
+          ValueError: if a size is not an integer >= 1.
         """
         super().__init__(name=name)
-        word_size = _checks.check_size("word_size", word_size)
-        num_reads = _checks.check_size("num_reads", num_reads)
-        num_writes = _checks.check_size("num_writes", num_writes)
-        self._num_writes = num_writes
-        self._shapes: dict[str, tuple[int, ...]] = dict(
-            read_keys=(num_reads, word_size),
-            read_strengths=(num_reads,),
-            write_keys=(num_writes, word_size),
-            write_strengths=(num_writes,),
-            erase_vectors=(num_writes, word_size),
-            write_vectors=(num_writes, word_size),
-            free_gate=(num_reads,),
-            allocation_gate=(num_writes,),
-            write_gate=(num_writes,),
-            read_mode=(num_reads, 1 + 2 * num_writes),
-        )
+        self.fields = {key: field.resolve(name, key, {}) for key, field in fields.items()}
+        self.widths = {key: math.prod(map(int, field.shape)) for key, field in self.fields.items()}
         self.linear = snt.Linear(sum(self.widths.values()), with_bias=with_bias, name="linear")
 
-    @property
-    def widths(self) -> dict[str, int]:
-        """Width of each field, in the order in which the linear layer's columns hold them."""
-        return {name: math.prod(shape) for name, shape in self._shapes.items()}
-
-    def __call__(
-        self, controller_output: tf.Tensor, compute_dtype: tf.DType | None = None
-    ) -> InterfaceFields:
-        """Computes the fields from the controller output [B, H].
-
-        The linear layer computes in `compute_dtype`, if one is given and the variables exist; the
-        activations and the fields are in the dtype of the controller output.
+    def __call__(self, controller_output: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the fields by name, [B, *shape] each, for the controller output [B, H].
 
         Raises:
           ValueError: if the rank, the width or the dtype does not fit.
@@ -116,31 +153,17 @@ class Interface(snt.Module):
         expected = (
             ([None, None], None) if weights is None else ([None, weights.shape[0]], weights.dtype)
         )
-        controller_output = _checks.check_tensor("controller output", controller_output, *expected)
-        vector = _cores.call_in(compute_dtype, self.linear, controller_output)
-        return self.cut(self.activate(vector))
+        return self.compute(_checks.check_tensor("controller output", controller_output, *expected))
 
-    def activate(self, vector: tf.Tensor) -> tf.Tensor:
-        """Applies the activations of the table above to interface vectors [B, I]."""
-        parts = self._split(vector)
-        for name in SIGMOID_FIELDS:
-            parts[name] = tf.sigmoid(parts[name])
-        modes = tf.reshape(parts["read_mode"], [-1, *self._shapes["read_mode"]])
-        parts["read_mode"] = tf.reshape(tf.nn.softmax(modes), [-1, self.widths["read_mode"]])
-        return tf.concat(list(parts.values()), axis=1)
-
-    def cut(self, activated: tf.Tensor) -> InterfaceFields:
-        """Cuts activated interface vectors [B, I] into fields."""
-        fields = {
-            name: tf.reshape(part, [-1, *self._shapes[name]])
-            for name, part in self._split(activated).items()
-        }
-        backward, forward, content = tf.split(
-            fields["read_mode"], [self._num_writes, self._num_writes, 1], axis=2
-        )
-        fields["read_mode"] = ReadMode(backward, forward, tf.squeeze(content, axis=2))
-        return InterfaceFields(**fields)
-
-    def _split(self, vector: tf.Tensor) -> dict[str, tf.Tensor]:
+    def compute(self, controller_output: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns what `__call__` returns, for arguments that were checked."""
+        vector = self.linear(controller_output)
         parts = tf.split(vector, list(self.widths.values()), axis=1)
-        return dict(zip(self.widths, parts, strict=True))
+        return {
+            name: _activate(field, tf.reshape(part, [-1, *field.shape]))
+            for (name, field), part in zip(self.fields.items(), parts, strict=True)
+        }
+
+
+def _activate(field: Field, x: tf.Tensor) -> tf.Tensor:
+    return x if field.activation is None else field.activation(x)

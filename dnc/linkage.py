@@ -4,13 +4,15 @@ Paper: Graves et al., Nature 538 (2016), Methods, "Temporal memory linkage". Sha
 memory slots, R read heads, V write heads.
 """
 
-from collections.abc import Sequence
+import abc
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks
+from dnc.interface import Field
 
 
 def update_link(
@@ -18,15 +20,15 @@ def update_link(
 ) -> tf.Tensor:
     """L[i,j] <- (1 - w[i] - w[j]) L[i,j] + w[i] p[j], and L[i,i] = 0.
 
-    L[i,j] says how much slot i was written right after slot j.
+    L[i,j] is the degree to which slot i was written right after slot j.
 
     Args:
-      link: [B, Wn, N, N], one graph for each write head.
-      precedence_weights: [B, Wn, N], *before* this write.
-      write_weights: [B, Wn, N].
+      link: [B, V, N, N], one graph for each write head.
+      precedence_weights: [B, V, N], *before* this write.
+      write_weights: [B, V, N].
 
     Returns:
-      [B, Wn, N, N], every row and column summing to at most 1.
+      [B, V, N, N], every row and column summing to at most 1.
     """
     w_i = write_weights[:, :, :, tf.newaxis]
     w_j = write_weights[:, :, tf.newaxis, :]
@@ -38,14 +40,14 @@ def update_link(
 
 
 def update_precedence_weights(precedence_weights: tf.Tensor, write_weights: tf.Tensor) -> tf.Tensor:
-    """p <- (1 - sum_i w[i]) p + w: how much each slot was the last one written.
+    """p <- (1 - sum_i w[i]) p + w: the degree to which each slot was written last.
 
     Args:
-      precedence_weights: [B, Wn, N].
-      write_weights: [B, Wn, N].
+      precedence_weights: [B, V, N].
+      write_weights: [B, V, N].
 
     Returns:
-      [B, Wn, N], each row summing to at most 1.
+      [B, V, N], each row summing to at most 1.
     """
     written = tf.reduce_sum(write_weights, axis=2, keepdims=True)
     return (1.0 - written) * precedence_weights + write_weights
@@ -55,11 +57,11 @@ def forward_weights(link: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
     """f = L r: the slots written right after those read.
 
     Args:
-      link: [B, Wn, N, N].
+      link: [B, V, N, N].
       read_weights: [B, R, N].
 
     Returns:
-      [B, R, Wn, N].
+      [B, R, V, N].
     """
     return tf.einsum("bwij,brj->brwi", link, read_weights)
 
@@ -68,11 +70,11 @@ def backward_weights(link: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
     """b = L^T r: the slots written right before those read.
 
     Args:
-      link: [B, Wn, N, N].
+      link: [B, V, N, N].
       read_weights: [B, R, N].
 
     Returns:
-      [B, R, Wn, N].
+      [B, R, V, N].
     """
     return tf.einsum("bwij,bri->brwj", link, read_weights)
 
@@ -80,8 +82,8 @@ def backward_weights(link: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
 class TemporalLinkageState(NamedTuple):
     """The order in which slots were written."""
 
-    link: Any  # [B, Wn, N, N]
-    precedence_weights: Any  # [B, Wn, N]
+    link: Any  # [B, V, N, N]
+    precedence_weights: Any  # [B, V, N]
 
     def resize(self, memory_size: int) -> "TemporalLinkageState":
         """Returns the state with empty slots added, or the last slots dropped.
@@ -102,26 +104,78 @@ class TemporalLinkageState(NamedTuple):
 
 
 class LinkageInputs(NamedTuple):
-    """What one step of `TemporalLinkage` takes."""
+    """Inputs of one step of a linkage."""
 
-    write_weights: tf.Tensor  # [B, Wn, N]
-    read_weights: tf.Tensor  # [B, R, N], previous
+    write_weights: tf.Tensor  # [B, V, N]
+    read_weights: tf.Tensor  # [B, R, N], of the previous step
+    fields: Mapping[str, tf.Tensor] = {}  # its interface fields
 
 
 class DirectionalWeights(NamedTuple):
-    """What one step of `TemporalLinkage` returns."""
+    """Outputs of one step of a linkage."""
 
-    forward: Any  # [B, R, Wn, N]
-    backward: Any  # [B, R, Wn, N]
+    forward: Any  # [B, R, V, N]
+    backward: Any  # [B, R, V, N]
+    extras: Mapping[str, tf.Tensor] = {}  # further quantities to record, see `MemoryAccess`
 
 
 class Linkage(snt.RNNCore):
-    """What all linkages have, whatever they remember of the order of writes."""
+    """Base class of the linkages, which remember the order of writes.
+
+    A linkage of your own has a method `compute` and a `state_size`; if its initial state is not all
+    zero, also an `initial_state`.
+    """
 
     def __init__(self, memory_size: int, num_writes: int, name: str):
+        """Creates the core; see `TemporalLinkage`."""
         super().__init__(name=name)
         self._memory_size = _checks.check_size("memory_size", memory_size)
         self._num_writes = _checks.check_size("num_writes", num_writes)
+
+    def fields(self) -> dict[str, Field]:
+        """Returns the interface fields: the modes of each read head.
+
+        Backward along the links of each write head, forward along them, and content.
+        """
+        return {"read_mode": Field(("R", 1 + 2 * self._num_writes), tf.nn.softmax)}
+
+    def __call__(self, inputs: LinkageInputs, prev_state: Any) -> tuple[DirectionalWeights, Any]:
+        """Records a write, then follows the links from the previous reads.
+
+        Args:
+          inputs: `LinkageInputs`: the write weights of this step and the read weights of the
+            previous one.
+          prev_state: the linkage's state before this write.
+
+        Returns:
+          `DirectionalWeights` and the next state.
+
+        Raises:
+          ValueError: if a shape, a dtype or the structure of the state does not fit.
+        """
+        inputs, slots = _checks.check_inputs(LinkageInputs, inputs), self._memory_size
+        write_weights = _checks.check_tensor(
+            "write_weights", inputs.write_weights, [None, self._num_writes, slots]
+        )
+        read_weights = _checks.check_like(
+            write_weights, "read_weights", inputs.read_weights, [None, slots]
+        )
+        batch_size, dtype = write_weights.shape[0], write_weights.dtype
+        _checks.check_state(
+            "linkage state", prev_state, self.state_size, dtype, batch_size, strict=False
+        )
+        return self.compute(LinkageInputs(write_weights, read_weights, inputs.fields), prev_state)
+
+    @abc.abstractmethod
+    def compute(self, inputs: LinkageInputs, prev_state: Any) -> tuple[DirectionalWeights, Any]:
+        """Returns what `__call__` returns, for arguments that were checked."""
+
+    def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> Any:
+        """Returns the state before any write: all zero."""
+        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_state_dtype(dtype)
+        return tf.nest.map_structure(
+            lambda size: tf.zeros([batch_size, *size], dtype), self.state_size
+        )
 
     @property
     def memory_size(self) -> int:
@@ -130,30 +184,22 @@ class Linkage(snt.RNNCore):
 
     @property
     def num_writes(self) -> int:
-        """Number of write heads Wn."""
+        """Number of write heads V."""
         return self._num_writes
 
     @property
+    @abc.abstractmethod
+    def state_size(self) -> Any:
+        """Shapes of one example's state."""
+
+    @property
     def output_size(self) -> DirectionalWeights:
-        """Shapes of one example's directional weights; the number of read heads is the caller's."""
+        """Shapes of one example's directional weights.
+
+        The number of read heads is set by the caller.
+        """
         size = tf.TensorShape([None, self._num_writes, self._memory_size])
         return DirectionalWeights(forward=size, backward=size)
-
-    def _check_call(
-        self, inputs: LinkageInputs, prev_state: Any, strict: bool = True
-    ) -> LinkageInputs:
-        """Returns the inputs as tensors if they and the state are of the right sizes.
-
-        Without `strict` the state may also hold whole numbers.
-        """
-        slots = self._memory_size
-        inputs = _checks.check_fields(
-            inputs, LinkageInputs([self._num_writes, slots], [None, slots])
-        )
-        dtype, batch_size = inputs.write_weights.dtype, inputs.write_weights.shape[0]
-        sizes = self.state_size
-        _checks.check_state("linkage state", prev_state, sizes, dtype, batch_size, strict)
-        return inputs
 
 
 class TemporalLinkage(Linkage):
@@ -174,43 +220,25 @@ class TemporalLinkage(Linkage):
 
         Args:
           memory_size: number of slots N, >= 1. Any number of read heads can follow the links.
-          num_writes: number of write heads Wn, >= 1; each has its own links.
+          num_writes: number of write heads V, >= 1; each has its own links.
           name: name of the module.
         """
         super().__init__(memory_size, num_writes, name)
 
-    def __call__(
+    def compute(
         self, inputs: LinkageInputs, prev_state: TemporalLinkageState
     ) -> tuple[DirectionalWeights, TemporalLinkageState]:
-        """Takes note of a write, then follows the links from the previous reads.
-
-        Args:
-          inputs: `LinkageInputs`: the write weights of this step and the read weights of the
-            previous one.
-          prev_state: `TemporalLinkageState` before this write.
-
-        Returns:
-          `DirectionalWeights` and the next `TemporalLinkageState`.
-
-        Raises:
-          ValueError: if a shape, a dtype or the structure of the state does not fit.
-        """
-        write_weights, read_weights = self._check_call(inputs, prev_state)
+        """Returns what `__call__` returns, for arguments that were checked."""
         # The links need the precedence *before* this write.
-        link = update_link(prev_state.link, prev_state.precedence_weights, write_weights)
-        precedence_weights = update_precedence_weights(prev_state.precedence_weights, write_weights)
+        link = update_link(prev_state.link, prev_state.precedence_weights, inputs.write_weights)
+        precedence_weights = update_precedence_weights(
+            prev_state.precedence_weights, inputs.write_weights
+        )
         directions = DirectionalWeights(
-            forward=forward_weights(link, read_weights),
-            backward=backward_weights(link, read_weights),
+            forward=forward_weights(link, inputs.read_weights),
+            backward=backward_weights(link, inputs.read_weights),
         )
         return directions, TemporalLinkageState(link, precedence_weights)
-
-    def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> TemporalLinkageState:
-        """Returns the state before any write: all zero."""
-        batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_state_dtype(dtype)
-        return TemporalLinkageState(
-            *(tf.zeros([batch_size, *size], dtype) for size in self.state_size)
-        )
 
     @property
     def state_size(self) -> TemporalLinkageState:
@@ -223,24 +251,25 @@ class TemporalLinkage(Linkage):
 
 
 class NoLinkageState(NamedTuple):
-    """Nothing."""
+    """The empty state."""
 
     def resize(self, memory_size: int) -> "NoLinkageState":
-        """Returns nothing, of any size."""
+        """Returns the empty state, which suits any size."""
         del memory_size
         return self
 
 
 class NoLinkage(Linkage):
-    """Takes the place of `TemporalLinkage` where reads are to go by content alone.
+    """Takes the place of `TemporalLinkage` where reads go by content alone.
 
-    Links lead nowhere: what the read modes give to going backwards and forwards reads 0. The
-    interface stays as it is, so variables can be loaded from a core with links, and into one.
+    It declares no read modes, so the interface is narrower than with links.
 
     >>> import dnc
     >>> access = dnc.MemoryAccess(64, 16, linkage=NoLinkage(64))
     >>> access.initial_state(batch_size=2).linkage
     NoLinkageState()
+    >>> "read_mode" in access.interface.fields
+    False
     """
 
     def __init__(self, memory_size: int, num_writes: int = 1, *, name: str = "no_linkage"):
@@ -248,7 +277,7 @@ class NoLinkage(Linkage):
 
         Args:
           memory_size: number of slots N, >= 1.
-          num_writes: number of write heads Wn, >= 1.
+          num_writes: number of write heads V, >= 1.
           name: name of the module.
 
         Raises:
@@ -256,24 +285,19 @@ class NoLinkage(Linkage):
         """
         super().__init__(memory_size, num_writes, name)
 
-    def __call__(
+    def fields(self) -> dict[str, Field]:
+        """Returns no interface fields: there are no links for a read head to follow."""
+        return {}
+
+    def compute(
         self, inputs: LinkageInputs, prev_state: NoLinkageState
     ) -> tuple[DirectionalWeights, NoLinkageState]:
-        """Returns directional weights of 0 and the empty state.
-
-        Raises:
-          ValueError: if a shape, a dtype or the structure of the state does not fit.
-        """
-        write_weights, read_weights = self._check_call(inputs, prev_state)
+        """Returns directional weights of 0 and the empty state."""
         # XLA cannot differentiate `tf.repeat` for a batch of unknown size, as in Keras' `fit`.
-        zeros = tf.zeros_like(read_weights[:, :, tf.newaxis] + write_weights[:, tf.newaxis])
+        zeros = tf.zeros_like(
+            inputs.read_weights[:, :, tf.newaxis] + inputs.write_weights[:, tf.newaxis]
+        )
         return DirectionalWeights(forward=zeros, backward=zeros), prev_state
-
-    def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> NoLinkageState:
-        """Returns the empty state."""
-        _checks.check_batch_size(batch_size)
-        _checks.check_state_dtype(dtype)
-        return NoLinkageState()
 
     @property
     def state_size(self) -> NoLinkageState:
@@ -282,7 +306,7 @@ class NoLinkage(Linkage):
 
 
 def resize_slots(x: tf.Tensor, memory_size: int, axes: Sequence[int]) -> tf.Tensor:
-    """Adds zeros at the end of the given axes, or cuts them off there, up to `memory_size`."""
+    """Pads the given axes with zeros at their ends, or cuts them, to `memory_size`."""
     x = tf.convert_to_tensor(x)
     begin, size, padding = [0] * x.shape.rank, [-1] * x.shape.rank, [[0, 0]] * x.shape.rank
     for axis in axes:

@@ -71,7 +71,9 @@ def export(
         raise ValueError(f"input_size must be {known_size} as the core has it, got {input_size}.")
     dtype = _checks.check_dtype(dtype)
     _cores.run_on_zeros(core, tf.TensorSpec([None, input_size], dtype), dtype)
-    implementation = "auto" if reason_against(core) is None else "steps"  # Without a warning.
+    implementation = (
+        "auto" if reason_against(core, dtype) is None else "steps"
+    )  # Without a warning.
 
     example_with_none = _cores.initial_state(core, 1, dtype)
     example = _nests.without_none(example_with_none)

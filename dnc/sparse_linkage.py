@@ -1,10 +1,10 @@
 """Temporal links of bounded number: the K strongest of each slot instead of all N.
 
 A `TemporalLinkage` keeps N x N links, a `SparseTemporalLinkage` N x K. Most of the dense ones are
-next to zero: a slot was written right after few others. Each row of the link matrix is kept as its
+nearly zero: a slot was written right after few others. Each row of the link matrix is kept as its
 K largest entries and the columns that they are in. Nothing is renormalised: what is dropped only
 makes links weaker, so each kept link is at most the dense one, and the bounds of the dense links
-(every row sums to at most 1, every column with its precedence, too) go on to hold.
+(every row sums to at most 1, and so does every column with its precedence) still hold.
 
 The paper's Methods, "Sparse link matrix", truncate the weightings instead, and scale them up to a
 sum of 1. A write of weight 0.001 then counts as a full one, and one of weight 0 is 0 / 0.
@@ -29,15 +29,15 @@ NO_LINK = -1  # The column of an entry without a link.
 class SparseLinks(NamedTuple):
     """The strongest links of each slot: L[i, columns[i, k]] = values[i, k], all others 0."""
 
-    values: Any  # [B, Wn, N, K], >= 0
-    columns: Any  # [B, Wn, N, K], int32; those of a row differ, or are -1: no link
+    values: Any  # [B, V, N, K], >= 0
+    columns: Any  # [B, V, N, K], int32; those of a row differ, or are -1: no link
 
 
 class SparseTemporalLinkageState(NamedTuple):
     """The order in which slots were written."""
 
     link: SparseLinks
-    precedence_weights: Any  # [B, Wn, N]
+    precedence_weights: Any  # [B, V, N]
 
     def resize(self, memory_size: int) -> "SparseTemporalLinkageState":
         """Returns the state with empty slots added, or the last slots dropped.
@@ -66,68 +66,65 @@ class SparseTemporalLinkageState(NamedTuple):
         )
 
 
-class DiscardedMass(NamedTuple):
-    """What one update of the links leaves out, to see whether K is large enough."""
-
-    links: tf.Tensor  # [B, Wn, N], sum of the entries dropped from each row, in [0, 1]
-    precedence: tf.Tensor  # [B, Wn], precedence outside of its largest entries, in [0, 1]
-
-
 def update_sparse_links(
     links: SparseLinks, precedence_weights: tf.Tensor, write_weights: tf.Tensor, num_candidates: int
-) -> tuple[SparseLinks, DiscardedMass]:
+) -> SparseLinks:
     """Keeps the K largest of (1 - w[i] - w[j]) L[i,j] + w[i] p[j] in each row i, j != i.
 
-    Only the `num_candidates` largest p[j] are looked at for new links, the same for all rows. Which
-    entries are kept has no gradient, as the order of the free list has none.
+    Only the `num_candidates` largest p[j] are considered for new links, the same for all rows.
 
     Args:
       links: `SparseLinks` before this write.
-      precedence_weights: [B, Wn, N], *before* this write.
-      write_weights: [B, Wn, N].
-      num_candidates: how many columns may be linked anew, in 1..N.
+      precedence_weights: [B, V, N], *before* this write.
+      write_weights: [B, V, N].
+      num_candidates: number of columns that may get new links, in 1..N.
 
     Returns:
-      The `SparseLinks` after this write, and what was left out.
+      The `SparseLinks` after this write.
     """
     values, columns = links
     num_slots, num_links = values.shape[2:]
     w_i = write_weights[..., tf.newaxis]
 
-    # What was linked before, weaker.
+    # Old links, weakened.
     kept = values * (1.0 - w_i - gather_slots(write_weights, columns))
 
-    # What may be linked now: the slots written last.
-    p_j, j = tf.math.top_k(precedence_weights, num_candidates)  # [B, Wn, C]
+    # New links, to the slots written last.
+    p_j, j = tf.math.top_k(precedence_weights, num_candidates)  # [B, V, C]
     is_other_slot = j[..., tf.newaxis, :] != tf.range(num_slots)[:, tf.newaxis]
-    new = only(is_other_slot, w_i * p_j[..., tf.newaxis, :])  # [B, Wn, N, C]
+    new = only(is_other_slot, w_i * p_j[..., tf.newaxis, :])  # [B, V, N, C]
 
-    # A column that is there already takes its new part; others stand beside.
-    same = columns[..., tf.newaxis] == j[..., tf.newaxis, tf.newaxis, :]  # [B, Wn, N, K, C]
+    # A new link to a column that is linked already is added to the old link.
+    same = columns[..., tf.newaxis] == j[..., tf.newaxis, tf.newaxis, :]  # [B, V, N, K, C]
     kept += tf.reduce_sum(only(same, new[..., tf.newaxis, :]), axis=4)
     new = only(~tf.reduce_any(same, axis=3), new)
 
-    all_values = tf.concat([kept, new], axis=3)  # [B, Wn, N, K + C]
     new_columns = tf.broadcast_to(j[..., tf.newaxis, :], tf.shape(new))
-    all_columns = tf.concat([columns, new_columns], axis=3)
-
-    # The rank of each entry in its row; of equal ones those that were there before come first.
-    one, other = all_values[..., :, tf.newaxis], all_values[..., tf.newaxis, :]
-    position = tf.range(num_links + num_candidates)
-    comes_first = (other > one) | ((other == one) & (position < position[:, tf.newaxis]))
-    rank = tf.reduce_sum(tf.cast(comes_first, tf.int32), axis=4)  # [B, Wn, N, K + C]
-    is_chosen = rank[..., tf.newaxis, :] == tf.range(num_links)[:, tf.newaxis]
-    chosen_values = tf.reduce_sum(only(is_chosen, all_values[..., tf.newaxis, :]), axis=4)
-    is_link = chosen_values > 0.0  # Rounding may leave less than 0.
-    # Counted from 1, so that the sum of one column and zeros is 0 where there is no link.
-    chosen_columns = tf.reduce_sum(only(is_chosen, all_columns[..., tf.newaxis, :] + 1), axis=4)
-    chosen_columns = tf.where(is_link, chosen_columns - 1, NO_LINK)
-    chosen_values = only(is_link, chosen_values)
-    discarded = DiscardedMass(
-        links=tf.reduce_sum(all_values, axis=3) - tf.reduce_sum(chosen_values, axis=3),
-        precedence=tf.reduce_sum(precedence_weights, axis=2) - tf.reduce_sum(p_j, axis=2),
+    all_links = SparseLinks(
+        tf.concat([kept, new], axis=3), tf.concat([columns, new_columns], axis=3)
     )
-    return SparseLinks(chosen_values, chosen_columns), discarded
+    return strongest_links(all_links, num_links)
+
+
+def strongest_links(links: SparseLinks, num_links: int) -> SparseLinks:
+    """Returns the `num_links` largest entries of each row, of equal ones the first.
+
+    Which entries are kept has no gradient, as the order of the free list has none.
+
+    Args:
+      links: `SparseLinks` [B, V, N, L].
+      num_links: number K of links to keep, in 1..L.
+    """
+    one, other = links.values[..., :, tf.newaxis], links.values[..., tf.newaxis, :]
+    position = tf.range(links.values.shape[3])
+    comes_first = (other > one) | ((other == one) & (position < position[:, tf.newaxis]))
+    rank = tf.reduce_sum(tf.cast(comes_first, tf.int32), axis=4)  # [B, V, N, L]
+    is_chosen = rank[..., tf.newaxis, :] == tf.range(num_links)[:, tf.newaxis]
+    values = tf.reduce_sum(only(is_chosen, links.values[..., tf.newaxis, :]), axis=4)
+    is_link = values > 0.0  # Rounding may leave less than 0.
+    # Counted from 1, so that the sum of one column and zeros is 0 where there is no link.
+    columns = tf.reduce_sum(only(is_chosen, links.columns[..., tf.newaxis, :] + 1), axis=4)
+    return SparseLinks(only(is_link, values), tf.where(is_link, columns - 1, NO_LINK))
 
 
 def gather_slots(weights: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
@@ -153,14 +150,14 @@ def sparse_forward_weights(links: SparseLinks, read_weights: tf.Tensor) -> tf.Te
     """f = L r: f[i] = sum_k values[i, k] r[columns[i, k]].
 
     Args:
-      links: `SparseLinks` [B, Wn, N, K].
+      links: `SparseLinks` [B, V, N, K].
       read_weights: [B, R, N].
 
     Returns:
-      [B, R, Wn, N].
+      [B, R, V, N].
     """
     by_slot = tf.transpose(read_weights, [0, 2, 1])
-    linked = tf.gather(by_slot, tf.maximum(links.columns, 0), batch_dims=1)  # [B, Wn, N, K, R]
+    linked = tf.gather(by_slot, tf.maximum(links.columns, 0), batch_dims=1)  # [B, V, N, K, R]
     # Where there is no link the value is 0.
     return tf.einsum("bwnk,bwnkr->brwn", links.values, linked)
 
@@ -169,11 +166,11 @@ def sparse_backward_weights(links: SparseLinks, read_weights: tf.Tensor) -> tf.T
     """b = L^T r: b[j] = sum of values[i, k] r[i] over all i, k with columns[i, k] = j.
 
     Args:
-      links: `SparseLinks` [B, Wn, N, K].
+      links: `SparseLinks` [B, V, N, K].
       read_weights: [B, R, N].
 
     Returns:
-      [B, R, Wn, N].
+      [B, R, V, N].
     """
     num_reads = read_weights.shape[1]
     batch_size, num_writes, num_slots, _ = tf.unstack(tf.shape(links.columns))
@@ -215,10 +212,10 @@ class SparseTemporalLinkage(Linkage):
 
         Args:
           memory_size: number of slots N, >= 1. Any number of read heads can follow the links.
-          num_writes: number of write heads Wn, >= 1; each has its own links.
+          num_writes: number of write heads V, >= 1; each has its own links.
           num_links: number K of links kept for each slot, in 1..N.
-          num_candidates: how many of the slots written last can be linked anew at a step, in 1..N;
-            `num_links` by default.
+          num_candidates: number of recently written slots that may get new links at a step, in
+            1..N; `num_links` by default.
           name: name of the module.
 
         Raises:
@@ -233,48 +230,20 @@ class SparseTemporalLinkage(Linkage):
             if number > memory_size:
                 raise ValueError(f"{what} must be at most memory_size={memory_size}, got {number}.")
 
-    def __call__(
+    def compute(
         self, inputs: LinkageInputs, prev_state: SparseTemporalLinkageState
     ) -> tuple[DirectionalWeights, SparseTemporalLinkageState]:
-        """Takes note of a write, then follows the links from the previous reads.
-
-        Args:
-          inputs: `LinkageInputs`: the write weights of this step and the read weights of the
-            previous one.
-          prev_state: `SparseTemporalLinkageState` before this write.
-
-        Returns:
-          `DirectionalWeights` and the next `SparseTemporalLinkageState`.
-
-        Raises:
-          ValueError: if a shape, a dtype or the structure of the state does not fit.
-        """
-        links, _, write_weights, read_weights = self._update(inputs, prev_state)
+        """Returns what `__call__` returns, for arguments that were checked."""
+        write_weights, read_weights = inputs.write_weights, inputs.read_weights
+        links = update_sparse_links(
+            prev_state.link, prev_state.precedence_weights, write_weights, self._num_candidates
+        )
         directions = DirectionalWeights(
             forward=sparse_forward_weights(links, read_weights),
             backward=sparse_backward_weights(links, read_weights),
         )
         precedence_weights = update_precedence_weights(prev_state.precedence_weights, write_weights)
         return directions, SparseTemporalLinkageState(links, precedence_weights)
-
-    def discarded(
-        self, inputs: LinkageInputs, prev_state: SparseTemporalLinkageState
-    ) -> DiscardedMass:
-        """Returns what the same call leaves out of the links, compared with all of them.
-
-        Zero everywhere: nothing is lost. The links of row i are off by at most the sum over time of
-        `links[i]` + write weight[i] * `precedence`.
-        """
-        return self._update(inputs, prev_state)[1]
-
-    def _update(
-        self, inputs: LinkageInputs, prev_state: SparseTemporalLinkageState
-    ) -> tuple[SparseLinks, DiscardedMass, tf.Tensor, tf.Tensor]:
-        write_weights, read_weights = self._check_call(inputs, prev_state, strict=False)
-        links, discarded = update_sparse_links(
-            prev_state.link, prev_state.precedence_weights, write_weights, self._num_candidates
-        )
-        return links, discarded, write_weights, read_weights
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> SparseTemporalLinkageState:
         """Returns the state before any write: no links."""
@@ -295,7 +264,7 @@ class SparseTemporalLinkage(Linkage):
 
     @property
     def num_candidates(self) -> int:
-        """How many slots can be linked anew at a step."""
+        """Number of recently written slots that may get new links at a step."""
         return self._num_candidates
 
     @property

@@ -1,4 +1,4 @@
-"""Automatic differentiation of small functions that are run again in a backward pass."""
+"""Automatic differentiation of functions that run again in the backward pass."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,20 +12,29 @@ def gradients(
     d_results: Any,
     variables: Sequence[tf.Variable] = (),
 ) -> list[tf.Tensor]:
-    """Returns the gradients w.r.t. a function's arguments, and then w.r.t. variables it reads.
+    """Returns gradients w.r.t. a function's arguments, then w.r.t. variables that it reads.
 
-    `d_results` are the gradients w.r.t. its results. The gradients w.r.t. arguments that are
-    integers or have no influence are zero.
+    Args:
+      function: maps tensors to a nest of tensors.
+      arguments: tensors.
+      d_results: gradient of the loss w.r.t. the results, a nest like them; entries for integer
+        results are ignored.
+      variables: trainable variables.
+
+    Returns:
+      A tensor for each argument and variable; zeros for integers and where there is no influence.
     """
     sources = [x for x in arguments if x.dtype.is_floating]
     with tf.GradientTape() as tape:
         tape.watch(sources)
-        results = function(*arguments)
+        results = tf.nest.flatten(function(*arguments))
+    pairs = zip(results, tf.nest.flatten(d_results), strict=True)
+    targets, d_targets = zip(*((x, d) for x, d in pairs if x.dtype.is_floating), strict=True)
     found = iter(
         tape.gradient(
-            results,
+            list(targets),
             [*sources, *variables],
-            output_gradients=d_results,
+            output_gradients=list(d_targets),
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
     )

@@ -114,7 +114,9 @@ def unroll(
     output_spec = None
     if checkpoint_every is not None or not has_steps or not tf.executing_eagerly():
         output_spec = output_spec_of(core, sequence["inputs"], given.dtype, training)
-    takes_fused = has_steps and is_fused(core, implementation, return_all_states, training)
+    takes_fused = has_steps and is_fused(
+        core, implementation, given.dtype, return_all_states, training
+    )
 
     def run(sequence: Any, state: Any, fresh_state: Any) -> tuple[Any, Any]:
         arguments = (core, sequence, state, fresh_state, given.state_like)

@@ -22,7 +22,10 @@ SOURCES = [
     *(ROOT / name for name in ("train.py", "evaluate.py")),
     *(path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))),
 ]
-OF_THE_RELEASED_CODE = {"dnc.util", "dnc.addressing.CosineWeights"}  # docs/migrating.md says what became of it.
+OF_THE_RELEASED_CODE = {
+    "dnc.util",
+    "dnc.addressing.CosineWeights",
+}  # docs/migrating.md says what became of it.
 # `dnc.unroll(core, ...)`, `training.models.load`, ``bench.step``
 NAME = re.compile(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)(?![\w/])")
 FILE = re.compile(

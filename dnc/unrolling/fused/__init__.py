@@ -1,18 +1,26 @@
 """The DNC over a whole sequence, with a backward pass written by hand.
 
-The cores in `dnc` say what a DNC is, one equation a line, and TensorFlow differentiates them. This
+The cores in `dnc` define a DNC, one equation a line, and TensorFlow differentiates them. This
 package computes the same outputs, states and gradients in less time and memory, for `dnc.unroll`:
 
-- `loop` runs forwards and backwards through time. Products with weights that need not wait for the
-  memory are done for all steps at once: those of the inputs and outputs, and the gradients of all
-  weights.
-- `controllers` and `access` are one step of the two parts: `step` computes it and tells what to
-  keep for the backward pass, `gradient` takes the gradients by the results to those by the
-  arguments. `links`, `look_up` and `usage` are the parts of the memory.
-- `parts` is the table of all parts that this is true for. A core with any other part, wherever it
-  is, must be run by its plain steps.
+================  =================================================================================
+`loop`            the loops forwards and backwards through time; products with weights that do not
+                  depend on the memory, and the gradients of all weights, for all steps at once
+`registry`        the parts that have a hand-written step and gradient; all others run again, under
+                  a tape, in the backward pass
+`controllers`     one step of the controller
+`memory`          one step of the memory, made of `interface`, `content`, `allocation`, `linkage`
+                  and `sparse_linkage`
+`products`        matrix products in the forms that XLA computes fast on a CPU
+`reasons`         why a core cannot be unrolled this way
+================  =================================================================================
 
-docs/performance.md derives the gradients. The names are those of the paper's symbols spelt out, and
-`d_x` is the gradient of the loss by x. All gradients by states are of the loss through *later*
-steps.
+docs/performance.md derives the gradients. Names are those of the paper's symbols in full, and `d_x`
+is the gradient of the loss w.r.t. x. Gradients w.r.t. states are those of the loss through *later*
+steps. What a step keeps for the backward pass is called its residuals.
 """
+
+from dnc.unrolling.fused.loop import unroll
+from dnc.unrolling.fused.reasons import reason_against
+
+__all__ = ["reason_against", "unroll"]

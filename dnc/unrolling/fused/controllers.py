@@ -9,22 +9,23 @@ import tensorflow as tf
 
 from dnc.controllers import ClippedSignal, EmbeddedInputs
 from dnc.core import DNC
-from dnc.unrolling.derivatives import gradients
+from dnc.unrolling.fused.registry import Recomputed, fuses, is_patched
 
 Product = Callable[[tf.Tensor], tf.Tensor]
 
 
 class ControllerGradient(NamedTuple):
-    """Gradients by what one step of a controller depends on."""
+    """Gradients w.r.t. the arguments of one step of a controller."""
 
-    inputs: Any  # [B, P], by what `prepare` made of the inputs
+    inputs: Any  # [B, P], w.r.t. the prepared inputs
     words: Any  # [B, R W]
     state: Any
-    variables: list[tf.Tensor]  # by the controller's `variables`
+    variables: Sequence[tf.Tensor] = ()
 
 
-class LSTMController:
-    """`snt.LSTM`: the products with its weights are one a step, or one for all steps.
+@fuses(snt.LSTM, ClippedSignal, EmbeddedInputs)
+class FusedLSTM:
+    """`snt.LSTM`: each product with its weights is one for all steps, or one a step.
 
     With the inputs x, the words read before r, and hidden state h and cell c of the step before:
 
@@ -34,16 +35,21 @@ class LSTMController:
     `dnc.EmbeddedInputs` it is x E W_x + b. In a `dnc.ClippedSignal` gradients are bounded.
     """
 
-    @classmethod
-    def fits(cls, controller: snt.RNNCore) -> bool:
-        """Whether this is such a controller."""
-        wrappers, lstm = _unwrap(controller)
-        is_embedded_once = [type(wrapper) for wrapper in wrappers].count(EmbeddedInputs) <= 1
-        return type(lstm) is snt.LSTM and lstm._projection_size is None and is_embedded_once
+    variables: Sequence[tf.Variable] = ()
 
-    def __init__(self, core: DNC):
+    @staticmethod
+    def fits(controller: snt.RNNCore) -> bool:
+        """Whether this is an LSTM without projection, embedded and clipped by known wrappers."""
+        wrappers, lstm = _unwrap(controller)
+        if type(lstm) is not snt.LSTM or any(map(is_patched, [lstm, *wrappers])):
+            return False
+        output_size, gates_size = lstm.hidden_to_hidden.shape
+        is_embedded_once = [type(wrapper) for wrapper in wrappers].count(EmbeddedInputs) <= 1
+        return 4 * output_size == gates_size and is_embedded_once
+
+    def __init__(self, controller: snt.RNNCore, core: DNC):
         self._core = core
-        wrappers, self._lstm = _unwrap(core.controller)
+        wrappers, self._lstm = _unwrap(controller)
         self._embedding, self._bound = None, math.inf
         for wrapper in wrappers:
             if type(wrapper) is EmbeddedInputs:
@@ -52,25 +58,20 @@ class LSTMController:
                 self._bound = min(wrapper.bound, self._bound)
         self._words_width = core.access.num_reads * core.access.word_size
 
-    @property
-    def variables(self) -> Sequence[tf.Variable]:
-        """Variables that `step` reads, other than through `weights`: none."""
-        return ()
-
     def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
-        """From the inputs of all steps, [T B, X], to what `step` takes, [T B, 4 H]."""
+        """Returns the inputs of `step`, [T B, 4 H], for the inputs of all steps, [T B, X]."""
         if self._embedding is not None:
             inputs = tf.matmul(inputs, self._embedding)
         from_inputs = self._lstm.input_to_hidden[: inputs.shape[1]]
         return tf.matmul(inputs, from_inputs) + self._lstm.b
 
     def weights(self) -> list[tf.Tensor]:
-        """What `step` multiplies with."""
+        """Returns the matrices that `step` multiplies with."""
         from_words = self._lstm.input_to_hidden[-self._words_width :]
         return [tf.concat([from_words, self._lstm.hidden_to_hidden], axis=0)]
 
-    def kept_spec(self, batch_size: int | None, dtype: tf.DType) -> tf.TensorSpec:
-        """What `gradient` needs of a step looks like."""
+    def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> tf.TensorSpec:
+        """Returns the spec of what a step keeps for `gradient`."""
         return tf.TensorSpec([batch_size, 4 * self._lstm.hidden_to_hidden.shape[0]], dtype)
 
     def step(
@@ -87,14 +88,14 @@ class LSTMController:
         inputs: tf.Tensor,
         words: tf.Tensor,
         state: snt.LSTMState,
-        kept: tf.Tensor,
-        times_weights_transposed: list[Product],
+        residuals: tf.Tensor,
+        products: list[Product],
         d_output: tf.Tensor,
         d_next_state: snt.LSTMState,
     ) -> ControllerGradient:
-        """Gradients by all that `step` depends on but its weights."""
+        """Returns the gradients w.r.t. the arguments of `step`, except its weights."""
         del inputs, words
-        hidden, cell, i, f, g, o, tanh_cell = self._activate(kept, state.cell)
+        hidden, cell, i, f, g, o, tanh_cell = self._activate(residuals, state.cell)
         d_hidden = self._bounded(d_output) + self._bounded(d_next_state.hidden)
         d_hidden = self._unless_clipped(hidden, d_hidden)
         d_cell = self._unless_clipped(cell, self._bounded(d_next_state.cell))
@@ -108,14 +109,14 @@ class LSTMController:
             ],
             axis=1,
         )
-        d_recurrent = times_weights_transposed[0](d_gates)
+        d_recurrent = products[0](d_gates)
         d_words, d_previous = tf.split(d_recurrent, [self._words_width, -1], axis=1)
-        return ControllerGradient(d_gates, d_words, snt.LSTMState(d_previous, d_cell * f), [])
+        return ControllerGradient(d_gates, d_words, snt.LSTMState(d_previous, d_cell * f))
 
     def weight_gradients(
         self, words: tf.Tensor, states: snt.LSTMState, d_inputs: tf.Tensor
     ) -> list[tf.Tensor]:
-        """Gradients by `weights`, from the words, states and gradients of all steps, [T B, ...]."""
+        """Returns the gradients w.r.t. `weights`, from all steps, [T B, ...]."""
         return [tf.matmul(tf.concat([words, states.hidden], axis=1), d_inputs, transpose_a=True)]
 
     def _activate(self, gates: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -138,7 +139,7 @@ class LSTMController:
 
 
 def _unwrap(controller: snt.RNNCore) -> tuple[list[snt.RNNCore], snt.RNNCore]:
-    """The `EmbeddedInputs` and `ClippedSignal` around a controller, and what is inside of them."""
+    """Returns the `EmbeddedInputs` and `ClippedSignal` around a controller, and the controller."""
     wrappers = []
     while type(controller) in (ClippedSignal, EmbeddedInputs):
         wrappers.append(controller)
@@ -146,73 +147,61 @@ def _unwrap(controller: snt.RNNCore) -> tuple[list[snt.RNNCore], snt.RNNCore]:
     return wrappers, controller
 
 
-class OtherController:
-    """Any other controller of `parts`: run again, and differentiated by TensorFlow."""
+class RecomputedController:
+    """Any other controller."""
 
-    def __init__(self, core: DNC):
-        self._core = core
-        self._controller = core.controller
+    def __init__(self, controller: snt.RNNCore, core: DNC):
+        def step(inputs: tf.Tensor, words: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+            results = controller(tf.concat([inputs, words], axis=1), state)
+            return tf.nest.map_structure(core.clip, results)
+
+        self._recomputed = Recomputed(step)
 
     @property
     def variables(self) -> Sequence[tf.Variable]:
-        """Variables that `step` reads."""
-        return self._controller.trainable_variables
+        """Trainable variables that the controller reads."""
+        return self._recomputed.variables
 
     def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
-        """The inputs of all steps as they are, [T B, X]."""
+        """Returns the inputs of all steps as they are, [T B, X]."""
         return inputs
 
     def weights(self) -> list[tf.Tensor]:
-        """None: the variables are read where they are used."""
+        """Returns none: the variables are read where they are used."""
         return []
 
-    def kept_spec(self, batch_size: int | None, dtype: tf.DType) -> tuple[()]:
-        """Nothing is kept of a step."""
+    def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> tuple[()]:
+        """Returns (): nothing is kept of a step."""
         del batch_size, dtype
         return ()
 
     def step(
         self, inputs: tf.Tensor, words: tf.Tensor, state: Any, weights: list[tf.Tensor]
     ) -> tuple[tf.Tensor, Any, Any]:
-        """Returns the output, the next state, and what `gradient` needs: nothing."""
+        """Returns the output, the next state, and () for what `gradient` needs."""
         del weights
-        results = self._controller(tf.concat([inputs, words], axis=1), state)
-        output, next_state = tf.nest.map_structure(self._core.clip, results)
-        return output, next_state, ()
+        return (*self._recomputed(inputs, words, state), ())
 
     def gradient(
         self,
         inputs: tf.Tensor,
         words: tf.Tensor,
         state: Any,
-        kept: Any,
-        times_weights_transposed: list[Product],
+        residuals: Any,
+        products: list[Product],
         d_output: tf.Tensor,
         d_next_state: Any,
     ) -> ControllerGradient:
-        """Gradients by all that `step` depends on."""
-        del kept, times_weights_transposed
-        parts = tf.nest.flatten(state)
-
-        def results(inputs: tf.Tensor, words: tf.Tensor, *parts: tf.Tensor) -> list[tf.Tensor]:
-            state_given = tf.nest.pack_sequence_as(state, parts)
-            output, next_state, _ = self.step(inputs, words, state_given, [])
-            return [output, *tf.nest.flatten(next_state)]
-
-        d_inputs, d_words, *d_others = gradients(
-            results,
-            [inputs, words, *parts],
-            [d_output, *tf.nest.flatten(d_next_state)],
-            self.variables,
+        """Returns the gradients w.r.t. the arguments of `step`."""
+        del residuals, products
+        (d_inputs, d_words, d_state), d_variables = self._recomputed.gradient(
+            (inputs, words, state), (d_output, d_next_state)
         )
-        d_parts, d_variables = d_others[: len(parts)], d_others[len(parts) :]
-        return ControllerGradient(
-            d_inputs, d_words, tf.nest.pack_sequence_as(state, d_parts), d_variables
-        )
+        return ControllerGradient(d_inputs, d_words, d_state, d_variables)
 
     def weight_gradients(
         self, words: tf.Tensor, states: Any, d_inputs: tf.Tensor
     ) -> list[tf.Tensor]:
-        """None are left."""
+        """Returns none: all gradients are those w.r.t. `variables`."""
         del words, states, d_inputs
         return []

@@ -1,32 +1,44 @@
-"""Temporal links, dense."""
+"""Temporal links, dense; and linkages that are recomputed."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from dnc import linkage
-from dnc.linkage import LinkageInputs, TemporalLinkage, TemporalLinkageState
+from dnc import _cores
+from dnc.linkage import (
+    LinkageInputs,
+    TemporalLinkage,
+    TemporalLinkageState,
+    update_precedence_weights,
+)
 from dnc.unrolling.fused.products import inner, outer, times, times_transposed
+from dnc.unrolling.fused.registry import Recomputed, fuses
 
 
 class LinkageGradient(NamedTuple):
-    """Gradients by what one step of a linkage depends on."""
+    """Gradients w.r.t. the arguments of a linkage."""
 
-    write_weights: tf.Tensor  # [B, Wn, N]
+    write_weights: tf.Tensor  # [B, V, N]
     read_weights: tf.Tensor  # [B, R, N]
     state: Any
+    fields: Mapping[str, tf.Tensor] = {}
+    variables: Sequence[tf.Tensor] = ()
 
 
-class DenseLinks:
+@fuses(TemporalLinkage)
+class FusedTemporalLinkage:
     """`TemporalLinkage`. The links of its state are a tuple here: [B, N, N] for each write head."""
 
-    is_small = False  # Whether the state grows with N only, not with N x N.
+    recomputes = False
+    grows_linearly = False  # Whether the state grows with N only, not with N x N.
+    variables: Sequence[tf.Variable] = ()
 
     def __init__(self, linkage: TemporalLinkage):
         del linkage  # There is nothing to set.
 
     def pack(self, state: TemporalLinkageState) -> TemporalLinkageState:
-        """From the linkage's state to the one used here; likewise for gradients."""
+        """Returns the state as it is used here, for the linkage's state; also for gradients."""
         return state._replace(link=tuple(tf.unstack(state.link, axis=1)))
 
     def unpack(self, state: TemporalLinkageState) -> TemporalLinkageState:
@@ -36,11 +48,11 @@ class DenseLinks:
     def step(
         self, inputs: LinkageInputs, state: TemporalLinkageState
     ) -> tuple[tf.Tensor, TemporalLinkageState]:
-        """Returns where the links lead and the next state.
+        """Returns the directional weights and the next state.
 
-        The former is [B, R, 2 Wn, N]: backwards by those of each write head, then forwards.
+        The former are [B, R, 2 V, N]: backward for each write head, then forward.
         """
-        write_weights, read_weights = inputs
+        write_weights, read_weights, _ = inputs
         links, backward, forward = [], [], []
         heads = zip(
             state.link,
@@ -53,7 +65,7 @@ class DenseLinks:
             links.append(_without_diagonal(new_link))
             backward.append(times(read_weights, links[-1]))
             forward.append(times_transposed(read_weights, links[-1]))
-        precedence = linkage.update_precedence_weights(state.precedence_weights, write_weights)
+        precedence = update_precedence_weights(state.precedence_weights, write_weights)
         directions = tf.stack(backward + forward, axis=2)
         return directions, TemporalLinkageState(tuple(links), precedence)
 
@@ -65,8 +77,8 @@ class DenseLinks:
         d_directions: tf.Tensor,
         d_next_state: TemporalLinkageState,
     ) -> LinkageGradient:
-        """Gradients by inputs and state of `step`."""
-        write_weights, read_weights = inputs
+        """Returns the gradients w.r.t. the arguments of `step`."""
+        write_weights, read_weights, _ = inputs
         num_writes = len(state.link)
         d_directions = tf.unstack(d_directions, axis=2)
         d_read_weights, d_links, d_writes, d_precedences = 0.0, [], [], []
@@ -104,10 +116,58 @@ class DenseLinks:
         )
 
 
+class RecomputedLinkage:
+    """Any other linkage."""
+
+    recomputes = True
+    grows_linearly = True
+
+    def __init__(self, linkage: Any):
+        compute = _cores.unchecked(linkage)
+
+        def step(inputs: LinkageInputs, state: Any) -> tuple[tf.Tensor, Any]:
+            directions, next_state = compute(inputs, state)
+            return tf.concat([directions.backward, directions.forward], axis=2), next_state
+
+        self._recomputed = Recomputed(step)
+
+    @property
+    def variables(self) -> Sequence[tf.Variable]:
+        """Trainable variables that the linkage reads."""
+        return self._recomputed.variables
+
+    def pack(self, state: Any) -> Any:
+        """Returns the state as it is."""
+        return state
+
+    unpack = pack
+
+    def step(self, inputs: LinkageInputs, state: Any) -> tuple[tf.Tensor, Any]:
+        """Returns the directional weights [B, R, 2 V, N] and the next state."""
+        return self._recomputed(inputs, state)
+
+    def gradient(
+        self,
+        inputs: LinkageInputs,
+        state: Any,
+        next_state: Any,
+        d_directions: tf.Tensor,
+        d_next_state: Any,
+    ) -> LinkageGradient:
+        """Returns the gradients w.r.t. the arguments of `step`."""
+        del next_state
+        (d_inputs, d_state), d_variables = self._recomputed.gradient(
+            (inputs, state), (d_directions, d_next_state)
+        )
+        return LinkageGradient(
+            d_inputs.write_weights, d_inputs.read_weights, d_state, d_inputs.fields, d_variables
+        )
+
+
 def precedence_gradient(
     precedence_weights: tf.Tensor, write_weights: tf.Tensor, d_updated: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gradients by write weights and precedence of p' = (1 - sum of w) p + w, all [B, Wn, N]."""
+    """Gradients w.r.t. w and p of p' = (1 - sum of w) p + w, all [B, V, N]."""
     written = tf.reduce_sum(write_weights, axis=2, keepdims=True)
     return d_updated - inner(d_updated, precedence_weights), (1.0 - written) * d_updated
 

@@ -1,17 +1,17 @@
 """Matrix products in the forms that XLA computes fast on a CPU.
 
-H is the number of heads: a product of few rows with a large matrix is limited by how fast the
-matrix can be read, and the form of the product decides how far it stays below that.
+H is the number of heads. A product of few rows with a large matrix is limited by the speed of
+reading the matrix, and the form of the product decides how close to that limit it comes.
 """
 
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-# From this number of columns on, few rows are worth the way over columns in `times_transposed`.
+# From this number of columns on, `times_transposed` swaps its operands for few rows.
 _MANY_COLUMNS = 128
 
-# Up to this number of elements, a sum of outer products is faster written out than as a product.
+# Up to this number of elements, a sum of outer products is faster than a matrix product.
 _FEW_ELEMENTS = 32 * 32
 
 
@@ -43,22 +43,22 @@ def outer(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 
 def times_transpose_of(w: tf.Tensor, batch_size: int | None) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns the function x -> x w^T, to be called many times for [B, N] and weights [M, N]."""
-    if batch_size == 1:  # A single row is multiplied as fast without turning the weights round.
+    """Returns the function x -> x w^T for many calls with [B, N], for weights [M, N]."""
+    if batch_size == 1:  # A single row is multiplied as fast by the weights as they are.
         return lambda x: tf.matmul(x, w, transpose_b=True)
-    turned = tf.transpose(w)
-    return lambda x: tf.matmul(x, turned)
+    transposed = tf.transpose(w)
+    return lambda x: tf.matmul(x, transposed)
 
 
 def inner(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """The product of each head's row of x with that of y: [B, H, N], [B, H, N] to [B, H, 1]."""
+    """Inner products of the rows of x and y: [B, H, N], [B, H, N] to [B, H, 1]."""
     return tf.reduce_sum(x * y, axis=2, keepdims=True)
 
 
 def products_of_others(factors: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor | None], tf.Tensor]:
-    """For each factor the product of all others (`None` for 1), and the product of all.
+    """Returns for each factor the product of all others (`None` for 1), and the product of all.
 
-    Without division: a factor may be 0.
+    It does not divide, as a factor may be 0.
     """
     before: list[tf.Tensor | None] = [None]
     for factor in factors:
@@ -78,8 +78,8 @@ def _multiply(x: tf.Tensor | None, y: tf.Tensor | None) -> tf.Tensor | None:
 
 
 def _is_vector(x: tf.Tensor) -> bool:
-    # XLA makes a vector times a matrix part of the loop that computes the matrix, element by
-    # element. Two rows are a product by itself, several times faster in all.
+    # XLA fuses a vector times a matrix into the loop that computes the matrix, element by element.
+    # Two rows are a product of their own, which is several times faster in total.
     return x.shape[0] == 1 and x.shape[1] == 1
 
 

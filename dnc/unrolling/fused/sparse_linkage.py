@@ -1,14 +1,14 @@
-"""Temporal links, sparse. The K links of a slot stand in K rows here: [B, K, N].
+"""Temporal links, sparse. The K links of a slot are stored in K rows here, as [B, K, N].
 
-That way all that is done for each of few links is done for many slots at a time.
+The computations for each of the few links then run over many slots at a time.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from dnc import linkage
-from dnc.linkage import LinkageInputs
+from dnc.linkage import LinkageInputs, update_precedence_weights
 from dnc.sparse_linkage import (
     NO_LINK,
     SparseLinks,
@@ -17,6 +17,7 @@ from dnc.sparse_linkage import (
     only,
 )
 from dnc.unrolling.fused.linkage import LinkageGradient, precedence_gradient
+from dnc.unrolling.fused.registry import fuses
 
 
 class Links(NamedTuple):
@@ -24,19 +25,19 @@ class Links(NamedTuple):
 
     values: Any  # [B, K, N]
     columns: Any  # [B, K, N], int32
-    # Which of the old links (from 0 on) and new ones (from K on) each was, int32. [B, K, N]
+    # Number of the old link (from 0) or new link (from K) that each link was, int32. [B, K, N]
     sources: Any
 
 
-class State(NamedTuple):
-    """`SparseTemporalLinkageState` as it is used here. Gradients by whole numbers mean nothing."""
+class SparseState(NamedTuple):
+    """`SparseTemporalLinkageState` as it is used here. Gradients w.r.t. integers are ignored."""
 
     links: tuple[Links, ...]  # one for each write head
-    precedence_weights: Any  # [B, Wn, N]
+    precedence_weights: Any  # [B, V, N]
 
 
 class _Update(NamedTuple):
-    """What old and new links of one write head are made of, C candidates for a new one."""
+    """Intermediate quantities of the update of one write head, with C candidates for new links."""
 
     candidates: tf.Tensor  # [B, C], int32: columns that new links may lead to
     precedence: tf.Tensor  # [B, C], theirs
@@ -45,21 +46,24 @@ class _Update(NamedTuple):
     decay: tf.Tensor  # [B, K, N]: 1 - w[i] - w[j] for old links
 
 
-class SparseLinkage:
+@fuses(SparseTemporalLinkage)
+class FusedSparseTemporalLinkage:
     """`SparseTemporalLinkage`."""
 
-    is_small = True
+    recomputes = False
+    grows_linearly = True
+    variables: Sequence[tf.Variable] = ()
 
     def __init__(self, linkage: SparseTemporalLinkage):
         self._num_candidates = linkage.num_candidates
 
-    def pack(self, state: SparseTemporalLinkageState) -> State:
-        """From the linkage's state to the one used here; likewise for gradients."""
+    def pack(self, state: SparseTemporalLinkageState) -> SparseState:
+        """Returns the state as it is used here, for the linkage's state; also for gradients."""
         values, columns = (tf.unstack(tf.transpose(x, [1, 0, 3, 2])) for x in state.link)
         links = [Links(v, c, tf.zeros_like(c)) for v, c in zip(values, columns, strict=True)]
-        return State(tuple(links), state.precedence_weights)
+        return SparseState(tuple(links), state.precedence_weights)
 
-    def unpack(self, state: State) -> SparseTemporalLinkageState:
+    def unpack(self, state: SparseState) -> SparseTemporalLinkageState:
         """The inverse of `pack`."""
         values, columns = (
             tf.transpose(tf.stack(x), [1, 0, 3, 2])
@@ -67,9 +71,9 @@ class SparseLinkage:
         )
         return SparseTemporalLinkageState(SparseLinks(values, columns), state.precedence_weights)
 
-    def step(self, inputs: LinkageInputs, state: State) -> tuple[tf.Tensor, State]:
-        """As that of `DenseLinks`."""
-        write_weights, read_weights = inputs
+    def step(self, inputs: LinkageInputs, state: SparseState) -> tuple[tf.Tensor, SparseState]:
+        """As `FusedTemporalLinkage` does."""
+        write_weights, read_weights, _ = inputs
         reads_by_slot = tf.transpose(read_weights, [0, 2, 1])
         new_links, backward, forward = [], [], []
         heads = zip(
@@ -83,19 +87,19 @@ class SparseLinkage:
             backward.append(_follow_backward(links, reads_by_slot))
             forward.append(_follow_forward(links, reads_by_slot))
             new_links.append(links)
-        precedence = linkage.update_precedence_weights(state.precedence_weights, write_weights)
-        return tf.stack(backward + forward, axis=2), State(tuple(new_links), precedence)
+        precedence = update_precedence_weights(state.precedence_weights, write_weights)
+        return tf.stack(backward + forward, axis=2), SparseState(tuple(new_links), precedence)
 
     def gradient(
         self,
         inputs: LinkageInputs,
-        state: State,
-        next_state: State,
+        state: SparseState,
+        next_state: SparseState,
         d_directions: tf.Tensor,
-        d_next_state: State,
+        d_next_state: SparseState,
     ) -> LinkageGradient:
-        """As that of `DenseLinks`."""
-        write_weights, read_weights = inputs
+        """As `FusedTemporalLinkage` does."""
+        write_weights, read_weights, _ = inputs
         reads_by_slot = tf.transpose(read_weights, [0, 2, 1])
         num_writes = len(state.links)
         d_directions = tf.unstack(d_directions, axis=2)
@@ -130,7 +134,7 @@ class SparseLinkage:
         return LinkageGradient(
             write_weights=tf.stack(d_writes, axis=1) + d_write,
             read_weights=d_reads,
-            state=State(tuple(d_links), tf.stack(d_precedences, axis=1) + d_precedence),
+            state=SparseState(tuple(d_links), tf.stack(d_precedences, axis=1) + d_precedence),
         )
 
     def _prepare(self, links: Links, w: tf.Tensor, p: tf.Tensor) -> _Update:
@@ -179,7 +183,7 @@ class SparseLinkage:
     def _update_gradient(
         self, links: Links, w: tf.Tensor, p: tf.Tensor, new_links: Links, d_new_values: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Gradients by the old values, the write weights and the precedence."""
+        """Gradients w.r.t. the old values, the write weights and the precedence."""
         num_links, num_slots = links.values.shape[1:]
         update = self._prepare(links, w, p)
 
@@ -205,19 +209,19 @@ class SparseLinkage:
 
 
 def _follow_forward(links: Links, reads_by_slot: tf.Tensor) -> tf.Tensor:
-    """What the slots that the links lead to are read with: [B, N, R] to [B, R, N]."""
+    """Sums the reads of the slots that the links of a slot lead to: [B, N, R] to [B, R, N]."""
     found = tf.reduce_sum(links.values[..., tf.newaxis] * _at_columns(links, reads_by_slot), axis=1)
     return tf.transpose(found, [0, 2, 1])
 
 
 def _follow_backward(links: Links, reads_by_slot: tf.Tensor) -> tf.Tensor:
-    """What the slots whose links lead to a slot are read with: [B, N, R] to [B, R, N]."""
+    """Sums the reads of the slots whose links lead to a slot: [B, N, R] to [B, R, N]."""
     parts = links.values[..., tf.newaxis] * reads_by_slot[:, tf.newaxis]
     return tf.transpose(_scatter(parts, links.columns), [0, 2, 1])
 
 
 def _at_columns(links: Links, by_slot: tf.Tensor) -> tf.Tensor:
-    """by_slot[columns]: [B, N, R] to [B, K, N, R]; anything where there is no link."""
+    """by_slot[columns]: [B, N, R] to [B, K, N, R]; arbitrary where there is no link."""
     return _gather(by_slot, links.columns)
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import dnc
-from dnc import access, allocation, content, linkage
+from dnc import allocation, content, heads, linkage
 from dnc.allocation import FreenessInputs
 from dnc.linkage import DirectionalWeights, LinkageInputs
 from tests import golden
@@ -108,7 +108,8 @@ def test_usage_is_the_recorded_one(case):
 
     def usage(write_weights, free_gate, read_weights, prev_usage):
         write_gates = tf.zeros(write_weights.shape[:2])
-        inputs = FreenessInputs(write_weights, read_weights, free_gate, write_gates)
+        fields = {"free_gate": free_gate}
+        inputs = FreenessInputs(write_weights, read_weights, write_gates, fields)
         return [core(inputs, prev_usage)[1]]
 
     check(case, usage, ["write_weights", "free_gate", "read_weights", "prev_usage"], ["usage"])
@@ -142,7 +143,7 @@ def test_allocation_for_several_heads_is_the_recorded_one(case):
 def test_erasing_and_writing_are_the_recorded_ones(case):
     check(
         case,
-        lambda *x: [access.erase_and_write(*x)],
+        lambda *x: [heads.erase_and_write(*x)],
         ["memory", "address", "reset_weights", "values"],
         ["new_memory"],
     )
@@ -156,13 +157,13 @@ def test_both_ways_to_allocate_agree_also_for_ties_and_full_or_empty_slots(slots
     def run(function):
         with tf.GradientTape() as tape:
             tape.watch(usage)
-            unused = allocation.unused_share(usage)
+            unused = 1 - (1e-6 + (1 - 1e-6) * usage)
             weights = unused * function(unused)
         return weights, tape.gradient(weights, usage, output_gradients=tf.cos(weights * 9))
 
     for one, other in zip(
-        run(allocation.product_by_comparison),
-        run(lambda unused: allocation.product_by_sorting(unused)[0]),
+        run(allocation.used_before_by_comparison),
+        run(allocation.used_before_by_sorting),
         strict=True,
     ):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
@@ -181,7 +182,7 @@ def test_equally_used_slots_are_allocated_in_slot_order():
 
 def test_usage_of_the_worked_example():
     usage = allocation.usage_after_write(tf.constant([[0.5, 0.2]]), tf.constant([[[0.3, 0.6]]]))
-    usage = allocation.usage_after_read(usage, tf.constant([[0.5]]), tf.constant([[[0.4, 0.1]]]))
+    usage *= allocation.retention(tf.constant([[0.5]]), tf.constant([[[0.4, 0.1]]]))
     np.testing.assert_allclose(usage[0], [0.52, 0.646], rtol=1e-6)
 
 
@@ -268,15 +269,16 @@ def test_oneplus_and_softplus_at_zero():
 
 def test_the_gradient_stops_at_the_previous_write_weights_unless_told_otherwise():
     rng = np.random.default_rng(0)
-    inputs = FreenessInputs(
-        *(tf.constant(rng.random(s)) for s in ([2, 1, 5], [2, 3, 5], [2, 3], [2, 1]))
+    writes, reads, gates, free_gate = (
+        tf.constant(rng.random(size)) for size in ([2, 1, 5], [2, 3, 5], [2, 1], [2, 3])
     )
+    inputs = FreenessInputs(writes, reads, gates, {"free_gate": free_gate})
     for stop in (True, False):
         freeness = dnc.Freeness(5, stop_write_gradient=stop)
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            allocation, usage = freeness(inputs, tf.constant(rng.random([2, 5])))
-        gradient = tape.gradient([allocation, usage], inputs.write_weights)
+            allocated, usage = freeness(inputs, tf.constant(rng.random([2, 5])))
+        gradient = tape.gradient([allocated.weights, usage], writes)
         assert (gradient is None) == stop
 
 
@@ -292,8 +294,8 @@ def test_the_gradient_stops_at_the_previous_write_weights_unless_told_otherwise(
             FreenessInputs(
                 tf.fill([4, 3, 2, 5], 0.1),
                 tf.fill([4, 3, 6, 5], 0.1),
-                tf.fill([4, 3, 6], 0.5),
                 tf.fill([4, 3, 2], 0.5),
+                {"free_gate": tf.fill([4, 3, 6], 0.5)},
             ),
         ),
     ],
@@ -332,9 +334,13 @@ def test_wrong_shapes_and_dtypes_are_named():
     with pytest.raises(ValueError, match=r"TemporalLinkageState\(link, precedence_weights\)"):
         linkage(LinkageInputs(writes, reads), DirectionalWeights(writes, writes))
 
+    inputs = FreenessInputs(writes, reads, tf.zeros([2, 1]), {"free_gate": tf.zeros([2, 3])})
     with pytest.raises(ValueError, match=r"usage .*\[\?, 5\].*\[2, 4\]"):
-        inputs = FreenessInputs(writes, reads, tf.zeros([2, 3]), tf.zeros([2, 1]))
         dnc.Freeness(5)(inputs, tf.zeros([2, 4]))
+    with pytest.raises(ValueError, match=r"free_gate .*\[2, 3\].*\[2, 1\]"):
+        dnc.Freeness(5)(inputs._replace(fields={"free_gate": tf.zeros([2, 1])}), tf.zeros([2, 5]))
+    with pytest.raises(ValueError, match=r"inputs must be FreenessInputs\(write_weights, read_"):
+        dnc.Freeness(5)(inputs[:2], tf.zeros([2, 5]))
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, True, "3", None])

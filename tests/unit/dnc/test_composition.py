@@ -332,14 +332,16 @@ def test_without_links_reads_go_by_content_alone():
 
     np.testing.assert_array_equal(trace.forward_weights, 0.0)
     np.testing.assert_array_equal(trace.backward_weights, 0.0)
-    content = trace.content_mode[..., np.newaxis] * trace.read_content_weights
-    np.testing.assert_allclose(trace.read_weights, content, atol=1e-6)
+    np.testing.assert_array_equal(trace.content_mode, 1.0)
+    np.testing.assert_array_equal(trace.read_weights, trace.read_content_weights)
     assert trace.linkage == "none"
 
 
-def test_variables_of_a_core_with_links_are_those_of_one_without():
+def test_a_linkage_without_links_declares_no_modes():
     with_links, without = models.make_core(), models.make_core(linkage=dnc.NoLinkage(6))
 
-    assert [v.name for v in with_links.variables] == [v.name for v in without.variables]
+    names = list(with_links.access.interface.fields)
+    assert list(without.access.interface.fields) == names[:-1]
+    assert names[-1] == "read_mode"
     resized = dnc.resize_memory(without.initial_state(1), 9)
     assert resized.access_state.memory.shape[1] == 9

@@ -24,7 +24,7 @@ def compiled(name):
     """
     core = golden.core_of(recording(name))
     unroll = functools.partial(loss_and_gradients, snt.dynamic_unroll)
-    return core, models.compiled(core._step), models.compiled(unroll)
+    return core, models.compiled(core.step), models.compiled(unroll)
 
 
 def compiled_for(name):
@@ -49,13 +49,8 @@ def every_step(step, inputs, state, restart_from=None):
 
 def auxiliary(step):
     """The intermediate quantities under their recorded names."""
-    fields = step.access.interface._asdict()
-    mode = fields.pop("read_mode")
     return {
-        **fields,
-        "read_mode": tf.concat(
-            [mode.backward, mode.forward, mode.content[:, :, tf.newaxis]], axis=2
-        ),
+        **step.access.interface,
         "write_content_weights": step.access.write_content_weights,
         "write_allocation_weights": step.access.allocation_weights,
         "read_content_weights": step.access.read_content_weights,
@@ -72,7 +67,7 @@ def test_each_step_from_the_recorded_state_gives_the_recorded_step(name, jit):
     recorded = {**recorded_states, **trace.below("aux/"), "outputs": trace["outputs"]}
     core, step, _ = compiled_for(name)
     steps = every_step(
-        step if jit else models.graph(core._step),
+        step if jit else models.graph(core.step),
         trace["inputs"],
         golden.state_of(trace.below("initial/")),
         restart_from=lambda t: golden.state_of({k: v[t - 1] for k, v in recorded_states.items()}),

@@ -111,7 +111,7 @@ def test_clipping_bounds_controller_output_its_state_and_the_output():
     core = make_core(clip_value=0.1, scale=10.0)
     state = core.initial_state(2)
     access = state.access_state._replace(memory=tf.fill([2, 6, 4], 5.0))
-    step = core._step(100 * tf.ones([2, 5]), state._replace(access_state=access))
+    step = core.step(100 * tf.ones([2, 5]), state._replace(access_state=access))
     bounded = [step.outputs, step.controller_output, *step.state.controller_state]
     assert max(np.abs(x).max() for x in bounded) == np.float32(0.1)
     assert np.abs(step.state.access_output).max() > 0.1

@@ -79,13 +79,13 @@ def test_usage_is_asked_for_and_checked():
     look_up = dnc.UsedCosineWeights(2, 4)
     with pytest.raises(ValueError, match=r"usage must .*\[3, 7\].*\[3, 6\]"):
         look_up(memory, keys, strengths, usage[:, :6])
-    with pytest.raises(ValueError, match=r"usage must .*got a NoneType"):
+    with pytest.raises(ValueError, match="needs the usage of the slots, got None"):
         look_up(memory, keys, strengths)
 
 
 def test_a_memory_reads_what_it_has_just_written():
     core = make_core(content_weights=dnc.UsedCosineWeights, dtype=tf.float64)
-    step = core._step(random_inputs(1, 2)[0], core.initial_state(2, tf.float64))
+    step = core.step(random_inputs(1, 2)[0], core.initial_state(2, tf.float64))
     access = step.access
     # Nothing was in use before: the write look-up finds nothing, the read look-up finds the write.
     assert not np.any(access.write_content_weights)
@@ -108,6 +108,6 @@ def test_a_slot_set_free_is_not_found_any_more():
     bias = free.linear.b.numpy()
     bias[start : start + core.access.num_reads] = 50.0  # Free gates open.
     free.linear.b.assign(bias)
-    step = core._step(random_inputs(1, 1)[0], state)
+    step = core.step(random_inputs(1, 1)[0], state)
     assert step.access.write_content_weights[0, 0, 2] < 1e-12
     assert step.access.write_content_weights[0, 0, 3] > 1e-3

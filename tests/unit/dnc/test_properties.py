@@ -31,7 +31,7 @@ def run(core, num_steps=6, warm=False, seed=0):
     state = random_state(core, 2, seed=seed) if warm else core.initial_state(2, tf.float64)
     steps = []
     for x in random_inputs(num_steps, 2, seed=seed):
-        steps.append(core._step(x, state))
+        steps.append(core.step(x, state))
         state = steps[-1].state
     return steps
 
@@ -41,7 +41,7 @@ def test_weightings_usage_and_links_stay_within_their_bounds(sizes, warm):
     core = make_core(dtype=tf.float64, **sizes)
     for step in run(core, warm=warm, seed=sizes["seed"]):
         access, state = step.access, step.access.state
-        usage, gate = state.usage.numpy(), access.interface.write_gate.numpy()
+        usage, gate = state.usage.numpy(), access.interface["write_gate"].numpy()
         # I1
         assert (usage >= 0).all()
         assert (usage <= 1 + TOLERANCE).all()
@@ -93,8 +93,8 @@ def test_the_order_of_the_slots_does_not_matter(sizes, random):
     random.shuffle(order)
     state = random_state(core, 2, seed=sizes["seed"])
     inputs = random_inputs(1, 2, seed=sizes["seed"])[0]
-    one = core._step(inputs, state)
-    other = core._step(inputs, state._replace(access_state=permuted(state.access_state, order)))
+    one = core.step(inputs, state)
+    other = core.step(inputs, state._replace(access_state=permuted(state.access_state, order)))
     np.testing.assert_allclose(one.outputs, other.outputs, atol=1e-9)
     tf.nest.map_structure(
         lambda x, y: np.testing.assert_allclose(x, y, atol=1e-9),
@@ -118,12 +118,12 @@ def test_unused_slots_take_part_only_as_free_slots(usage, extra):
     else:  # The free slot with the lowest index stays the first.
         assert np.argmax(after) == np.argmax(before)
 
-    linkage = dnc.TemporalLinkage(usage.shape[1] + extra)
+    links = dnc.TemporalLinkage(usage.shape[1] + extra)
     writes = tf.concat([usage / tf.reduce_sum(1 + usage), tf.zeros_like(longer[:, :extra])], axis=1)
-    state = linkage.initial_state(1, tf.float64)
+    state = links.initial_state(1, tf.float64)
     for _ in range(3):
         inputs = linkage.LinkageInputs(writes[:, tf.newaxis], writes[:, tf.newaxis])
-        directions, state = linkage(inputs, state)
+        directions, state = links(inputs, state)
     assert not state.link.numpy()[..., -extra:].any()
     assert not state.link.numpy()[..., -extra:, :].any()
     assert not directions.forward.numpy()[..., -extra:].any()
@@ -152,7 +152,7 @@ def test_a_closed_write_gate_leaves_memory_and_links_as_they_are(sizes):
     core.access.interface.linear.b.assign(bias)
     core.access.interface.linear.w.assign(tf.zeros_like(core.access.interface.linear.w))
     state = random_state(core, 2, seed=sizes["seed"])
-    new = core._step(random_inputs(1, 2)[0], state).access.state
+    new = core.step(random_inputs(1, 2)[0], state).access.state
     old = state.access_state
     for kept in ("memory", "linkage"):
         tf.nest.map_structure(np.testing.assert_array_equal, getattr(old, kept), getattr(new, kept))

@@ -33,20 +33,21 @@ def assert_same_step(step, expected, example, tolerance):
             value, getattr(expected.state, symbol), rtol=tolerance, atol=tolerance, err_msg=symbol
         )
     access, fields = step.access, step.access.interface
-    mode = fields.read_mode
     same(step.outputs, "y", expected.y)
     same(access.allocation_weights, "a", expected.a)
     same(access.write_content_weights, "c_w", expected.c_w)
     same(access.read_content_weights, "c_r", expected.c_r)
     same(access.forward_weights, "f", expected.f)
     same(access.backward_weights, "b", expected.b)
-    same(fields.read_keys, "k_r", expected.xi.k_r)
-    same(fields.write_keys, "k_w", expected.xi.k_w)
-    same(fields.erase_vectors, "e", expected.xi.e)
-    same(fields.write_vectors, "v", expected.xi.v)
-    same(fields.free_gate, "f", expected.xi.f)
-    same(fields.allocation_gate, "g_a", expected.xi.g_a)
-    same(fields.write_gate, "g_w", expected.xi.g_w)
+    same(fields["read_keys"], "k_r", expected.xi.k_r)
+    same(fields["write_keys"], "k_w", expected.xi.k_w)
+    same(fields["erase_vectors"], "e", expected.xi.e)
+    same(fields["write_vectors"], "v", expected.xi.v)
+    same(fields["free_gate"], "f", expected.xi.f)
+    same(fields["allocation_gate"], "g_a", expected.xi.g_a)
+    same(fields["write_gate"], "g_w", expected.xi.g_w)
+    same(fields["read_mode"], "pi", expected.xi.pi)
+    mode = access.read_mode
     modes = tf.concat([mode.backward, mode.forward, mode.content[..., tf.newaxis]], axis=2)
     same(modes, "pi", expected.xi.pi)
 
@@ -77,7 +78,7 @@ def test_every_quantity_of_every_step_agrees_from_a_random_state(sizes, strength
         for example in range(2)
     ]
     for t, x in enumerate(inputs):
-        step = core._step(x, state)
+        step = core.step(x, state)
         for example in range(2):
             assert_same_step(step, expected[example][t], example, tolerance=1e-10)
         state = step.state

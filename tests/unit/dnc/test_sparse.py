@@ -61,7 +61,7 @@ def test_with_as_many_links_as_slots_values_reads_and_gradients_are_the_dense_on
             loss = sum(
                 tf.reduce_sum(tf.reshape(x, [-1, 12]) * p)
                 for d, p in zip(directions, probe, strict=True)
-                for x in d
+                for x in (d.forward, d.backward)
             )
         return directions, states, tape.gradient(loss, [writes, reads])
 
@@ -102,21 +102,14 @@ def test_for_writes_to_one_slot_at_a_time_a_single_link_is_exact():
 
 @pytest.mark.parametrize("num_links", [1, 2, 4])
 @pytest.mark.parametrize("power", [1, 4, 20])
-def test_every_link_is_at_most_the_dense_one_and_off_by_at_most_what_was_discarded(
-    num_links, power
-):
+def test_every_link_is_at_most_the_dense_one(num_links, power):
     writes, reads = random_episode(num_steps=40, power=power)
     linkage = dnc.SparseTemporalLinkage(SLOTS, num_links=num_links, num_candidates=2)
     _, states = run(linkage, writes, reads)
     _, full_states = run(dnc.TemporalLinkage(SLOTS), writes, reads)
-    state, bound = linkage.initial_state(2, tf.float64), 0.0
-    for write, read, sparse, full in zip(writes, reads, states, full_states, strict=True):
-        discarded = linkage.discarded(LinkageInputs(write, read), state)
-        bound += discarded.links + write * discarded.precedence[..., tf.newaxis]
+    for sparse, full in zip(states, full_states, strict=True):
         missing = np.asarray(full.link) - dense(sparse.link)
         assert missing.min() > -1e-12
-        assert np.all(missing.sum(axis=3) <= bound + 1e-12)
-        state = sparse
     assert missing.max() > 1e-4  # Something was discarded.
 
 
