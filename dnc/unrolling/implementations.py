@@ -31,7 +31,7 @@ def is_fused(
 ) -> bool:
     """Whether to run a core by the fused implementation.
 
-    Where "auto" falls back to the steps of a core for the sake of what the core is made of, a
+    Where "auto" falls back to the steps of a core because of what the core is made of, a
     warning says why, once for each core and reason.
 
     Args:

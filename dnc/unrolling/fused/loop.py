@@ -59,6 +59,8 @@ def reason_against(core: DNC) -> str | None:
         return "a replaced method of the core"
     if any(map(_cores.has_custom_getter, (core, *core.submodules))):
         return "a custom variable getter"
+    if any(part is None for part in tf.nest.flatten(core.state_size)):
+        return "a state that contains None"
     return None
 
 
