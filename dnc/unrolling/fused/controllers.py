@@ -37,6 +37,7 @@ class FusedLSTM:
     `dnc.EmbeddedInputs` it is x E W_x + b. In a `dnc.ClippedSignal` gradients are bounded.
     """
 
+    recomputes = False
     variables: Sequence[tf.Variable] = ()
 
     @staticmethod
@@ -152,6 +153,8 @@ def _unwrap(controller: snt.RNNCore) -> tuple[list[snt.RNNCore], snt.RNNCore]:
 
 class RecomputedController:
     """Any other controller."""
+
+    recomputes = True
 
     def __init__(self, controller: snt.RNNCore, core: DNC, training: bool | None):
         call = functools.partial(_cores.call_with_training, controller, training=training)

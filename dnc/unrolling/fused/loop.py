@@ -96,11 +96,14 @@ class FusedUnroll:
         self._core, self._training = core, training
         self._memory = fused(core.access, RecomputedMemory)
         self._controller = fused(core.controller, RecomputedController, core, training)
+        layer = core.output_linear
+        self._has_linear_output = type(layer) is snt.Linear and not is_patched(layer)
 
     @property
     def recomputes(self) -> bool:
-        """Whether parts of the core run again in the backward pass."""
-        return isinstance(self._controller, RecomputedController) or self._memory.recomputes
+        """Whether parts of the core run again in the backward pass or may draw random numbers."""
+        parts = (self._controller, self._memory)
+        return any(part.recomputes for part in parts) or not self._has_linear_output
 
     def __call__(
         self, sequence: dict[str, tf.Tensor], state: DNCState, fresh_state: DNCState
@@ -120,7 +123,7 @@ class FusedUnroll:
     def _output_layer(self, x: tf.Tensor) -> tf.Tensor:
         """[T, B, H + R W] to [T, B, Y]: at once by a linear layer, else step by step."""
         layer = self._core.output_linear
-        if type(layer) is snt.Linear and not is_patched(layer):
+        if self._has_linear_output:
             return _split_steps(layer(_join_steps(x)), x)
         spec = tf.TensorSpec([x.shape[1], *self._core.output_size], x.dtype)
         call = functools.partial(_cores.call_with_training, layer, training=self._training)
