@@ -1,9 +1,32 @@
 """Differentiable Neural Computer for TensorFlow 2 and Sonnet 2.
 
-`DNC` is a recurrent core made of a controller and a `MemoryAccess`; `MemoryAccess` is made of an
+`DNC` is a recurrent core made of a controller and a `MemoryAccess`. `MemoryAccess` is made of an
 interface, content look-ups, `Freeness` and a linkage. Each is a core or module of its own and can
-be swapped. `unroll` runs a core over sequences; `record` and `summaries` show what happens inside;
-`rnn_cell`, `keras` and `export` take it elsewhere.
+be swapped. `unroll` runs a core over sequences, `record` returns every quantity of every step, and
+`rnn_cell`, `keras` and `export` connect it to other libraries.
+
+===================  ===============================================================================
+`core`               the DNC: controller, memory and output layer
+`controllers`        controllers in addition to Sonnet's cores
+`dropout`            dropout that repeats
+`access`             the memory: one step of its parts and heads
+`interface`          the interface vector, made of the fields that the parts declare
+`content`            content look-ups
+`allocation`         usage of the slots and their allocation
+`linkage`            the order of writes; `sparse_linkage` keeps the strongest links only
+`heads`              equations of the write and read heads
+`unrolling`          `unroll` and its two implementations: step by step, and fused
+`recording`          `record`, traces and their summaries for TensorBoard
+`keras`              layers and cells for Keras 3
+`rnn_cells`          cells for TensorFlow 1
+`saved_model`        `export`
+`deepmind`           variables of the released program
+`resizing`           states with another number of slots
+`reference`          the whole model in NumPy, one function for each equation
+===================  ===============================================================================
+
+No part imports the core, and the core does not import `unrolling`. docs/extending.md explains parts
+of your own.
 """
 
 import importlib
