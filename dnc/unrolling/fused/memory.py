@@ -12,15 +12,15 @@ from dnc.linkage import LinkageInputs
 from dnc.unrolling.derivatives import gradients
 from dnc.unrolling.fused.allocation import freeness_step
 from dnc.unrolling.fused.content import FactoredGradient, Memory, look_up_step, slot_norms
+from dnc.unrolling.fused.heads import (
+    kept_shares,
+    modes_of,
+    write_gradient,
+    write_weights_gradient,
+)
 from dnc.unrolling.fused.interface import FusedInterface
 from dnc.unrolling.fused.linkage import linkage_step
-from dnc.unrolling.fused.products import (
-    inner,
-    outer,
-    products_of_others,
-    times,
-    times_transposed,
-)
+from dnc.unrolling.fused.products import inner, outer, times, times_transposed
 from dnc.unrolling.fused.registry import Part, fused, fuses
 
 Fields = Mapping[str, tf.Tensor]
@@ -202,7 +202,7 @@ class FusedMemory(Part):
         write_weights = heads.write_weights(
             fields["write_gate"], fields["allocation_gate"], allocation, write_content
         )
-        words = state.words * product(_kept_shares(fields, write_weights)) + outer(
+        words = state.words * product(kept_shares(fields, write_weights)) + outer(
             fields["write_vectors"], write_weights
         )
         memory = Memory(words, slot_norms(words))
@@ -216,7 +216,7 @@ class FusedMemory(Part):
         )
         read_weights, by_direction = read_content, []
         if self._has_links:
-            modes, content_mode = _modes(fields)
+            modes, content_mode = modes_of(fields)
             read_weights = tf.reduce_sum(modes * directions, axis=2) + content_mode * read_content
             by_direction = tf.unstack(directions, axis=2)
 
@@ -267,8 +267,12 @@ class FusedMemory(Part):
             (d_directions, d_next.linkage),
         )
         d_write_weights += d_links.write_weights
-        d_kept, d_vectors, d_write_weights = _memory_gradient(step, d_words, d_write_weights)
-        d_write_content, d_allocation, d_gates = _write_weights_gradient(step, d_write_weights)
+        d_kept, d_vectors, d_writes = write_gradient(
+            fields, state.words, next_state.write_weights, d_words
+        )
+        d_allocation, d_write_content, d_gates = write_weights_gradient(
+            fields, step.rows["allocation"], step.rows["write_content"], d_write_weights + d_writes
+        )
         (d_memory, d_write_fields, d_used), by_write = self._write_content.gradient(
             (
                 Memory(state.words, state.norms),
@@ -325,7 +329,7 @@ class FusedMemory(Part):
             zeros = tf.zeros_like(d_read_weights)
             no_directions = tf.stack([zeros] * (2 * self._access.num_writes), axis=2)
             return d_words, d_read_weights, no_directions, {}
-        modes, content_mode = _modes(step.fields)
+        modes, content_mode = modes_of(step.fields)
         d_by_mode = d_read_weights[:, :, tf.newaxis]
         d_modes = tf.reduce_sum(step.rows["directions"] * d_by_mode, axis=3)
         d_content_mode = inner(step.rows["read_content"], d_read_weights)
@@ -366,42 +370,6 @@ class FusedMemory(Part):
         return {name: fields[own] for own, name in names.items() if own in fields}
 
 
-def _memory_gradient(
-    step: _Step, d_words: tf.Tensor, d_write_weights: tf.Tensor
-) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
-    """Gradients through erasing and writing: w.r.t. memory, vectors and write weights."""
-    fields, write_weights = step.fields, step.next_state.write_weights
-    others, all_kept = products_of_others(_kept_shares(fields, write_weights))
-    d_all_kept = d_words * step.state.words
-    d_erased, d_erase_vectors = [], []
-    for i, other in enumerate(others):
-        d_kept = d_all_kept if other is None else d_all_kept * other
-        d_erased.append(times(fields["erase_vectors"][:, i : i + 1], d_kept))
-        d_erase_vectors.append(-times_transposed(write_weights[:, i : i + 1], d_kept))
-    d_write_weights += times(fields["write_vectors"], d_words) - tf.concat(d_erased, axis=1)
-    d_vectors = {
-        "erase_vectors": tf.concat(d_erase_vectors, axis=1),
-        "write_vectors": times_transposed(write_weights, d_words),
-    }
-    return d_words * all_kept, d_vectors, d_write_weights
-
-
-def _write_weights_gradient(
-    step: _Step, d_write_weights: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
-    """Gradients w.r.t. write content weights, allocation weights and gates."""
-    write_gate = step.fields["write_gate"][:, :, tf.newaxis]
-    allocation_gate = step.fields["allocation_gate"][:, :, tf.newaxis]
-    allocation, content = step.rows["allocation"], step.rows["write_content"]
-    mixed = allocation_gate * allocation + (1.0 - allocation_gate) * content
-    d_mixed = write_gate * d_write_weights
-    d_gates = {
-        "write_gate": tf.reduce_sum(d_write_weights * mixed, axis=2),
-        "allocation_gate": tf.reduce_sum(d_mixed * (allocation - content), axis=2),
-    }
-    return (1.0 - allocation_gate) * d_mixed, allocation_gate * d_mixed, d_gates
-
-
 def _add_to_memory(
     d_words: tf.Tensor,
     words: tf.Tensor,
@@ -425,18 +393,3 @@ def _sum_by_name(*groups: Fields) -> Fields:
         for name, x in group.items():
             total[name] = total[name] + x if name in total else x
     return total
-
-
-def _kept_shares(fields: Fields, write_weights: tf.Tensor) -> list[tf.Tensor]:
-    """Share of the memory that each write head keeps, 1 - e w^T: [B, W, N] for each."""
-    erase_vectors = tf.unstack(fields["erase_vectors"], axis=1)
-    return [
-        1.0 - e[:, :, tf.newaxis] * w[:, tf.newaxis, :]
-        for e, w in zip(erase_vectors, tf.unstack(write_weights, axis=1), strict=True)
-    ]
-
-
-def _modes(fields: Fields) -> tuple[tf.Tensor, tf.Tensor]:
-    """Modes of the directions, [B, R, 2 V, 1], and of content, [B, R, 1]."""
-    modes = fields["read_mode"]
-    return modes[:, :, :-1, tf.newaxis], modes[:, :, -1:]
