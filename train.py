@@ -105,12 +105,6 @@ flags.DEFINE_enum(
     "Links between slots; sparse: the strongest of each; none: reads go by content alone.",
 )
 _define_size("num_links", 8, "Links of each slot, for --linkage=sparse.")
-flags.DEFINE_enum(
-    "compute_dtype",
-    "float32",
-    ["float32", "bfloat16", "float16"],
-    "What the controller and the linear layers compute in; all else is float32.",
-)
 flags.DEFINE_integer(
     "embedding_size",
     0,

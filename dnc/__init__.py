@@ -23,7 +23,8 @@ from dnc.dropout import Dropout, DropoutState, seed_dropout
 from dnc.interface import Field
 from dnc.linkage import Linkage, NoLinkage, TemporalLinkage, TemporalLinkageState
 from dnc.recording import summaries
-from dnc.recording.trace import Trace, record
+from dnc.recording.recorder import record
+from dnc.recording.trace import Trace
 from dnc.resizing import resize_memory
 from dnc.rnn_cells import rnn_cell
 from dnc.saved_model import export

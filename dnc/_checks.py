@@ -1,6 +1,6 @@
-"""Validation of what callers hand in.
+"""Validation of arguments.
 
-Each function raises one `ValueError` saying what was expected and what came.
+Each function raises one `ValueError` that states what was expected and what was given.
 """
 
 import numbers
@@ -22,7 +22,7 @@ def check_size(name: str, value: Any, minimum: int = 1) -> int:
 def check_bound(name: str, value: Any, otherwise: str = "") -> Any:
     """Returns `value`, or raises `ValueError` unless it is a number > 0.
 
-    `otherwise` says what else is allowed.
+    The message appends `otherwise`, any further allowed values.
     """
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not value > 0:
@@ -38,12 +38,12 @@ def check_callable(name: str, value: Any) -> Any:
 
 
 def call_with(kind: Any, arguments: Mapping[str, Any]) -> Any:
-    """Returns `kind(**arguments)`, or raises `ValueError` if these are not its arguments."""
+    """Returns `kind(**arguments)`, or raises `ValueError` if `kind` does not accept them."""
     try:
         return kind(**arguments)
     except TypeError as error:
         raise ValueError(
-            f"{kind.__name__} cannot be made of {dict(arguments)}: {error}."
+            f"Cannot construct {kind.__name__} from arguments {dict(arguments)}: {error}."
         ) from error
 
 
@@ -75,8 +75,8 @@ def check_state_dtype(dtype: Any) -> tf.DType:
     result = check_dtype(dtype)
     if result.size < tf.float32.size:
         raise ValueError(
-            "The state must be float32 or float64: allocation and softmax need the precision. For "
-            f"arithmetic in {result.name} make the core with compute_dtype=tf.{result.name}."
+            f"The state must be float32 or float64, got {result.name}: allocation and softmax need "
+            "the precision."
         )
     return result
 
@@ -84,8 +84,8 @@ def check_state_dtype(dtype: Any) -> tf.DType:
 def to_tensor(name: str, value: Any, dtype: Any = None) -> tf.Tensor:
     """Returns `value` as a tensor.
 
-    The float64 of an array is NumPy's default, so an array of floating point is cast to `dtype`, if
-    one is given. The dtype of a tensor was chosen, so it stays.
+    A floating-point array is cast to `dtype`, if one is given, because its float64 may only be
+    NumPy's default. A tensor keeps its dtype.
 
     Raises:
       ValueError: if `value` is a ragged or sparse tensor, or cannot be converted.
@@ -114,7 +114,7 @@ def check_tensor(
     """Returns `value` as a tensor, or raises `ValueError` unless its shape and dtype are as given.
 
     Args:
-      name: what the message calls the tensor.
+      name: name of the tensor in the message.
       value: a tensor or array.
       shape: expected shape; `None` entries accept any size.
       dtype: expected dtype; `None` accepts any floating point type.
@@ -137,13 +137,13 @@ def check_state(
     """Raises `ValueError` unless `state` has the structure, shapes and dtype of a core's state.
 
     Args:
-      name: what the message calls the state.
+      name: name of the state in the message.
       state: the state that was passed.
       sizes: the core's `state_size`: a nest of tuples and named tuples of per-example
-        `tf.TensorShape`s. Other structures are left to the core they belong to.
+        `tf.TensorShape`s. Other structures are not checked.
       dtype: expected dtype of every tensor.
       batch_size: expected leading dimension, `None` if unknown.
-      strict: whether tensors that are not of floating point are wrong, too.
+      strict: whether integers and booleans are wrong, too.
     """
     if isinstance(sizes, tf.TensorShape):
         if not strict and tf.is_tensor(state) and (state.dtype.is_integer or state.dtype.is_bool):
@@ -192,7 +192,7 @@ def _shape_text(shape: Any) -> str:
 
 
 def structure_text(value: Any) -> str:
-    """Describes a value for a message: its kind, and its shape or fields."""
+    """Returns a text for messages: the kind of a value, and its shape or fields."""
     if tf.is_tensor(value):
         return f"a tensor of shape {_shape_text(value.shape)}"
     if fields := getattr(value, "_fields", None):
@@ -206,9 +206,8 @@ def require(condition: tf.Tensor, message: str, value: Nest) -> Nest:
     """Returns `value`, a tensor or a nest of tensors, if the scalar `condition` holds.
 
     Raises:
-      ValueError: if it does not and that is known now. In a graph where it is not,
-        `tf.errors.InvalidArgumentError` is raised when the graph runs (not under XLA, which has no
-        assertions).
+      ValueError: if the condition is known and does not hold. In a graph where it is unknown,
+        `tf.errors.InvalidArgumentError` is raised when the graph runs. (XLA has no assertions.)
     """
     known = tf.get_static_value(condition)
     if known is None:

@@ -1,4 +1,4 @@
-"""Functions that the package needs of any `snt.RNNCore` and that Sonnet's interface lacks."""
+"""Functions for any `snt.RNNCore` that Sonnet's interface lacks."""
 
 import functools
 import inspect
@@ -13,10 +13,10 @@ from dnc import _nests
 
 
 def initial_state(core: snt.RNNCore, batch_size: Any, dtype: tf.DType | None) -> Any:
-    """Returns the core's initial state, in `dtype` if one is given and the core lets one choose."""
+    """Returns the core's initial state, in `dtype` if it is given and the core accepts it."""
     if dtype is None:
         return core.initial_state(batch_size)
-    try:  # Sonnet hides the signature of its modules' methods: it can only be tried.
+    try:
         return core.initial_state(batch_size, dtype=dtype)
     except TypeError:
         return core.initial_state(batch_size)  # Sonnet's own cores are made for one dtype.
@@ -26,7 +26,7 @@ def state_size(core: snt.RNNCore) -> Any:
     """Returns the shapes of one example's state, a nest of `tf.TensorShape`s."""
     if hasattr(core, "state_size"):
         return core.state_size
-    # Sonnet's own cores do not tell, but show.
+    # Sonnet's own cores have no `state_size`: infer it from an example.
     example = initial_state(core, 1, tf.float32)
     return _nests.map_tensors(lambda part: part.shape[1:], example)
 
@@ -37,15 +37,16 @@ _with_checked_variables: weakref.WeakSet[Any] = weakref.WeakSet()
 def call_checked(module: Any, function: Callable[..., Any], *args: Any) -> Any:
     """Returns `function(*args)`, which runs a module, and checks the variables it depends on.
 
-    They are checked once for each module, at the first call that can be differentiated.
+    The check runs once for each module, at the first call that can be differentiated.
 
     Raises:
-      ValueError: if the results depend on a trainable variable that is missing in
-        `module.trainable_variables`, such as one of a Keras layer. It would never be trained.
+      ValueError: if the results depend on a trainable variable that is missing from
+        `module.trainable_variables`, such as a variable of a Keras layer: it would never be
+        trained.
     """
     if not isinstance(module, tf.Module) or module in _with_checked_variables:
         return function(*args)
-    if has_custom_getter(module):  # It shows other variables than there are.
+    if has_custom_getter(module):  # The getter returns something else than the variables.
         return function(*args)
     probe = tf.zeros([])
     with tf.GradientTape(persistent=True) as tape:
@@ -54,28 +55,28 @@ def call_checked(module: Any, function: Callable[..., Any], *args: Any) -> Any:
         results = function(*args)
     if tape.gradient(echo, probe) is None:  # In `tf.init_scope` no tape records.
         return results
-    # (Not `module.trainable_variables`: Sonnet raises an error where there are none.)
+    # (Not `module.trainable_variables`: Sonnet raises an error if there are none.)
     own = tf.Module.trainable_variables.fget(module)
-    # What `tf.distribute` makes of a variable has several `values`.
+    # A variable of `tf.distribute` consists of several `values`.
     own = {x.ref() for variable in own for x in (variable, *getattr(variable, "values", ()))}
     if others := [x for x in tape.watched_variables() if x.ref() not in own]:
         floating = [x for x in tf.nest.flatten(results) if x is not None and x.dtype.is_floating]
         found = zip(others, tape.gradient(floating, others), strict=True)
         if lost := [variable.name for variable, gradient in found if gradient is not None]:
             raise ValueError(
-                f"{module.name} depends on variables that its trainable_variables do not contain "
-                f"and that would never be trained: {', '.join(lost)}. Only variables in a "
-                "tf.Module are found, not variables of Keras layers and of functions. Use Sonnet's "
-                "modules, e.g. snt.Linear for keras.layers.Dense, or assign the variables to an "
-                "attribute of the core, e.g. core.others = [variable]. Apply tf.stop_gradient to "
-                "what is to stay as it is."
+                f"{module.name} depends on variables that are missing from its "
+                f"trainable_variables and would never be trained: {', '.join(lost)}. Only "
+                "variables in a tf.Module are found, not variables of Keras layers or of "
+                "functions. Use Sonnet's modules, e.g. snt.Linear for keras.layers.Dense, or "
+                "assign the variables to an attribute of the core, e.g. core.others = [variable]. "
+                "Apply tf.stop_gradient to values that must not be trained."
             )
     _with_checked_variables.add(module)
     return results
 
 
 def has_custom_getter(module: tf.Module) -> bool:
-    """Whether this runs in a context of `snt.custom_variable_getter` for the module."""
+    """Whether a context of `snt.custom_variable_getter` for the module is active."""
     getter: Any = type(module).__getattribute__
     return getter is not object.__getattribute__
 
@@ -83,7 +84,7 @@ def has_custom_getter(module: tf.Module) -> bool:
 def call_without_none(
     core: snt.RNNCore, state_like: Any, inputs: Any, state: Any, training: bool | None = None
 ) -> tuple[Any, Any]:
-    """Calls a core with a state that has () where its own, as `state_like`, has `None`."""
+    """Calls a core with a state that has () where the core's own, `state_like`, has `None`."""
     call = functools.partial(call_with_training, core, training=training)
     outputs, next_state = call_checked(core, call, inputs, _nests.with_none(state, state_like))
     return outputs, _nests.without_none(next_state)
@@ -93,7 +94,7 @@ def part_paths(state: Any) -> list[tuple[str, ...]]:
     """Returns the fields, keys or positions that lead to each tensor, in the order of `tf.nest`."""
     paths = _paths(state)
     num_parts = len(tf.nest.flatten(state))
-    # Of other containers than these only the order is known.
+    # For any other container only the order is known.
     return paths if len(paths) == num_parts else [(str(number),) for number in range(num_parts)]
 
 
@@ -109,37 +110,37 @@ def _paths(state: Any) -> list[tuple[str, ...]]:
 
 
 def call_with_training(module: Callable[..., Any], *args: Any, training: bool | None = None) -> Any:
-    """Returns `module(*args)`, with `training` as a further argument if the module takes it.
+    """Returns `module(*args)`, with `training` as a further argument if the module accepts it.
 
-    `None` leaves the module's own default.
+    `None` keeps the module's own default.
     """
     name = None if training is None else _training_parameter(module)
     return module(*args) if name is None else module(*args, **{name: training})
 
 
-def takes_training(module: Callable[..., Any]) -> bool:
-    """Whether a module has a parameter for `training`."""
-    return _training_parameter(module) is not None
-
-
 def _training_parameter(module: Callable[..., Any]) -> str | None:
-    """Returns the name of the parameter for `training`, Keras' or Sonnet's; `None` if none."""
-    function = getattr(module, "call", module)  # Keras layers have their parameters there.
-    if isinstance(module, snt.Module):
-        # Sonnet hides the signatures of its modules' methods in a closure.
-        method = type(module).__call__
-        function = inspect.getclosurevars(method).nonlocals.get("f", method)
-    try:
-        parameters = inspect.signature(function).parameters
-    except ValueError:  # Some functions written in C have no signature.
-        return None
-    if "training" in parameters:
+    """Returns the name of the parameter for `training`, in Keras or in Sonnet; `None` if none."""
+    # A Keras layer has its parameters in `call`.
+    is_sonnet = isinstance(module, snt.Module)
+    of_module = parameters(type(module).__call__ if is_sonnet else getattr(module, "call", module))
+    if "training" in of_module:
         return "training"
     # `snt.nets.MLP` has `is_training=None` and accepts a value only with dropout.
-    sonnet_parameter = parameters.get("is_training")
+    sonnet_parameter = of_module.get("is_training")
     if sonnet_parameter is not None and sonnet_parameter.default is not None:
         return "is_training"
     return None
+
+
+def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Returns the parameters of a function or a module's method by name; none if it hides them."""
+    # Sonnet wraps the methods of its modules. The original is in the closure of the wrapper.
+    if inspect.isfunction(function) and "decorator_fn" in function.__code__.co_freevars:
+        function = inspect.getclosurevars(function).nonlocals["f"]
+    try:
+        return inspect.signature(function).parameters
+    except ValueError:  # Some functions written in C have no signature.
+        return {}
 
 
 # Parts of the names of stateful operations that return or do something else when they run again.
@@ -173,27 +174,19 @@ def not_repeatable(
     return None
 
 
-# The values of `training` for which a core is known to repeat.
-_repeatable: weakref.WeakKeyDictionary[Any, set[bool | None]] = weakref.WeakKeyDictionary()
-
-
 def check_repeatable(
     core: snt.RNNCore, inputs: Any, dtype: tf.DType | None, training: bool | None = None
 ) -> None:
     """Raises `ValueError` if a step would not do the same when it runs again for gradients.
 
-    See `not_repeatable`. A core that passed once is not checked again.
+    See `not_repeatable`.
     """
-    checked = _repeatable.setdefault(core, set())
-    if training in checked:
-        return
     if operation := not_repeatable(core, inputs, dtype, training):
         raise ValueError(
             f"checkpoint_every runs steps again for the gradients, and a step of {core.name} would "
             f"not do the same again: it contains {operation}. Use dnc.Dropout for dropout, move "
             "the operation out of the core, or omit checkpoint_every."
         )
-    checked.add(training)
 
 
 def run_on_zeros(
@@ -201,7 +194,7 @@ def run_on_zeros(
 ) -> tuple[Any, Any]:
     """Runs one step on one example of zeros, outside of the graph and loop being built.
 
-    That creates the core's variables where their initial values can be computed.
+    This creates the core's variables where their initial values can be computed.
 
     Args:
       core: the core.
@@ -213,7 +206,7 @@ def run_on_zeros(
       The core's output and next state for one example.
 
     Raises:
-      ValueError: if a size other than the batch's is unknown.
+      ValueError: if a size other than the batch size is unknown.
     """
     for part in tf.nest.flatten(inputs):
         if not part.shape[1:].is_fully_defined():

@@ -1,6 +1,6 @@
 """Keras weights of cores, and the parts that several cores share.
 
-Only `dnc.keras` imports this module, because it imports Keras.
+This module imports Keras, so only `dnc.keras` imports it.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from dnc import _config
 
-# The Keras variable of each TensorFlow variable, by `id`. All cells share them, so that a core in
+# The Keras variable of each TensorFlow variable, by `id`. All cells share this table, so a core in
 # several cells is counted and trained once. A Keras variable keeps its TensorFlow variable alive.
 _keras_variables: weakref.WeakValueDictionary[int, keras.Variable] = weakref.WeakValueDictionary()
 
@@ -24,11 +24,11 @@ cells: weakref.WeakSet[Any] = weakref.WeakSet()
 
 @contextlib.contextmanager
 def outside_of_tracing() -> Iterator[None]:
-    """Context for making variables while Keras traces a model in a graph and a stateless scope.
+    """Context for creating variables while Keras traces a model in a graph and a stateless scope.
 
-    In a stateless scope Keras refuses to make a Keras variable of a TensorFlow variable.
+    In a stateless scope Keras cannot make a Keras variable from a TensorFlow variable.
     """
-    # A stateless scope restores the one before it on exit: without one, it leaves all.
+    # On exit, a stateless scope restores the scope before it. Without one, it leaves all scopes.
     inner = keras.StatelessScope(initialize_variables=False)
     inner.__enter__()
     scope, inner.original_scope = inner.original_scope, None
@@ -68,20 +68,20 @@ def keras_variable(variable: tf.Variable) -> keras.Variable:
 
 @keras.saving.register_keras_serializable(package="dnc")
 class _LoadedParts(dict[int, Any]):
-    """Shared parts of cores that were made while Keras loads a model, by their "shared_id"."""
+    """Shared parts of the cores that Keras makes while it loads a model, by "shared_id"."""
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the empty configuration: the parts themselves are never saved."""
+        """Returns the empty configuration, because the parts themselves are never saved."""
         return {}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "_LoadedParts":
-        """Returns no parts."""
+        """Returns an empty collection."""
         return cls(**config)
 
 
 def loaded_parts() -> _LoadedParts:
-    """Returns the shared parts of the model that Keras is loading; none outside of loading."""
+    """Returns the shared parts of the model that Keras is loading, or none if it is not loading."""
     # Keras makes an object with a "shared_object_id" once in each `load_model`.
     return keras.saving.deserialize_keras_object(
         {
@@ -95,7 +95,7 @@ def loaded_parts() -> _LoadedParts:
 
 
 def describe(core: snt.RNNCore) -> dict[str, Any]:
-    """Returns the core's description, in which parts that other cells have, too, are marked."""
+    """Returns the core's description. Parts that are also in other cells have a "shared_id"."""
 
     def modules(core: snt.RNNCore) -> set[tf.Module]:
         return {core, *core.submodules}

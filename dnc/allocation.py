@@ -244,6 +244,7 @@ class Freeness(snt.RNNCore):
         return tf.TensorShape([self._memory_size])
 
     @property
-    def output_size(self) -> tf.TensorShape:
-        """Shape of one example's allocation weights, for any number of write heads."""
-        return tf.TensorShape([None, self._memory_size])
+    def output_size(self) -> Allocation:
+        """Shapes of one example's outputs, for any number of write heads."""
+        slots = tf.TensorShape([self._memory_size])
+        return Allocation(weights=tf.TensorShape([None, self._memory_size]), retention=slots)

@@ -1,4 +1,4 @@
-"""Controllers for a `dnc.DNC`, besides the recurrent cores that Sonnet has."""
+"""Controllers for a `dnc.DNC`, in addition to Sonnet's recurrent cores."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from dnc import _checks, _cores, _nests
 
 
 class FeedForward(snt.RNNCore):
-    """A controller without recurrence: all that is remembered is in the memory.
+    """A controller without recurrence, so that only the memory carries information over time.
 
     The paper uses one for its copy tasks (Extended Data Fig. 1 and 4).
 
@@ -28,22 +28,22 @@ class FeedForward(snt.RNNCore):
         """Creates the core.
 
         Args:
-          network: any Sonnet module or callable that maps [B, X] to [B, H]; or the layer size(s) of
-            a multilayer perceptron with ReLU after every layer.
+          network: any Sonnet module or callable that maps [B, X] to [B, H], or the layer size(s) of
+            a multilayer perceptron with a ReLU after every layer.
           name: name of the module.
 
         Raises:
           ValueError: if a layer size is not a positive integer, or the network is recurrent.
         """
         super().__init__(name=name)
-        self._input_size: int | None = None  # Known from the first call on, as is the next.
+        self._input_size: int | None = None  # Known after the first call, as is the dtype.
         self._dtype: tf.DType | None = None
         self._output_size: int | None = None
         self._sizes: Sequence[int] | None = None
         if hasattr(network, "state_size") or isinstance(network, snt.RNNCore):
             raise ValueError(
                 f"FeedForward takes a network without a state, got {network!r}. For a recurrent "
-                "controller give an snt.RNNCore instead, e.g. snt.LSTM(64) for a "
+                "controller use an snt.RNNCore instead, e.g. snt.LSTM(64) for a "
                 "keras.layers.LSTMCell(64)."
             )
         if callable(network):
@@ -61,15 +61,18 @@ class FeedForward(snt.RNNCore):
     ) -> tuple[tf.Tensor, tuple[()]]:
         """Returns the network's output for `inputs` and the empty state.
 
-        `training` is passed on as in `dnc.DNC`.
+        Args:
+          inputs: [B, X].
+          prev_state: ignored.
+          training: passed on to a network that accepts it, as in `dnc.DNC`.
 
         Raises:
           ValueError: if the inputs do not fit layers of given sizes.
         """
         del prev_state
         if self._sizes is not None:
-            inputs = _check_inputs(inputs, self._input_size, self._dtype)
-            self._input_size, self._dtype = inputs.shape[1], self._dtype or inputs.dtype
+            inputs = _checks.check_tensor("inputs", inputs, [None, self._input_size], self._dtype)
+            self._input_size, self._dtype = inputs.shape[1], inputs.dtype
         return _cores.call_with_training(self._network, inputs, training=training), ()
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> tuple[()]:
@@ -78,23 +81,23 @@ class FeedForward(snt.RNNCore):
         return ()
 
     @property
-    def sizes(self) -> Sequence[int] | None:
-        """The layer sizes; `None` if the network was given."""
-        return self._sizes
+    def network(self) -> Sequence[int] | Callable[[tf.Tensor], tf.Tensor]:
+        """The layer sizes, or the network that was given."""
+        return self._network if self._sizes is None else self._sizes
 
     @property
     def state_size(self) -> tuple[()]:
-        """The empty state has no shapes."""
+        """Shapes of the empty state: none."""
         return ()
 
     @property
     def output_size(self) -> tf.TensorShape:
-        """Shape of one example's output; of unknown size if it comes from a given network."""
+        """Shape of one example's output. The size is unknown if the network was given."""
         return tf.TensorShape([self._output_size])
 
 
 class _Wrapper(snt.RNNCore):
-    """A controller around another one, with its state."""
+    """A controller that wraps another one and has the same state."""
 
     def __init__(self, core: snt.RNNCore, name: str):
         super().__init__(name=name)
@@ -108,11 +111,12 @@ class _Wrapper(snt.RNNCore):
 
 
 class ClippedSignal(_Wrapper):
-    """A controller through which no large gradient flows back.
+    """A controller that clips the gradients that flow back through it.
 
-    Forwards it is the core that it wraps. Backwards, at each time step, the gradients by its output
-    and by its next state are bounded element by element, so that a signal cannot grow on its way
-    back through many steps. (The paper bounds those by its LSTM's activations, to [-10, 10].)
+    The forward pass is the wrapped core's. In the backward pass, at each time step, the gradients
+    with respect to the core's output and next state are clipped element by element, so that they
+    cannot grow over many steps. (The paper clips the gradients with respect to the activations of
+    its LSTM to [-10, 10].)
 
         >>> core = ClippedSignal(snt.LSTM(16), 10.0)
         >>> output, state = core(tf.zeros([2, 10]), core.initial_state(batch_size=2))
@@ -125,7 +129,7 @@ class ClippedSignal(_Wrapper):
 
         Args:
           core: any `snt.RNNCore`.
-          bound: on the absolute value of each gradient, > 0.
+          bound: maximum absolute value of each element of a gradient, > 0.
           name: name of the module.
 
         Raises:
@@ -143,7 +147,7 @@ class ClippedSignal(_Wrapper):
 
     @property
     def bound(self) -> float:
-        """Bound on the absolute value of each gradient."""
+        """Maximum absolute value of each element of a gradient."""
         return self._bound
 
     def _clip_gradient(self, x: tf.Tensor) -> tf.Tensor:
@@ -158,11 +162,11 @@ class ClippedSignal(_Wrapper):
 
 
 class InputsOnly(_Wrapper):
-    """A controller that does not see what was read.
+    """A controller that does not see the words read.
 
-    The paper's controller has [x_t; r_{t-1}^1; ...; r_{t-1}^R] as its input; this one has x_t. With
-    `FeedForward` inside, what is done at a time step then depends on that step's input alone, and
-    so cannot drift over more steps than were trained.
+    The paper's controller has the input [x_t; r_{t-1}^1; ...; r_{t-1}^R]. This one has x_t. With
+    `FeedForward` inside, the interface vector then depends on the input of the same time step
+    alone, so it cannot drift in sequences longer than those in training.
 
         >>> core = InputsOnly(FeedForward([16]), 10)
         >>> output, state = core(tf.zeros([2, 10 + 8]), core.initial_state(batch_size=2))
@@ -175,7 +179,7 @@ class InputsOnly(_Wrapper):
 
         Args:
           core: any `snt.RNNCore`.
-          input_size: width of the DNC's input x_t, in front of what was read.
+          input_size: width X of the DNC's input x_t, which precedes the words read.
           name: name of the module.
 
         Raises:
@@ -198,15 +202,15 @@ class InputsOnly(_Wrapper):
 
     @property
     def input_size(self) -> int:
-        """Width of what the wrapped core sees."""
+        """Width of the wrapped core's input."""
         return self._input_size
 
 
 class EmbeddedInputs(_Wrapper):
-    """A controller that sees a learned embedding of the DNC's input, and what was read as it is.
+    """A controller that sees a learned embedding of the DNC's input, next to the words read.
 
-    For wide inputs of which few are not 0, such as words: x_t E takes the place of x_t. The numbers
-    of E have a variance of 1 at first.
+    The embedding x_t E replaces x_t. It suits wide inputs with few elements that are not 0, such as
+    one-hot words. The initial elements of E have variance 1.
 
         >>> core = EmbeddedInputs(snt.LSTM(16), input_size=1000, embedding_size=32)
         >>> output, state = core(tf.zeros([2, 1000 + 8]), core.initial_state(batch_size=2))
@@ -227,7 +231,7 @@ class EmbeddedInputs(_Wrapper):
 
         Args:
           core: any `snt.RNNCore`.
-          input_size: width X of the DNC's input x_t, in front of what was read.
+          input_size: width X of the DNC's input x_t, which precedes the words read.
           embedding_size: width of the embedding.
           dtype: float32 or float64.
           name: name of the module.
@@ -239,8 +243,8 @@ class EmbeddedInputs(_Wrapper):
         self._input_size = _checks.check_size("input_size", input_size)
         size = _checks.check_size("embedding_size", embedding_size)
         dtype = _checks.check_state_dtype(dtype)
-        # A layer's weights are initialised for inputs with a variance of about 1. That of one-hot
-        # inputs is next to 0: which of them is on hardly shows in the gates of an LSTM.
+        # A layer's weights are initialised for inputs with a variance of about 1. One-hot inputs
+        # have a variance near 0, so they would hardly change the gates of an LSTM.
         draw = snt.initializers.RandomNormal()
         self.embedding = tf.Variable(draw([input_size, size], dtype), name="embedding")
 
@@ -259,7 +263,7 @@ class EmbeddedInputs(_Wrapper):
 
     @property
     def input_size(self) -> int:
-        """Width of what is embedded."""
+        """Width X of the DNC's input."""
         return self._input_size
 
     @property
@@ -267,12 +271,18 @@ class EmbeddedInputs(_Wrapper):
         """Width of the embedding."""
         return self.embedding.shape[1]
 
+    @property
+    def dtype(self) -> tf.DType:
+        """Dtype of the embedding."""
+        return self.embedding.dtype
+
 
 class DeepLSTM(snt.RNNCore):
-    """The paper's controller: a stack of LSTMs in which every layer is near to input and output.
+    """The paper's controller, a stack of LSTMs with skip connections.
 
-    Layer l sees the input, its own state and the output of layer l - 1 at the same time step; the
-    core's output is that of all layers side by side (Methods, "Controller network"):
+    The input reaches every layer, and every layer reaches the output. Layer l sees the input, its
+    own state and the output of layer l - 1 at the same time step. The core's output is the
+    concatenation of all layers' outputs (Methods, "Controller network"):
 
         h_t^l = LSTM_l([x_t; h_t^{l-1}], h_{t-1}^l, s_{t-1}^l),   output = [h_t^1; ...; h_t^L]
 
@@ -292,7 +302,7 @@ class DeepLSTM(snt.RNNCore):
         """Creates the core.
 
         Args:
-          hidden_sizes: hidden size of each layer, the first is next to the input.
+          hidden_sizes: hidden size of each layer, from the input to the output.
           dtype: float32 or float64.
           name: name of the module.
 
@@ -306,7 +316,7 @@ class DeepLSTM(snt.RNNCore):
             )
         self._hidden_sizes = [_checks.check_size("hidden size", size) for size in hidden_sizes]
         self._dtype = _checks.check_state_dtype(dtype)
-        self._input_size: int | None = None  # Known from the first call on.
+        self._input_size: int | None = None  # Known after the first call.
         self._layers = snt.deep_rnn_with_skip_connections(
             [snt.LSTM(size, dtype=self._dtype) for size in self._hidden_sizes]
         )
@@ -324,14 +334,14 @@ class DeepLSTM(snt.RNNCore):
         Raises:
           ValueError: if a rank, a width, a dtype or the structure of the state does not fit.
         """
-        inputs = _check_inputs(inputs, self._input_size, self._dtype)
+        inputs = _checks.check_tensor("inputs", inputs, [None, self._input_size], self._dtype)
         sizes, batch_size = self.state_size, inputs.shape[0]
         _checks.check_state("prev_state", prev_state, sizes, inputs.dtype, batch_size)
         self._input_size = inputs.shape[1]
         return self._layers(inputs, prev_state)
 
     def initial_state(self, batch_size: Any) -> tuple[snt.LSTMState, ...]:
-        """Returns zeros: one `snt.LSTMState` for each layer."""
+        """Returns zeros, one `snt.LSTMState` for each layer."""
         return self._layers.initial_state(batch_size)
 
     @property
@@ -359,17 +369,6 @@ class DeepLSTM(snt.RNNCore):
 def _check_width(wrapper: InputsOnly | EmbeddedInputs, inputs: tf.Tensor) -> None:
     if inputs.shape[1] < wrapper.input_size:
         raise ValueError(
-            f"{type(wrapper).__name__} was made for inputs that are {wrapper.input_size} wide, got "
-            f"{inputs.shape}."
+            f"{type(wrapper).__name__} needs inputs of width {wrapper.input_size} or more, got "
+            f"shape {inputs.shape}."
         )
-
-
-def _check_inputs(inputs: Any, size: int | None, dtype: tf.DType | None) -> tf.Tensor:
-    """Returns `inputs` as a tensor [B, size] of the variables' dtype or a shorter one.
-
-    A `DNC` with a `compute_dtype` casts to that, for a while, the variables, too.
-    """
-    inputs = _checks.check_tensor("inputs", inputs, [None, size])
-    if inputs.dtype.size >= tf.float32.size:
-        inputs = _checks.check_tensor("inputs", inputs, [None, size], dtype)
-    return inputs

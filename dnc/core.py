@@ -1,8 +1,6 @@
 """The Differentiable Neural Computer: a controller and a memory as one recurrent core."""
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import sonnet as snt
@@ -28,30 +26,6 @@ class DNCStep(NamedTuple):
     controller_output: tf.Tensor  # [B, H], after clipping
     access: AccessStep
     state: DNCState
-
-
-# Functions that are called after each step: arguments of `observed` for the code inside of it.
-_observers: contextvars.ContextVar[tuple[Callable[["DNC", DNCStep], None], ...]]
-_observers = contextvars.ContextVar("observers", default=())
-
-
-@contextlib.contextmanager
-def observed(observer: Callable[["DNC", DNCStep], None]) -> Iterator[None]:
-    """Context in which `observer(core, step)` is called for each step that a `DNC` makes.
-
-    So one sees inside of it wherever it is, between other layers, too. In a graph the step's
-    quantities are the graph's tensors.
-    """
-    token = _observers.set((*_observers.get(), observer))
-    try:
-        yield
-    finally:
-        _observers.reset(token)
-
-
-def is_observed() -> bool:
-    """Whether this runs in a context of `observed`."""
-    return bool(_observers.get())
 
 
 class DNC(snt.RNNCore):
@@ -159,8 +133,6 @@ class DNC(snt.RNNCore):
             `trainable_variables`.
         """
         step = self.step(inputs, prev_state, training)
-        for observer in _observers.get():
-            observer(self, step)
         return step.outputs, step.state
 
     def step(

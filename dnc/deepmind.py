@@ -1,16 +1,17 @@
-"""Loads the variables of DeepMind's released DNC (TensorFlow 1, Sonnet 1) into a `dnc.DNC`.
+"""Loading of the variables of DeepMind's released DNC (TensorFlow 1, Sonnet 1) into a `dnc.DNC`.
 
 The released model is an LSTM whose output feeds ten linear layers, one for each field of the
 interface, and an output layer. Three things differ from the variables of a `dnc.DNC`:
 
-* Sonnet 1 orders the LSTM gates input, candidate, forget, output and multiplies inputs and hidden
-  state by one matrix; Sonnet 2 orders them input, forget, candidate, output and has two matrices.
-* Sonnet 1 adds the forget bias of 1 when it runs; Sonnet 2 keeps it in the bias variable.
+* Sonnet 1 orders the LSTM gates input, candidate, forget, output, and multiplies inputs and hidden
+  state by one matrix. Sonnet 2 orders them input, forget, candidate, output, and has two matrices.
+* Sonnet 1 adds the forget bias of 1 in each step. Sonnet 2 includes it in the bias variable.
 * The ten layers are columns of one layer here, see `dnc.interface`.
 """
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import sonnet as snt
@@ -21,36 +22,41 @@ from dnc.core import DNC
 from dnc_trace import paths
 
 _FORGET_BIAS = 1.0
+# The released layers, in the order of the columns here.
+_FIELDS = (
+    "read_keys",
+    "read_strengths",
+    "write_keys",
+    "write_strengths",
+    "erase_vectors",
+    "write_vectors",
+    "free_gate",
+    "allocation_gate",
+    "write_gate",
+    "read_mode",
+)
 
 
 def restore(
     core: DNC, variables: Mapping[str, np.ndarray] | str | os.PathLike[str], scope: str = "dnc"
 ) -> None:
-    """Assigns the released model's variables to `core`, creating the core's variables if need be.
+    """Assigns the released model's variables to `core`, creating the core's variables if necessary.
 
     Args:
-      core: a `dnc.DNC` with an `snt.LSTM` controller and biases, of the released model's sizes (the
-        number of memory slots may differ: no variable depends on it).
+      core: a `dnc.DNC` with an `snt.LSTM` controller, biases and the released model's sizes. The
+        number of memory slots may differ, because no variable depends on it.
       variables: arrays by name (`dnc/lstm/w_gates`, `dnc/memory_access/read_keys/w`, ...), or the
-        path of a TensorFlow 1 checkpoint. A checkpoint may also hold a global step and optimizer
-        slots.
+        path of a TensorFlow 1 checkpoint. A checkpoint may also contain a global step and
+        optimizer slots.
       scope: name of the released module, the first part of the variable names.
 
     Raises:
-      ValueError: if `core` has another controller or no biases; if variables are missing,
-        superfluous or of another shape: the message lists all of them, and nothing is assigned.
+      ValueError: if `core` has another controller, other interface fields, another output layer or
+        no biases; or if variables are missing, superfluous or of another shape. The message lists
+        all such variables, and nothing is assigned.
       FileNotFoundError: if there is no checkpoint at the path.
     """
-    if not isinstance(core.controller, snt.LSTM):
-        raise ValueError(
-            f"The released model has an LSTM controller: core.controller must be an snt.LSTM, got "
-            f"{core.controller!r}."
-        )
-    if not (core.access.interface.linear.with_bias and core.output_linear.with_bias):
-        raise ValueError(
-            "The released model has biases: make MemoryAccess and DNC with with_bias=True."
-        )
-
+    _check_core(core)
     shapes = _expected_shapes(core, scope)
     if isinstance(variables, Mapping):
         arrays = {name: np.asarray(value) for name, value in variables.items()}
@@ -66,8 +72,9 @@ def restore(
     gate_weights = _reorder_gates(arrays[f"{scope}/lstm/w_gates"])
     gate_biases = _reorder_gates(arrays[f"{scope}/lstm/b_gates"])
     gate_biases[hidden_size : 2 * hidden_size] += _FORGET_BIAS
-    fields = [f"{scope}/memory_access/{name}" for name in core.access.interface.widths]
-    interface, output = core.access.interface.linear, core.output_linear
+    fields = [f"{scope}/memory_access/{name}" for name in _FIELDS]
+    interface = core.access.interface.linear
+    output: Any = core.output_linear  # An `snt.Linear`, as `_check_core` made sure.
     for variable, value in (
         (core.controller.input_to_hidden, gate_weights[:-hidden_size]),
         (core.controller.hidden_to_hidden, gate_weights[-hidden_size:]),
@@ -80,8 +87,32 @@ def restore(
         variable.assign(tf.cast(value, variable.dtype))
 
 
+def _check_core(core: DNC) -> None:
+    """Raises `ValueError` unless the core is made like the released model."""
+    if not isinstance(core.controller, snt.LSTM):
+        raise ValueError(
+            "core.controller must be an snt.LSTM like the released model's, got "
+            f"{core.controller!r}."
+        )
+    if tuple(core.access.interface.widths) != _FIELDS:
+        raise ValueError(
+            f"The core's interface must have the released model's fields {', '.join(_FIELDS)}, got "
+            f"{', '.join(core.access.interface.widths)}. Make MemoryAccess with the default parts."
+        )
+    if not isinstance(core.output_linear, snt.Linear):
+        raise ValueError(
+            "The core's output layer must be an snt.Linear like the released model's, got "
+            f"{core.output_linear!r}. Make DNC with a number as output_size."
+        )
+    if not (core.access.interface.linear.with_bias and core.output_linear.with_bias):
+        raise ValueError(
+            "The core must have biases like the released model. Make MemoryAccess and DNC with "
+            "with_bias=True."
+        )
+
+
 def _expected_shapes(core: DNC, scope: str) -> dict[str, tuple[int | None, ...]]:
-    """Shape of each released variable; `None` where it depends on a still unknown input width."""
+    """Returns the shape of each released variable, with `None` for an unknown number of rows."""
     hidden_size = core.controller.initial_state(1).hidden.shape[1]
     words_size = core.access.num_reads * core.access.word_size
     input_size = core.input_size
@@ -104,7 +135,7 @@ def _expected_shapes(core: DNC, scope: str) -> dict[str, tuple[int | None, ...]]
 def _read_checkpoint(
     path: str | os.PathLike[str], shapes: Mapping[str, object]
 ) -> dict[str, np.ndarray]:
-    """Reads a TensorFlow 1 checkpoint without what only its training needed."""
+    """Returns the variables of a TensorFlow 1 checkpoint, without global step and slots."""
     path = paths.for_tensorflow(path)
     try:
         reader = tf.train.load_checkpoint(path)
@@ -133,7 +164,7 @@ def _check_arrays(
 def _create_variables(core: DNC, input_size: int) -> None:
     if input_size < 1:
         raise ValueError(
-            f"The LSTM weights leave an input width of {input_size}; at least 1 is needed."
+            f"The LSTM weights imply an input width of {input_size}, which must be >= 1."
         )
     dtype = core.controller.initial_state(1).hidden.dtype
     _cores.run_on_zeros(core, tf.TensorSpec([None, input_size], dtype), dtype)

@@ -1,10 +1,21 @@
 """Cores in Keras 3, on its TensorFlow backend.
 
 `DNC` is a layer. `RNNCell` makes any core a cell for `RNN`, or for Keras' own `keras.layers.RNN`.
-The weights of all three are the core's own variables, so a network that Keras trained is the same
+The weights of all three are the core's own variables, so a network trained in Keras is the same
 network everywhere else.
 
-Importing this module registers the classes: do so before `keras.models.load_model`.
+Importing this module registers the classes. Import it before `keras.models.load_model`.
+
+Keras saves a core in a `.keras` file as a description: the class and the arguments of each part.
+Register classes of your own, as you do with layers of your own:
+
+    >>> import dnc
+    >>> @keras.saving.register_keras_serializable(package="my_package")
+    ... class MyLinkage(dnc.TemporalLinkage):
+    ...     def get_config(self):
+    ...         return {"memory_size": self.memory_size, "num_writes": self.num_writes}
+
+`get_config` returns the arguments of the constructor, which may be other parts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +31,8 @@ from dnc.access import MemoryAccess
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
-        f"dnc.keras needs Keras' TensorFlow backend, but Keras runs on {keras.backend.backend()}: "
-        "set the environment variable KERAS_BACKEND=tensorflow before Keras is imported."
+        f"dnc.keras needs Keras' TensorFlow backend, but Keras runs on {keras.backend.backend()}. "
+        "Set the environment variable KERAS_BACKEND=tensorflow before you import Keras."
     )
 
 
@@ -35,11 +46,11 @@ class RNNCell(keras.layers.Layer):
         >>> layer(tf.zeros([3, 7, 5])).shape  # batch, time, input width
         TensorShape([3, 7, 2])
 
-    Keras needs the state as a flat list of vectors of one dtype: every part of the core's state,
-    integers included, is one [B, size] tensor there. `pack_state` and `flatten_state` convert.
+    Keras needs the state as a flat list of vectors of one dtype. There, every part of the core's
+    state, integers included, is one [B, size] tensor. `pack_state` and `flatten_state` convert.
 
-    Several cells may have one core, and several cores one part: each variable is one weight, and
-    `keras.models.load_model` restores what is shared. `keras.models.clone_model` does not.
+    Several cells may share a core, and several cores a part. Each variable is one weight.
+    `keras.models.load_model` restores the sharing; `keras.models.clone_model` does not.
     """
 
     def __init__(
@@ -48,18 +59,18 @@ class RNNCell(keras.layers.Layer):
         """Creates the cell.
 
         Args:
-          core: a core with `state_size` and an `output_size` [Y], as a `dnc.DNC` has; or a function
-            that makes one; or the description of one from `get_config`. To save a model whose core
-            has parts of your own, give a function, and register it with
-            `keras.saving.register_keras_serializable()`.
-          **kwargs: arguments of `keras.layers.Layer`. A mixed policy such as "mixed_bfloat16" sets
-            the dtype of the weights only; `compute_dtype` of a `dnc.DNC` sets the other.
+          core: a core with `state_size` and an `output_size` [Y], such as a `dnc.DNC`; a function
+            that makes one; or the description of one from `get_config`. A function that is
+            registered with `keras.saving.register_keras_serializable` can be saved, whatever the
+            core consists of.
+          **kwargs: arguments of `keras.layers.Layer`. With a mixed policy such as "mixed_bfloat16"
+            the cell computes in the dtype of the variables, float32.
 
         Raises:
-          ValueError: if `core` is none of these.
+          ValueError: if `core` is none of these, or its description is wrong.
         """
         super().__init__(**kwargs)
-        # Keras casts the state to the compute dtype, and the memory needs the precision.
+        # Keras casts the state to the compute dtype, but the memory needs full precision.
         self.dtype_policy = keras.DTypePolicy(self.variable_dtype)
         self._make_core = None
         if isinstance(core, Mapping):
@@ -76,11 +87,15 @@ class RNNCell(keras.layers.Layer):
                 f"a function that makes one, got {core!r}."
             )
         self.core = core
-        self.output_size = core.output_size[0]
         self.state_size = [size.num_elements() for size in tf.nest.flatten(core.state_size)]
         state = _cores.initial_state(core, 1, tf.as_dtype(self.variable_dtype))
         self._state_dtypes = [part.dtype for part in tf.nest.flatten(state)]
         _keras_weights.cells.add(self)
+
+    @property
+    def output_size(self) -> int | None:
+        """Width Y of the output; `None` before an output layer of your own has run."""
+        return self.core.output_size[0]
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Creates the core's variables and makes them weights of this layer."""
@@ -100,7 +115,7 @@ class RNNCell(keras.layers.Layer):
         Args:
           inputs: [B, X].
           states: the state as a flat list.
-          training: passed on to a core that has a parameter `training` or `is_training`; a
+          training: passed on to a core that has a parameter `training` or `is_training`. A
             `dnc.DNC` passes it on to its controller.
 
         Returns:
@@ -159,7 +174,7 @@ class RNNCell(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="dnc")
 class RNN(keras.layers.RNN):
-    """A `keras.layers.RNN` that also suits cells whose initial state is not 0, and masks.
+    """A `keras.layers.RNN` that also handles masks, and cells whose initial state is not 0.
 
         >>> import dnc
         >>> core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(8), output_size=2)
@@ -167,16 +182,16 @@ class RNN(keras.layers.RNN):
         >>> layer(tf.zeros([3, 7, 5])).shape  # batch, time, input width
         TensorShape([3, 2])
 
-    It takes the same arguments, and differs where Keras' own layer
+    It has the same arguments, and differs where Keras' own layer
 
-    - resets the state of a stateful layer to 0 instead of to the cell's initial state;
+    - resets the state of a stateful layer to 0 instead of the cell's initial state;
     - ignores the mask of its inputs if `initial_state` is given;
     - with `unroll`, `go_backwards` and `zero_output_for_mask` (which `keras.layers.Bidirectional`
-      sets) replaces the outputs of the wrong steps by 0;
+      sets) replaces the outputs of the wrong steps with 0;
     - cannot be stateful in a model that Keras traces to build it.
     """
 
-    go_backwards: bool  # Set by Keras.
+    go_backwards: bool  # Assigned by Keras.
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         """Creates the variables of the cell and, if stateful, of the state."""
@@ -195,16 +210,16 @@ class RNN(keras.layers.RNN):
 
         Args:
           sequences: [B, T, X].
-          initial_state: a flat list as `return_state` gives it; the cell's own by default.
-          mask: booleans [B, T]; a step where it is false is skipped and the state held. By default
-            the mask of the `sequences`, which a `Masking` or `Embedding` layer made.
+          initial_state: a flat list as `return_state` returns it; by default the cell's own.
+          mask: booleans [B, T]. Steps where it is false are skipped and keep the state. By default
+            the mask of the `sequences`, made by a `Masking` or `Embedding` layer.
           training: passed on to the cell.
-          sequences_mask: set by Keras, to the mask of the `sequences` if there is an
+          sequences_mask: the mask of the `sequences`, which Keras passes if there is an
             `initial_state`.
 
         Returns:
-          The output [B, Y], or [B, T, Y] with `return_sequences`; with `return_state` a list of it
-          and the parts of the last state.
+          The output [B, Y], or [B, T, Y] with `return_sequences`. With `return_state`, a list of
+          the output and the parts of the last state.
 
         Raises:
           ValueError: if the mask or the state does not fit.
@@ -257,14 +272,14 @@ class DNC(RNN):
         >>> model.count_params()
         9040
 
-    Batch first and time second, [B, T, X] to [B, Y] or, with `return_sequences`, to [B, T, Y].
+    It maps [B, T, X], batch first, to [B, Y] or, with `return_sequences`, to [B, T, Y].
     """
 
     def __init__(
         self,
         access: MemoryAccess | Mapping[str, Any],
         controller: snt.RNNCore | Mapping[str, Any],
-        output_size: int,
+        output_size: int | Callable[[tf.Tensor], tf.Tensor] | Mapping[str, Any],
         clip_value: float | None = None,
         *,
         with_bias: bool = True,
@@ -280,37 +295,35 @@ class DNC(RNN):
 
         Args:
           access: the memory, or the arguments of a `dnc.MemoryAccess`.
-          controller: any controller of a `dnc.DNC`, or the arguments of an `snt.LSTM`. A layer to
-            be saved as a `.keras` file needs one that a configuration can describe: `snt.LSTM`,
-            `snt.GRU`, `dnc.DeepLSTM`, `dnc.FeedForward` of layer sizes, or `dnc.DNC` of these; for
-            any other use an `RNNCell`, with a function that makes the core.
-          output_size: width Y of the output, >= 1.
+          controller: any controller of a `dnc.DNC`, or the arguments of an `snt.LSTM`. A `.keras`
+            file can contain `snt.LSTM`, `snt.GRU`, the controllers of this package, `dnc.DNC`, and
+            classes of your own that are registered. For any other controller, use an `RNNCell`
+            with a registered function that makes the core.
+          output_size: width Y of the output, >= 1, or an output layer; see `dnc.DNC`.
           clip_value: see `dnc.DNC`.
           with_bias: see `dnc.DNC`.
-          return_sequences: whether to return the outputs of all steps or only the last output.
-          return_state: whether to also return the parts of the last state, as a flat list of
-            [B, size] tensors; `layer.cell.pack_state` makes a `dnc.DNCState` of them.
+          return_sequences: whether to return the outputs of all steps instead of the last one.
+          return_state: whether to also return the parts of the last state, a flat list of
+            [B, size] tensors. `layer.cell.pack_state` converts them to a `dnc.DNCState`.
           go_backwards: whether to run from the last step to the first.
           stateful: whether a batch continues from the last state of the previous batch.
-          unroll: whether to lay out the steps one by one instead of in a loop.
-          zero_output_for_mask: whether the output of a masked step is 0 or the previous output;
-            the state is held in either case.
-          **kwargs: arguments of `keras.layers.Layer`. With a `dtype` of "mixed_bfloat16" or
-            "mixed_float16", controller and linear layers compute in it; memory, states and outputs
-            stay in float32 (the next layer casts as it needs).
+          unroll: whether to build the graph of each step instead of a loop.
+          zero_output_for_mask: whether the output of a masked step is 0 instead of the previous
+            output. The state is kept in either case.
+          **kwargs: arguments of `keras.layers.Layer`. With a mixed `dtype` policy, such as
+            "mixed_bfloat16", the layer computes in the dtype of the variables, float32, and so are
+            its outputs. The next layer casts them.
 
         Raises:
-          ValueError: if an argument is out of range or of no usable kind.
+          ValueError: if an argument is out of range or of an unsupported type.
         """
         policy = keras.dtype_policies.get(kwargs.pop("dtype", None) or keras.config.dtype_policy())
-        mixed = policy.compute_dtype != policy.variable_dtype
         core = _core.DNC(
             _make(access, "MemoryAccess", policy.variable_dtype),
             _make(controller, "LSTM", policy.variable_dtype),
-            output_size,
+            _make(output_size, "", policy.variable_dtype),
             clip_value,
             with_bias=with_bias,
-            compute_dtype=policy.compute_dtype if mixed else None,
         )
         super().__init__(
             RNNCell(core, dtype=policy.variable_dtype),
@@ -323,7 +336,6 @@ class DNC(RNN):
             dtype=policy.variable_dtype,
             **kwargs,
         )
-        self._given_policy = policy
 
     @property
     def core(self) -> _core.DNC:
@@ -340,8 +352,7 @@ class DNC(RNN):
         del config["cell"]
         core = _keras_weights.describe(self.core)
         names = ("access", "controller", "output_size", "clip_value", "with_bias")
-        policy = keras.dtype_policies.serialize(self._given_policy)
-        return {**config, **{name: core[name] for name in names}, "dtype": policy}
+        return {**config, **{name: core[name] for name in names}}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> "DNC":
@@ -351,7 +362,7 @@ class DNC(RNN):
 
 
 def _make(part: Any, kind: str, dtype: str) -> Any:
-    """Makes a part from its description, if given one; a controller in the dtype of the weights."""
+    """Makes a part if given its description; a controller gets the dtype of the weights."""
     if not isinstance(part, Mapping):
         return part
     if kind == "LSTM" and part.get("class", kind) in ("LSTM", "GRU", "DeepLSTM"):

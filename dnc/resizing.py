@@ -1,4 +1,4 @@
-"""Moves a running state to a memory of another size."""
+"""Transfer of a running state to a memory of another size."""
 
 import numbers
 from typing import Any, TypeVar
@@ -14,10 +14,10 @@ State = TypeVar("State")
 
 
 def resize_memory(state: State, memory_size: int, *, tolerance: float = 0.0) -> State:
-    """Returns a state with another number of memory slots: what was written stays where it is.
+    """Returns a state with another number of memory slots, each with the same content as before.
 
     No variable depends on the number of slots, so a network that was trained with a small memory
-    can go on with a larger one, in the middle of a sequence:
+    can continue with a larger one, even in the middle of a sequence:
 
         >>> import dnc
         >>> import sonnet as snt
@@ -26,23 +26,23 @@ def resize_memory(state: State, memory_size: int, *, tolerance: float = 0.0) -> 
         >>> resize_memory(state, 64).access_state.memory.shape
         TensorShape([1, 64, 3])
 
-    The new state is for a core with the same variables and `MemoryAccess(64, 3)`; a checkpoint of
-    one restores into the other.
+    The new state is for a core with the same variables and `MemoryAccess(64, 3)`. A checkpoint of
+    either core restores into the other.
 
     Args:
-      state: a `DNCState`, an `AccessState`, or any nest with some in it; all are resized.
-      memory_size: the new number of slots, >= 1. Further slots are added at the end, empty; or the
-        last ones are dropped.
-      tolerance: a slot that is to be dropped counts as unused if its usage, with the last write
-        counted in, and its read weights are at most this, in [0, 1]. A soft look-up writes a
-        little to every slot, so an exact 0 may be rare.
+      state: a `DNCState`, an `AccessState`, or a nest that contains some; all are resized.
+      memory_size: the new number of slots, >= 1. A larger memory has empty slots at the end; a
+        smaller one lacks the last slots.
+      tolerance: maximum, in [0, 1], of the usage (including the last write) and of the read weights
+        of a slot that may be dropped. A soft look-up writes a little to every slot, so exact zeros
+        may be rare.
 
     Raises:
-      ValueError: if a slot that is in use would be dropped; if `memory_size` or `tolerance` is out
-        of range; if there is no memory in `state`, one with a linkage that cannot be resized, or
-        one whose parts do not fit each other.
-        (In a graph, where usage is not known yet, dropping a used slot raises
-        `tf.errors.InvalidArgumentError` when it runs; XLA does not check.)
+      ValueError: if a slot in use would be dropped; if `memory_size` or `tolerance` is out of
+        range; if `state` contains no memory, or one with a linkage that cannot be resized, or one
+        whose parts do not fit together.
+        (In a graph, where usage is unknown, dropping a used slot raises
+        `tf.errors.InvalidArgumentError` when the graph runs. XLA does not check.)
     """
     memory_size = _checks.check_size("memory_size", memory_size)
     if not isinstance(tolerance, numbers.Real) or not 0.0 <= tolerance <= 1.0:
@@ -65,7 +65,7 @@ def resize_memory(state: State, memory_size: int, *, tolerance: float = 0.0) -> 
     resized = resize(state)
     if not found:
         raise ValueError(
-            "state must be a DNCState, an AccessState or a nest with one in it, "
+            "state must be a DNCState, an AccessState or a nest that contains one, "
             f"got {_checks.structure_text(state)}."
         )
     return resized
@@ -74,8 +74,8 @@ def resize_memory(state: State, memory_size: int, *, tolerance: float = 0.0) -> 
 def _resize_access(state: AccessState, memory_size: int, tolerance: float) -> AccessState:
     if not hasattr(state.linkage, "resize"):
         raise ValueError(
-            "The linkage's state must have a method `resize(memory_size)`, as "
-            f"TemporalLinkageState has, got {_checks.structure_text(state.linkage)}."
+            "The linkage's state must have a method `resize(memory_size)`, such as "
+            f"TemporalLinkageState.resize, got {_checks.structure_text(state.linkage)}."
         )
     memory = _checks.check_tensor("memory", state.memory, [None, None, None])
     batch_size, slots, _ = memory.shape
@@ -95,15 +95,15 @@ def _resize_access(state: AccessState, memory_size: int, tolerance: float) -> Ac
 
 
 def _check_unused(state: AccessState, memory_size: int, tolerance: float) -> AccessState:
-    """Returns `state` if its slots from number `memory_size` on are not in use."""
+    """Returns `state` if the slots from number `memory_size` on are unused, or raises an error."""
     used = tf.maximum(
         usage_after_write(state.usage, state.write_weights),
         tf.reduce_max(state.read_weights, axis=1),
     )[:, memory_size:]
     largest = tf.reduce_max(used, axis=0)  # Over the batch.
     message = (
-        f"Cannot shrink the memory from {state.usage.shape[1]} to {memory_size} slots: some that "
-        f"would be dropped are in use, more than tolerance={tolerance}"
+        f"Cannot shrink the memory from {state.usage.shape[1]} to {memory_size} slots: slots that "
+        f"would be dropped are in use by more than tolerance={tolerance}"
     )
     known = tf.get_static_value(largest)
     if known is not None:

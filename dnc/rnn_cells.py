@@ -22,23 +22,23 @@ def rnn_cell(core: snt.RNNCore) -> "RNNCell":
         >>> outputs.shape, state.access_state.memory.shape
         (TensorShape([3, 7, 2]), TensorShape([3, 4, 3]))
 
-    Works in eager mode, in a `tf.function` and in a `tf.Graph` with a session. A core belongs to
-    where it was first run: for a graph, make it inside that graph.
+    The cell works in eager mode, in a `tf.function` and in a `tf.Graph` with a session. A core's
+    variables belong to the graph in which it first ran, so make the core inside the graph.
 
     Args:
-      core: a core with `state_size` and `output_size`, as a `dnc.DNC` has.
+      core: a core with `initial_state`, `state_size` and `output_size`, such as a `dnc.DNC`.
 
     Raises:
-      ValueError: if the core does not have them.
+      ValueError: if the core lacks one of them.
     """
     return RNNCell(core)
 
 
 class RNNCell:
-    """A core with the methods that TensorFlow 1 asks of an RNN cell.
+    """A core with the methods of an RNN cell of TensorFlow 1.
 
     Attributes:
-      core: the core; its variables are those to train.
+      core: the wrapped core. The cell's variables are the core's.
     """
 
     def __init__(self, core: snt.RNNCore):
@@ -55,9 +55,15 @@ class RNNCell:
         self._has_none = any(part is None for part in tf.nest.flatten(self._state_like))
 
     def __call__(self, inputs: tf.Tensor, state: Any, scope: Any = None) -> tuple[tf.Tensor, Any]:
-        """Performs one step: [B, X] and a state to [B, Y] and the next state.
+        """Performs one step.
 
-        `scope` is there for TensorFlow 1 and makes no difference.
+        Args:
+          inputs: [B, X].
+          state: a state as `zero_state` returns it.
+          scope: ignored; a parameter for TensorFlow 1.
+
+        Returns:
+          The outputs [B, Y] and the next state.
         """
         del scope
         if not self._has_run:  # Create the variables outside of TensorFlow's loop.
@@ -69,7 +75,7 @@ class RNNCell:
         return _cores.call_checked(self.core, self.core, inputs, state)
 
     def zero_state(self, batch_size: Any, dtype: Any) -> Any:
-        """Returns the core's initial state, under its TensorFlow 1 name, with () for `None`.
+        """Returns the core's initial state, with () for `None`. (The name is from TensorFlow 1.)
 
         Raises:
           ValueError: if `dtype` is missing or is not a floating point type.
@@ -85,13 +91,13 @@ class RNNCell:
         """Returns the initial state for a batch of inputs, or for a batch size and a dtype.
 
         Raises:
-          ValueError: if neither is given, or `dtype` is not that of the inputs.
+          ValueError: if neither is given, or `dtype` differs from the dtype of the inputs.
         """
         if inputs is not None:
             inputs = tf.convert_to_tensor(inputs)
             if dtype is not None and dtype != inputs.dtype:
                 raise ValueError(
-                    f"dtype must be that of the inputs, {inputs.dtype.name}, got "
+                    f"dtype must be the dtype of the inputs, {inputs.dtype.name}, got "
                     f"{tf.as_dtype(dtype).name}."
                 )
             batch_size, dtype = tf.shape(inputs)[0], inputs.dtype

@@ -1,4 +1,4 @@
-"""Writes a core as a SavedModel, to be served without this package."""
+"""Export of a core as a SavedModel, which is served without this package."""
 
 import os
 from collections.abc import Mapping
@@ -31,8 +31,8 @@ def export(
         >>> loaded.signatures["serving_default"](tf.zeros([7, 3, 5]))["outputs"].shape
         TensorShape([7, 3, 2])
 
-    Batch size and number of steps are free. The signatures take and return tensors by name; the
-    state is one tensor for each of its parts, named after the fields that lead to it, such as
+    Batch size and number of steps are free. The signatures take and return tensors by name. The
+    state is one tensor for each of its parts, named after the fields that lead to the part, such as
     `access_state_memory`:
 
     ===================  ===================================================  ======================
@@ -44,36 +44,36 @@ def export(
     `initial_state`      `batch_size`, an int32 scalar                        state
     ===================  ===================================================  ======================
 
-    (Keep the loaded object as long as its signatures are used: it owns the variables.)
+    (Keep the loaded object as long as you use its signatures, because it owns the variables.)
 
-    So a stream is served by `initial_state`, then `step` again and again, each time with the state
-    that came back before.
+    To serve a stream, call `initial_state` once, then `step` for each input, with the state that
+    the previous call returned.
 
     Args:
       core: a core with inputs [B, X], such as a `dnc.DNC`.
       path: the folder to write, or an address that TensorFlow can write to, such as
         `gs://bucket/model`.
-      input_size: width X of the inputs; not needed if `core` was run before and knows it.
+      input_size: width X of the inputs; by default `core.input_size`, which a core that ran has.
       dtype: floating point dtype of inputs and state.
       time_major: whether sequences are [T, B, ...]; if false, [B, T, ...].
 
     Raises:
-      ValueError: if the input size is missing or differs from the core's, or TensorFlow has no
-        access to the address.
+      ValueError: if the input size is missing or differs from the core's, or TensorFlow cannot
+        write to such an address.
     """
     known_size = getattr(core, "input_size", None)
     if input_size is None:
         input_size = known_size
     if input_size is None:
-        raise ValueError("export needs the width of the inputs: give input_size.")
+        raise ValueError("export needs the width of the inputs. Pass input_size.")
     input_size = _checks.check_size("input_size", input_size)
     if known_size not in (None, input_size):
-        raise ValueError(f"input_size must be {known_size} as the core has it, got {input_size}.")
+        raise ValueError(f"input_size must be the core's, {known_size}, got {input_size}.")
     dtype = _checks.check_dtype(dtype)
-    _cores.run_on_zeros(core, tf.TensorSpec([None, input_size], dtype), dtype)
-    implementation = (
-        "auto" if reason_against(core, dtype) is None else "steps"
-    )  # Without a warning.
+    spec = tf.TensorSpec([None, input_size], dtype)
+    _cores.run_on_zeros(core, spec, dtype)
+    reason = reason_against(core, spec, dtype)
+    implementation = "auto" if reason is None else "steps"  # Without a warning.
 
     example_with_none = _cores.initial_state(core, 1, dtype)
     example = _nests.without_none(example_with_none)
@@ -144,7 +144,7 @@ def export(
 
 
 def _identifier(path: tuple[str, ...]) -> str:
-    """Names a part of the state as an argument, unlike all other arguments."""
+    """Returns the argument name of a part of the state, different from all other arguments."""
     name = "_".join(path) or "state"
     taken = name in ("inputs", "outputs", "sequence_length", "batch_size")
     return name if name.isidentifier() and not taken else f"state_{name}"

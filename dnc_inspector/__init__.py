@@ -1,13 +1,11 @@
-"""DNC Memory: a TensorBoard plugin, and pages of their own, that show what a memory did.
+"""DNC Memory: a TensorBoard plugin, and self-contained pages, that show a memory at work.
 
 =============  ====================================================================================
-`schema`       what a recorded episode consists of, and its file (.npz)
-`episode`      an episode as the viewer takes it: a header, and one blob for each example; `header`
-`loader`       what TensorBoard finds; `plugin`: its routes
-`page`         one HTML page with the viewer and an episode in it, `python -m dnc_inspector`
+`loader`       the entry point for TensorBoard; `plugin`: its routes
+`page`         one HTML page with the viewer and episodes in it, `python -m dnc_inspector`
 `static/`      the viewer: plain ES modules, no build step
 =============  ====================================================================================
 
-This package imports neither TensorFlow nor `dnc`, so that TensorBoard starts quickly and also where
-these are not installed: TensorBoard and what it requires are enough.
+The format of the data is in `dnc_trace`. This package imports neither TensorFlow nor `dnc`, so that
+TensorBoard starts quickly, and also where these are not installed.
 """

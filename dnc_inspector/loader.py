@@ -1,8 +1,8 @@
-"""What TensorBoard finds by the entry point `dnc_memory`.
+"""The loader that TensorBoard finds by the entry point `dnc_memory`.
 
-An error in this import would stop all of TensorBoard, and its time is added to TensorBoard's start:
-so here are only TensorBoard's base classes. The rest is imported by `load`, of which TensorBoard
-logs errors and goes on without the plugin.
+An error in this import would stop all of TensorBoard, and its time is added to TensorBoard's start.
+So it imports only TensorBoard's base classes. `load` imports the rest: if that fails, TensorBoard
+logs the error and continues without the plugin.
 """
 
 import argparse
@@ -16,9 +16,9 @@ class DncLoader(base_plugin.TBLoader):
     """Makes the plugin when TensorBoard starts."""
 
     def fix_flags(self, flags: argparse.Namespace) -> None:
-        """Keeps the episodes of all steps, unless the user says how many to keep.
+        """Keeps the episodes of all steps, unless the user specifies a number.
 
-        TensorBoard would keep ten, chosen at random. It reads an episode only when it is shown.
+        TensorBoard would keep ten, chosen at random. It reads an episode only to show it.
         """
         flags.samples_per_plugin.setdefault(PLUGIN_NAME, 0)
 

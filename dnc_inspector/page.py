@@ -1,4 +1,4 @@
-"""One HTML page with the viewer and recorded episodes in it: to send around, and to open anywhere.
+"""One HTML page with the viewer and recorded episodes in it, to share and to open anywhere.
 
     python -m dnc_inspector trace.npz [more.npz ...] [--output=page.html]
 
@@ -53,12 +53,12 @@ def render(
     """Returns a page that shows traces.
 
     Args:
-      traces: the arrays and meta data of each, as `schema.load` returns them, by what the viewer
-        calls their runs.
-      title: of the page.
+      traces: arrays and meta data, as `schema.load` returns them, by the name of the run that the
+        viewer shows.
+      title: title of the page.
 
     Raises:
-      ValueError: if the fields of a trace do not fit together.
+      ValueError: if the arrays of a trace do not fit together.
     """
     import_map = _json({"imports": _modules()})
     episodes = {run: _records(run, arrays, meta) for run, (arrays, meta) in traces.items()}

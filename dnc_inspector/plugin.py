@@ -8,8 +8,8 @@
 `/static/<name>`     the viewer
 ===================  ==============================================================================
 
-Whatever goes wrong is answered with {"error": "what is wrong, what to do"} and a status of 4xx, or
-of 500 if TensorBoard itself cannot read its data.
+The answer to a request that fails is {"error": "reason and remedy"} with a status of 4xx, or of 500
+if TensorBoard itself cannot read its data.
 """
 
 import pathlib
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 STATIC = pathlib.Path(__file__).with_name("static")
 
 _MIME_TYPES = {".css": "text/css", ".js": "text/javascript"}
-# Of the viewer, not of data: the addresses of blobs stay the same when a run is written anew.
+# For the viewer, not for data: the addresses of blobs stay the same when a run is written again.
 _SECONDS_TO_CACHE = 60
-# The data provider wants a limit: how many episodes are kept is up to the loader of the data.
+# The data provider needs a limit. The loader of the data decides how many episodes are kept.
 _ALL = 2**31 - 1
 # Bytes to inflate at once: however large an example becomes, checking it takes little memory.
 _INFLATE = 2**20
@@ -104,19 +104,19 @@ class DncPlugin(base_plugin.TBPlugin):
     def _example(self, request: wrappers.Request) -> wrappers.Response:
         data = self._blob(request)
         if not _is_gzip(data):
-            raise _Refusal(422, "The example is damaged. Record the episode anew.")
+            raise _Refusal(422, "The example is damaged. Record the episode again.")
         # The browser inflates it; for the rare client that cannot, `Respond` does.
         return http_util.Respond(request, data, "application/octet-stream", content_encoding="gzip")
 
     def _blob(self, request: wrappers.Request) -> bytes:
-        """What is stored under the key in the request."""
+        """The data that is stored under the key in the request."""
         key = request.args.get("key", "")
         try:
             blob = self._data_provider.read_blob(plugin_util.context(request.environ), blob_key=key)
         except (
             errors.NotFoundError,
             errors.InvalidArgumentError,
-            # What the provider of --load_fast=false raises for keys that are none, or of no data.
+            # The provider of --load_fast=false raises these for invalid keys and keys without data.
             LookupError,
             RecursionError,
             TypeError,
@@ -125,7 +125,7 @@ class DncPlugin(base_plugin.TBPlugin):
             raise _Refusal(
                 404,
                 "There is no data under this key: it is damaged, or its run was removed or written "
-                "anew. Reload the page.",
+                "again. Reload the page.",
             ) from error
         if not isinstance(blob, bytes):
             raise _Refusal(422, "This is not part of an episode: it is not a string of bytes.")
@@ -141,7 +141,7 @@ class _Refusal(Exception):
 
 
 def _application(answer: Callable[[wrappers.Request], wrappers.Response]) -> "WSGIApplication":
-    """The WSGI application that answers requests so, or says in JSON why not."""
+    """The WSGI application that answers requests by this function, or with a reason in JSON."""
 
     @wrappers.Request.application
     def application(request: wrappers.Request) -> wrappers.Response:
@@ -152,10 +152,10 @@ def _application(answer: Callable[[wrappers.Request], wrappers.Response]) -> "WS
         except errors.PublicError as error:  # For example, no permission.
             status, reason, headers = error.http_code, str(error), error.headers
         except Exception as error:
-            # Which errors a data provider raises is not specified.
+            # The errors that a data provider raises are not specified.
             _logger.exception("%s: cannot answer %s", header.PLUGIN_NAME, request.path)
             status, headers = 500, []
-            reason = f"TensorBoard failed with {type(error).__name__}; its log says more."
+            reason = f"TensorBoard failed with {type(error).__name__}; see its log."
         return http_util.Respond(
             request, {"error": reason}, "application/json", code=status, headers=headers
         )
@@ -169,7 +169,7 @@ def _static(request: wrappers.Request) -> wrappers.Response:
     files = {path.name: path for path in STATIC.iterdir() if path.suffix in _MIME_TYPES}
     name = request.path.removeprefix(f"/data/plugin/{header.PLUGIN_NAME}/static/")
     if name not in files:
-        raise _Refusal(404, "The viewer has no such file: install the package dnc-sonnet anew.")
+        raise _Refusal(404, "The viewer has no such file. Install the package dnc-sonnet again.")
     path = files[name]
     return http_util.Respond(
         request, path.read_bytes(), _MIME_TYPES[path.suffix], expires=_SECONDS_TO_CACHE

@@ -1,7 +1,8 @@
 """The format of recorded episodes, shared by the model (`dnc`) and its viewer (`dnc_inspector`).
 
 =============  ====================================================================================
-`schema`       the fields of a trace, and its file (.npz)
+`quantities`   the table of the quantities of an episode
+`schema`       checks of a trace, and its file (.npz)
 `episode`      an episode as the viewer takes it: a header, and one blob for each example; `header`
 `paths`        local paths and addresses
 =============  ====================================================================================

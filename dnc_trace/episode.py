@@ -9,20 +9,24 @@ Header:
 ============  =====================================================================================
 `format`      "dnc-episode"
 `version`     1
-`sizes`       the size of each axis of `schema.AXES`
+`sizes`       the size of each axis of `quantities.AXES`
 `task`        name of the task, or ""
 `linkage`     "dense", "sparse", "none" or "" (unknown): how the model keeps its links
-`memory`      "recorded", or "derived": the viewer computes it from what was written
-`links`       "recorded" (those of at least `link_threshold`), or "derived" likewise, or "missing"
-              for a linkage of which only the model knows how it works
+`memory`      "recorded", or "derived": the viewer computes it from the writes
+`links`       "recorded" (if at least `link_threshold`), or "derived": the viewer computes them; or
+              "missing" for a linkage that only the model can compute
+`quantities`  [symbol, meaning] of each field that has a row in `quantities.QUANTITIES`, by name
+`extras`      for each quantity that only this model has, `name`, `meaning`, and `axes`: a letter
+              for each axis after time, as in `quantities.AXES`, or "?"
 `examples`    for each example `length` (steps), `tokens` (a string a step, or null), `bytes` (size
               of the blob before compression), and `fields`: [name, type, shape, offset in bytes]
 ============  =====================================================================================
 
-Fields of an example have the names and axes of `schema.FIELDS` without the batch axis. Types are
-float16, or float32 for numbers too large for it, and uint16 and uint32 for links: those of step t
-and write head v are entries k from link_starts[t V + v] up to before link_starts[t V + v + 1]:
-slot link_to[k] was written right after slot link_from[k], to the degree link_values[k].
+Fields of an example have the names and axes of `quantities.QUANTITIES` without the batch axis; an
+extra's field is "extra:" and its name. Types are float16, or float32 for numbers too large for it,
+and uint16 and uint32 for links: those of step t and write head v are entries k from
+link_starts[t V + v] up to before link_starts[t V + v + 1]: slot link_to[k] was written right after
+slot link_from[k], to the degree link_values[k].
 """
 
 import gzip
@@ -34,60 +38,35 @@ import numpy as np
 
 from dnc_trace import schema
 from dnc_trace.header import FORMAT, VERSION
+from dnc_trace.quantities import QUANTITIES
 
-# Weaker links are not stored. Where there are more than LARGEST_LINKS in an example, the next of
-# these is the least.
+# Weaker links are not stored. Where an example has more than LARGEST_LINKS, the next threshold is
+# taken.
 LINK_THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2)
 LARGEST_LINKS = 2**18
-# The memory of all steps of an example is stored up to so many numbers: 1 MiB before compression.
+# Largest number of entries with which the memory of all steps of an example is stored (1 MiB before
+# compression), and with which an extra is.
 LARGEST_MEMORY = 2**19
-# A link matrix of all steps is looked through up to so many entries.
+LARGEST_EXTRA = 2**19
+# Largest number of entries of the links of all steps of an example that is looked through.
 LARGEST_LINK = 2**23
 
-_PLAIN_FIELDS = (
-    "inputs",
-    "outputs",
-    "target",
-    "mask",
-    "write_weights",
-    "read_weights",
-    "allocation_weights",
-    "write_content_weights",
-    "read_content_weights",
-    "usage",
-    "precedence_weights",
-    "write_gate",
-    "allocation_gate",
-    "free_gate",
-    "backward_mode",
-    "forward_mode",
-    "content_mode",
-    "read_keys",
-    "read_strengths",
-    "write_keys",
-    "write_strengths",
-    "erase_vectors",
-    "write_vectors",
-    "read_words",
-)
-_INITIAL_FIELDS = (
-    "initial_memory",
-    "initial_usage",
-    "initial_read_weights",
-    "initial_write_weights",
-    "initial_precedence_weights",
-)
+# The viewer does without these, takes them from the header, or gets them in another form.
+_NOT_PLAIN = {
+    *("controller_output", "forward_weights", "backward_weights", "sequence_length"),
+    *("memory", "link", "initial_link"),
+}
 
 
 def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> list[bytes]:
     """Returns the header and the examples of a trace.
 
     Args:
-      arrays: fields of a trace by name, [T, B, ...].
-      meta: `linkage`, `task` and `tokens`, see `dnc.Trace`.
+      arrays: arrays of a trace by name, [T, B, ...].
+      meta: `linkage`, `task`, `tokens` and `declared`, see `schema.check`.
 
     Raises:
-      ValueError: if the fields do not fit together, or there is no example, or no step.
+      ValueError: if the arrays do not fit together, or there is no example, or no step.
     """
     sizes = schema.check(arrays, meta)
     if not (sizes["T"] and sizes["B"]):
@@ -95,16 +74,18 @@ def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> list[by
     keeps_memory = sizes["T"] * sizes["N"] * sizes["W"] <= LARGEST_MEMORY
     links = _links_from(arrays, meta)
     threshold = _link_threshold(arrays["link"]) if links == "recorded" else LINK_THRESHOLDS[0]
+    extras = _extras(arrays, meta.get("declared", {}))
+    stored = [name for name in QUANTITIES if name in arrays and name not in _NOT_PLAIN]
+    if keeps_memory:
+        stored.append("memory")
     examples, blobs = [], []
     for b in range(sizes["B"]):
-        fields = {name: arrays[name][:, b] for name in _PLAIN_FIELDS if name in arrays}
-        fields |= {name: arrays[name][b] for name in _INITIAL_FIELDS if name in arrays}
-        if keeps_memory:
-            fields["memory"] = arrays["memory"][:, b]
+        fields = {name: _example(arrays, name, b) for name in stored}
         if links == "recorded":
             fields |= _strong_links(arrays["link"][:, b], threshold)
         elif links == "derived" and "initial_link" in arrays:
             fields["initial_link"] = arrays["initial_link"][b]
+        fields |= {f"extra:{extra['name']}": arrays[extra["name"]][:, b] for extra in extras}
         table, numbers, offset = [], [], 0
         for name, values in fields.items():
             values = _narrow(values)
@@ -131,9 +112,33 @@ def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> list[by
         "memory": "recorded" if keeps_memory else "derived",
         "links": links,
         "link_threshold": threshold,
+        "quantities": {
+            name: [QUANTITIES[name].symbol, QUANTITIES[name].meaning] for name in stored
+        },
+        "extras": extras,
         "examples": examples,
     }
     return [json.dumps(header).encode("utf-8"), *blobs]
+
+
+def _example(arrays: Mapping[str, np.ndarray], name: str, b: int) -> np.ndarray:
+    """An array's numbers of one example."""
+    return np.take(arrays[name], b, axis=QUANTITIES[name].axes.index("B"))
+
+
+def _extras(
+    arrays: Mapping[str, np.ndarray], declared: Mapping[str, Mapping[str, str]]
+) -> list[dict[str, str]]:
+    """The header's entries for those extras that are not too large."""
+    return [
+        {
+            "name": name,
+            "axes": each["axes"].removeprefix("TB"),
+            "meaning": f"quantity of this model alone, computed before {each['before']}",
+        }
+        for name, each in declared.items()
+        if arrays[name][:, 0].size <= LARGEST_EXTRA
+    ]
 
 
 def _links_from(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
-"""Paths that users give. An address, such as gs://bucket/run, is none: Python would make a folder.
+"""Local paths and addresses from users. An address such as gs://bucket/run is not a local path.
 
-Here, without TensorFlow, because traces and pages are written without it.
+Python would take it for one and make a folder. This module does without TensorFlow, as traces and
+pages do.
 """
 
 import os
@@ -15,7 +16,7 @@ def local(path: str | bytes | os.PathLike) -> pathlib.Path:
     """Returns the path of a local file or folder, which need not exist.
 
     Raises:
-      ValueError: if it is an address, such as `gs://bucket/run` or `file:///tmp/run`.
+      ValueError: if the path is an address, such as `gs://bucket/run` or `file:///tmp/run`.
     """
     text = os.fsdecode(path)
     if match := _ADDRESS.match(text):
@@ -29,7 +30,7 @@ def local(path: str | bytes | os.PathLike) -> pathlib.Path:
 
 
 def for_tensorflow(path: str | bytes | os.PathLike) -> str:
-    """Returns a path or address as TensorFlow takes it: `Path("gs://bucket")` with both slashes."""
+    """Returns a path or address for TensorFlow: `Path("gs://bucket")` gets both slashes back."""
     text = os.fsdecode(path)
     match = _ADDRESS.match(text)
     # file:///tmp has three: the machine's name between the second and the third is empty.

@@ -1,8 +1,9 @@
-"""What a recorded episode consists of, by name and shape, and how it is kept in a file."""
+"""Checks the arrays of a trace, and keeps them in a file."""
 
 import io
 import json
 import os
+import re
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -10,84 +11,43 @@ from typing import Any
 import numpy as np
 
 from dnc_trace import paths
+from dnc_trace.quantities import AXES, QUANTITIES, STEP
 
 FORMAT = "dnc-trace"
 VERSION = 1
 
-# Axes: T time steps, B examples, X width of the input, Y of the output, Z of the target, H of the
-# controller's output, N memory slots, W word size, R read heads, V write heads.
-AXES = {
-    "T": "time steps",
-    "B": "examples",
-    "X": "input width",
-    "Y": "output width",
-    "Z": "target width",
-    "H": "controller width",
-    "N": "slots",
-    "W": "word size",
-    "R": "read heads",
-    "V": "write heads",
-}
-
-FIELDS = {
-    "inputs": "TBX",
-    "outputs": "TBY",
-    "controller_output": "TBH",
-    "read_keys": "TBRW",
-    "read_strengths": "TBR",
-    "write_keys": "TBVW",
-    "write_strengths": "TBV",
-    "erase_vectors": "TBVW",
-    "write_vectors": "TBVW",
-    "free_gate": "TBR",
-    "allocation_gate": "TBV",
-    "write_gate": "TBV",
-    "backward_mode": "TBRV",
-    "forward_mode": "TBRV",
-    "content_mode": "TBR",
-    "allocation_weights": "TBVN",
-    "write_content_weights": "TBVN",
-    "read_content_weights": "TBRN",
-    "forward_weights": "TBRVN",
-    "backward_weights": "TBRVN",
-    "read_words": "TBRW",
-    "memory": "TBNW",
-    "read_weights": "TBRN",
-    "write_weights": "TBVN",
-    "usage": "TBN",
-    "sequence_length": "B",
-    "initial_memory": "BNW",
-    "initial_read_weights": "BRN",
-    "initial_write_weights": "BVN",
-    "initial_usage": "BN",
-}
-OPTIONAL_FIELDS = {
-    "precedence_weights": "TBVN",
-    "link": "TBVNN",
-    "initial_precedence_weights": "BVN",
-    "initial_link": "BVNN",
-    "target": "TBZ",
-    "mask": "TB",
-}
+META = ("linkage", "task", "tokens", "step", "declared")
+# Names that an extra cannot have: an array in the file must not be taken for something else.
+_RESERVED = {*META, "header", "file", "allow_pickle"}
+_EXTRA_AXES = re.compile(rf"TB[{''.join(AXES)}?]*")
 
 
 def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str, int]:
-    """Returns the size of each axis of `AXES`.
+    """Returns the size of each axis, in the order of `quantities.AXES`.
 
     Args:
-      arrays: the fields by name; optional ones may be absent.
-      meta: `linkage`, `task` and `tokens`, see `dnc.Trace`, and the training `step`; all optional.
+      arrays: the quantities of `quantities.QUANTITIES` by name, of which optional ones may be
+        absent, and those that are declared.
+      meta: all optional: `linkage`, `task` and `tokens`, see `dnc.Trace`, the training `step`, and
+        `declared`, the quantities that are not in the table. For each of these it has a dict of
+        `axes`, "TB" and a letter of `quantities.AXES` for each further axis, or "?" for an axis
+        without a letter; and `before`, the name of the quantity of `quantities.STEP` before which
+        it is computed.
 
     Raises:
-      ValueError: if a field is missing, unknown, not of numbers, or does not fit the others.
+      ValueError: if an array is missing, unknown, not of numbers, or does not fit the others; or
+        if `meta` is not as described.
     """
-    shapes = {**FIELDS, **OPTIONAL_FIELDS}
-    if missing := FIELDS.keys() - arrays.keys():
+    declared = check_declared(meta.get("declared", {}))
+    required = {name for name, quantity in QUANTITIES.items() if not quantity.optional}
+    if missing := (required | declared.keys()) - arrays.keys():
         raise ValueError(f"The trace has no {', '.join(sorted(missing))}.")
-    if unknown := arrays.keys() - shapes.keys():
+    # In this order, so that N is known before [N, N] is looked at.
+    axes_of = {name: quantity.axes for name, quantity in QUANTITIES.items()} | declared
+    if unknown := arrays.keys() - axes_of.keys():
         raise ValueError(f"A trace has no field {', '.join(sorted(unknown))}.")
     sizes: dict[str, int] = {}
-    for name, axes in shapes.items():  # So that N is known before [N, N] is looked at.
+    for name, axes in axes_of.items():
         if name not in arrays:
             continue
         array = arrays[name]
@@ -99,6 +59,7 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
                 f"{array.dtype} of shape {list(array.shape)}."
             )
         sizes.update(zip(axes, array.shape, strict=True))
+        sizes.pop("?", None)  # Any size is right.
     lengths = arrays["sequence_length"]
     if lengths.dtype.kind != "i" or np.any((lengths < 0) | (lengths > sizes["T"])):
         raise ValueError(
@@ -123,7 +84,37 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
         raise ValueError(
             f"tokens must be a list of B={sizes['B']} lists of T={sizes['T']} strings."
         )
-    return sizes
+    return {axis: sizes[axis] for axis in AXES if axis in sizes}
+
+
+def check_declared(declared: Any) -> dict[str, str]:
+    """Returns the axes of declared quantities by name.
+
+    Args:
+      declared: as in `check`.
+
+    Raises:
+      ValueError: if it is not as `check` describes, or a name is taken.
+    """
+    if not isinstance(declared, dict):
+        raise ValueError(f"declared must be a dict, got {declared!r}.")
+    for name, each in declared.items():
+        if name in QUANTITIES:
+            raise ValueError(f"{name} is a quantity of every trace. Give the extra another name.")
+        if not (isinstance(name, str) and name.isidentifier()) or name in _RESERVED:
+            raise ValueError(f"{name!r} cannot be the name of an extra. Use another identifier.")
+        if not isinstance(each, dict) or each.keys() != {"axes", "before"}:
+            raise ValueError(f"{name} must declare axes and before, got {each!r}.")
+        axes, before = each["axes"], each["before"]
+        if not (isinstance(axes, str) and _EXTRA_AXES.fullmatch(axes)):
+            raise ValueError(
+                f"The axes of {name} must be TB and any of {''.join(AXES)}?, got {axes!r}."
+            )
+        if before not in [quantity.name for quantity in STEP]:
+            raise ValueError(
+                f"{name} must be computed before a quantity of a step, got {before!r}."
+            )
+    return {name: each["axes"] for name, each in declared.items()}
 
 
 def save(
@@ -133,7 +124,7 @@ def save(
 
     Raises:
       ValueError: as `check`, or if `path` is not local.
-      OSError: if the file cannot be written; a file that was there before is kept.
+      OSError: if the file cannot be written; a previous file is kept.
     """
     path = paths.local(path)
     check(arrays, meta)
@@ -153,27 +144,27 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     """Reads a file that `save` has written.
 
     Returns:
-      The fields by name, and the meta data.
+      The arrays by name, and the meta data.
 
     Raises:
       ValueError: if the file is damaged or not a trace, or `path` is not local.
-      OSError: if it cannot be read.
+      OSError: if the file cannot be read.
     """
     data = paths.local(path).read_bytes()
     try:
         if not zipfile.is_zipfile(io.BytesIO(data)):
-            raise ValueError("it is damaged, or not a trace as dnc.Trace.save writes it")
+            raise ValueError("it is damaged, or not a trace that dnc.Trace.save has written")
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             if "header" not in file.files:
-                raise ValueError("it is not a trace as dnc.Trace.save writes it")
+                raise ValueError("it is not a trace that dnc.Trace.save has written")
             header = json.loads(str(file["header"]))
             if not isinstance(header, dict) or header.pop("format", None) != FORMAT:
-                raise ValueError("it is not a trace as dnc.Trace.save writes it")
+                raise ValueError("it is not a trace that dnc.Trace.save has written")
             if (version := header.pop("version", None)) != VERSION:
-                raise ValueError(f"it is of version {version}, and only {VERSION} is known")
+                raise ValueError(f"it has version {version}, and this program reads only {VERSION}")
             arrays = {name: file[name] for name in file.files if name != "header"}
         check(arrays, header)
-    except Exception as error:  # A damaged file makes NumPy, zipfile and zlib raise almost any.
+    except Exception as error:  # NumPy, zipfile and zlib raise almost any for a damaged file.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"Cannot read the trace {os.fspath(path)}: {reason}") from error
     return arrays, header

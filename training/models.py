@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import dnc
 import tasks
+from dnc._version_0_1 import NoLinkageWithModes
 from training.baselines import NTM, LSTMBaseline
 from training.checkpoints import Checkpoint
 from training.messages import LESS_MEMORY
@@ -100,7 +101,7 @@ def _make_dnc(
     if config.get("linkage") == "sparse":
         linkage = dnc.SparseTemporalLinkage(slots, writes, config["num_links"])
     elif config.get("linkage") == "none":
-        linkage = dnc.NoLinkage(slots, writes)
+        linkage = NoLinkageWithModes(slots, writes)  # As runs of version 0.1, which resume.
     access = dnc.MemoryAccess(
         memory_size=slots,
         word_size=config["word_size"],
@@ -109,14 +110,7 @@ def _make_dnc(
         linkage=linkage,
         content_weights=CONTENT_WEIGHTS[config.get("content_weights", "cosine")],
     )
-    compute_dtype = config.get("compute_dtype", "float32")
-    return dnc.DNC(
-        access,
-        controller,
-        output_size,
-        clip_value,
-        compute_dtype=None if compute_dtype == "float32" else compute_dtype,
-    )
+    return dnc.DNC(access, controller, output_size, clip_value)
 
 
 def has_slots(config: Mapping[str, Any]) -> bool:
@@ -227,10 +221,8 @@ def _measure(config: Mapping[str, Any], task: tasks.Task) -> _Sizes:
         shapes.append(value.shape)
         return value
 
-    # Sonnet casts only variables to low precision; their shapes are the same in float32.
-    config = {**config, "compute_dtype": "float32"}
     # More overflow in shapes of 32 bits. That many do not fit either.
-    config["memory_size"] = min(config["memory_size"], 2**31 - 1)
+    config = {**config, "memory_size": min(config["memory_size"], 2**31 - 1)}
 
     @tf.function(autograph=False)
     def step() -> None:

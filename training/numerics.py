@@ -1,4 +1,4 @@
-"""Finds where numbers stop being finite, when a training step did."""
+"""Finds the first number that is not finite in a training step."""
 
 import pathlib
 from collections.abc import Iterator
@@ -10,74 +10,44 @@ import tensorflow as tf
 
 import dnc
 import tasks
+from dnc_trace import quantities
 from training.messages import reason
 
-# The quantities of a time step in the order in which it computes them.
-_ORDER = (
-    "inputs",
-    "controller_output",
-    "read_keys",
-    "read_strengths",
-    "write_keys",
-    "write_strengths",
-    "erase_vectors",
-    "write_vectors",
-    "free_gate",
-    "allocation_gate",
-    "write_gate",
-    "backward_mode",
-    "forward_mode",
-    "content_mode",
-    "usage",
-    "allocation_weights",
-    "write_content_weights",
-    "write_weights",
-    "memory",
-    "link",
-    "precedence_weights",
-    "forward_weights",
-    "backward_weights",
-    "read_content_weights",
-    "read_weights",
-    "read_words",
-    "outputs",
-)
-
-# Of a gradient. Squares of 1e19 and more are not finite; and gradients that explode depend on how
-# all before them is rounded.
+# Limit for a gradient. Squares of 1e19 and more are not finite, and the size of a gradient that
+# explodes depends on the rounding of everything before it.
 _TOO_LARGE = 1e15
 
 
 class Finding(NamedTuple):
-    """The first thing in a training step that is not finite."""
+    """The first quantity of a training step that is not finite."""
 
-    what: str  # name of a variable, of a field of `dnc.Trace`, "loss", or a gradient
-    values: str  # what it has in it: "nan", "inf", "-inf", or a number that is too large
-    time_step: int | None = None  # for what is computed at each
-    example: int | None = None  # of the batch
+    what: str  # name of a variable, of a quantity of `dnc.Trace`, "loss", or a gradient
+    values: str  # "nan", "inf", "-inf", or a number that is too large
+    time_step: int | None = None  # for quantities of a time step
+    example: int | None = None  # number in the batch
 
     def __str__(self) -> str:
         place = "" if self.time_step is None else f" at time step {self.time_step}"
         if self.example is not None:
             place += f" of example {self.example}"
-        return f"{self.what} has {self.values} in it{place}"
+        return f"{self.what} contains {self.values}{place}"
 
 
 def first_not_finite(
     core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace | None
 ) -> Finding | None:
-    """Looks for what is not finite, in the order in which a training step computes it.
+    """Looks for numbers that are not finite, in the order in which a training step computes them.
 
     Args:
       core: the core, with the variables from before the step.
-      task: gives the loss.
-      batch: of the step.
-      trace: what the core does with the batch, if it has a memory.
+      task: the task, for the loss.
+      batch: the batch of the step.
+      trace: trace of the core with the batch, if it has a memory.
 
     Returns:
-      The first such quantity; or else a gradient so large that the norm of all may not be finite;
-      or `None`. (A compiled step rounds differently: what was just too large there may just not be
-      so here.)
+      The first such quantity; or else a gradient so large that the norm of all gradients may not be
+      finite; or `None`. (A compiled step rounds differently: a number that was just too large there
+      may be finite here.)
     """
     return next(_not_finite(core, task, batch, trace), None)
 
@@ -90,11 +60,12 @@ def _not_finite(
             yield Finding(f"variable {variable.name}", found)
     for name, part in zip(batch._fields, batch, strict=True):
         yield from _by_step(name, np.asarray(part), range(len(part)))
-    arrays = trace.arrays() if trace else {}
-    for t in range(len(batch.observations)):
-        for name in _ORDER:
-            if name in arrays:
-                yield from _by_step(name, arrays[name], [t])
+    if trace:
+        arrays, order = trace.arrays(), quantities.in_order(trace.declared)
+        for t in range(len(batch.observations)):
+            for name in order:
+                if name in arrays:
+                    yield from _by_step(name, arrays[name], [t])
     with tf.GradientTape() as tape:
         logits, _ = dnc.unroll(core, batch.observations)
         loss = task.cost(logits, batch.target, batch.mask)
@@ -112,7 +83,7 @@ def _not_finite(
 
 
 def _by_step(name: str, values: np.ndarray, steps: Any) -> Iterator[Finding]:
-    """What is not finite in values [T, B, ...] at some of the steps."""
+    """Yields the numbers that are not finite in values [T, B, ...] at some of the steps."""
     for t in steps:
         if np.isfinite(values[t]).all():
             continue
@@ -128,20 +99,20 @@ def _kinds(values: np.ndarray) -> str:
 
 
 def has_memory(core: snt.RNNCore) -> bool:
-    """Whether there is a memory to be looked into."""
+    """Whether a core has a memory that can be recorded."""
     return isinstance(core, dnc.DNC)
 
 
 class Guard:
-    """Decides what to do about steps that are not finite, as --nan_policy says."""
+    """Decides how to treat steps that are not finite, by --nan_policy."""
 
     def __init__(self, policy: str, limit: int):
-        """Starts with no such step seen.
+        """Starts before any such step.
 
         Args:
-          policy: "stop"; "skip" to leave such a step out; "restore" to go back to the last
-            checkpoint with a lower learning rate.
-          limit: of how many in a row to do so; at the next one it is "stop" in any case.
+          policy: "stop"; "skip" to omit such a step; "restore" to go back to the last checkpoint
+            with a lower learning rate.
+          limit: maximum number of consecutive skips or restores; the next decision is "stop".
         """
         self._policy = policy
         self._limit = limit
@@ -151,12 +122,12 @@ class Guard:
     def decide(self, step: int) -> str:
         """Returns "stop", "skip" or "restore", for the step of this number."""
         if self._last is None:
-            goes_on = False
+            continues = False
         elif self._policy == "skip":
-            goes_on = step == self._last + 1
+            continues = step == self._last + 1
         else:  # From a checkpoint it got no further than last time.
-            goes_on = step <= self._last
-        self._in_a_row = self._in_a_row + 1 if goes_on else 1
+            continues = step <= self._last
+        self._in_a_row = self._in_a_row + 1 if continues else 1
         self._last = step
         return "stop" if self._in_a_row > self._limit else self._policy
 
@@ -169,18 +140,18 @@ def explain(
     directory: pathlib.Path,
     checkpoint: tf.train.Checkpoint,
 ) -> str:
-    """Runs a step that is not finite again, looks for where that begins, and saves a report.
+    """Runs a step that is not finite again, looks for the first such number, and saves a report.
 
     Args:
       core: the core, with the variables from before the step.
-      task: gives the loss.
-      batch: of the step.
+      task: the task, for the loss.
+      batch: the batch of the step.
       step: number of the step.
-      directory: where the folder with the report goes, see `write_report`.
-      checkpoint: of all that the training consists of.
+      directory: parent of the folder with the report, see `write_report`.
+      checkpoint: checkpoint of the whole training state.
 
     Returns:
-      A line that says what was found and where the report is.
+      A line with the finding and the path of the report.
     """
     batch = tasks.Batch(*map(np.asarray, batch))
     trace = None
@@ -189,7 +160,8 @@ def explain(
             target=batch.target, mask=batch.mask, task=task.name, step=step
         )
     finding = first_not_finite(core, task, batch, trace)
-    line = f"Training step {step:,} is not finite: {finding or 'where could not be told'}."
+    found = finding or "nothing was found when it was run again"
+    line = f"Training step {step:,} is not finite: {found}."
     folder = directory / f"not-finite-{step}"
     try:
         write_report(folder, step, finding, batch, trace, checkpoint)
@@ -206,22 +178,22 @@ def write_report(
     trace: dnc.Trace | None,
     checkpoint: tf.train.Checkpoint,
 ) -> None:
-    """Saves what is needed to find out more.
+    """Saves a report on a training step that is not finite.
 
-    `report.txt` says what was found, `batch.npz` holds observations, target and mask, `trace.npz`
-    what the memory did with it (`python -m dnc_inspector` shows it), and `state.*` is a checkpoint
-    of the variables and the optimizer before the step.
+    `report.txt` contains the finding, `batch.npz` observations, target and mask, `trace.npz` a
+    trace of the memory (`python -m dnc_inspector` shows it), and `state.*` is a checkpoint of the
+    variables and the optimizer before the step.
 
     Args:
-      folder: where; made if need be.
+      folder: folder of the report, made if necessary.
       step: number of the training step.
-      finding: what `first_not_finite` found.
-      batch: of the step.
-      trace: of the core with the batch, if it has a memory.
-      checkpoint: of all that the training consists of.
+      finding: result of `first_not_finite`.
+      batch: the batch of the step.
+      trace: trace of the core with the batch, if it has a memory.
+      checkpoint: checkpoint of the whole training state.
 
     Raises:
-      OSError, tf.errors.OpError: if it cannot be written.
+      OSError, tf.errors.OpError: if the report cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = f"Training step {step}: {finding or 'nothing was found when it was run again'}.\n"

@@ -19,6 +19,8 @@ from training.lock import Lock
 from training.messages import reason, warn
 
 CONFIG_FILE = "flags.json"
+# Flags that older runs have and that no longer exist. No variable depends on them.
+_REMOVED_FLAGS = ("compute_dtype",)
 # The models that come with this program, one directory each: training/ship.py makes them.
 PRETRAINED = pathlib.Path(__file__).parents[1] / "checkpoints" / "pretrained"
 
@@ -299,7 +301,12 @@ def _load(checkpoint: Checkpoint, objects: Mapping[str, Any]) -> None:
 
 
 def _flags(checkpoint: Checkpoint, directory: pathlib.Path) -> dict[str, Any]:
-    """The flags that a checkpoint was made with."""
+    """Returns the flags that a checkpoint was made with, without those that no longer exist."""
+    flags = _saved_flags(checkpoint, directory)
+    return {name: value for name, value in flags.items() if name not in _REMOVED_FLAGS}
+
+
+def _saved_flags(checkpoint: Checkpoint, directory: pathlib.Path) -> Mapping[str, Any]:
     if checkpoint.flags is not None:
         return checkpoint.flags
     path = directory / CONFIG_FILE

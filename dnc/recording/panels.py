@@ -1,7 +1,7 @@
 """Draws an episode as wide, short pictures over one time axis, by Pillow.
 
-TensorBoard shows images small: so there are a few pictures with few, labelled bands each, instead
-of one that has all. `dnc_inspector` has the rest.
+TensorBoard shows images small. So there are a few pictures with few, labelled bands each, instead
+of a single picture with all of them. `dnc_inspector` shows the rest.
 """
 
 import io
@@ -14,8 +14,8 @@ from dnc.recording.trace import Trace
 
 Colour = tuple[int, int, int]
 
-# As in the inspector: writing is ink, and read heads have hues that are told apart with any kind of
-# colour vision. (Those after the last begin anew.)
+# As in the inspector: writing is ink, and read heads have hues that differ with any kind of colour
+# vision. They repeat after the last one.
 INK: Colour = (28, 33, 40)
 READ_COLOURS: list[Colour] = [
     *((0, 114, 178), (213, 94, 0), (0, 158, 115), (143, 58, 114)),
@@ -24,13 +24,13 @@ READ_COLOURS: list[Colour] = [
 _USAGE: Colour = (124, 88, 20)
 _NEGATIVE, _WRONG, _NOT_FINITE = (33, 102, 172), (194, 0, 61), (255, 0, 212)
 _PAPER, _FRAME, _TEXT = (255, 255, 255), (200, 204, 210), (60, 66, 74)
-# How strong a head's colour is for each of its modes; backward has ink in it, too.
+# Strength of a head's colour, and of ink over it, for each of its modes.
 _MODES = {"backward": (1.0, 0.6), "content": (0.3, 0.0), "forward": (1.0, 0.0)}
 
 _LEFT, _RIGHT, _WIDTH, _LEAST_WIDTH = 96, 12, 900, 480
 _GAP, _LINE = 6, 16
 _LARGEST_CELL = 36
-_WIDEST = 4000  # Pixels, of which a step takes one for each read head; the rest is not drawn.
+_WIDEST = 4000  # Pixels. A step takes at least one for each read head; later steps are not drawn.
 
 
 class Band(NamedTuple):
@@ -45,7 +45,7 @@ Legend = list[tuple[str, Colour]]
 
 
 def episode_panel(trace: Trace, b: int) -> bytes:
-    """Inputs, targets, outputs, and where was written and read; as PNG, see `_draw`."""
+    """Inputs, targets, outputs, and the slots written and read; as PNG, see `_draw`."""
     length = _length(trace, b)
     slots = slots_by_first_write(trace, b)
     bands = [_band("input", _signed(trace.inputs[:length, b]), 64)]
@@ -59,7 +59,7 @@ def episode_panel(trace: Trace, b: int) -> bytes:
         legend.append(("wrong", _WRONG))
     bands.append(_band("output", colours, 56))
 
-    # Each head has its own stripe of a step, so that all are seen where they read the same slot.
+    # Each head has its own stripe of a step, so that all are visible where they read the same slot.
     writes = trace.write_weights[:length, b].max(axis=1)[:, slots]
     stripes = []
     for head in range(trace.read_weights.shape[2]):
@@ -119,10 +119,10 @@ def _read_colour(head: int) -> Colour:
 
 
 def slots_by_first_write(trace: Trace, b: int) -> np.ndarray:
-    """Numbers of the slots, in the order in which they were first written; the others last.
+    """Numbers of the slots in the order of their first write; slots never written are last.
 
-    A slot counts as written from a weight of 0.1 on, or of half of its example's largest, if that
-    is less. So writing one slot after the other is a diagonal.
+    A slot counts as written from a weight of 0.1 on, or from half of its example's largest weight
+    if that is smaller. So writing one slot after the other is a diagonal.
     """
     weights = np.nan_to_num(trace.write_weights[: _length(trace, b), b]).max(axis=1, initial=0.0)
     is_written = weights >= min(0.1, 0.5 * weights.max(initial=0.0) or 0.1)
@@ -132,15 +132,15 @@ def slots_by_first_write(trace: Trace, b: int) -> np.ndarray:
 
 
 def _length(trace: Trace, b: int) -> int:
-    """How many steps are drawn: those that there are, if not too many."""
+    """Number of steps to draw: all of the example, unless there are too many."""
     return min(int(trace.sequence_length[b]), _WIDEST // trace.read_weights.shape[2])
 
 
 def _answers(trace: Trace, b: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Outputs and targets [T, Y] as they are drawn, and where outputs are wrong.
+    """Outputs and targets [T, Y] as they are drawn, and a mask of the wrong outputs.
 
-    If all targets are 0 or 1, outputs beyond that are taken for logits. Where an answer does not
-    count, none is shown.
+    If all targets are 0 or 1, outputs outside of that range are taken for logits. Answers that do
+    not count are not shown.
     """
     length = _length(trace, b)
     outputs = trace.outputs[:length, b]
@@ -157,7 +157,7 @@ def _answers(trace: Trace, b: int) -> tuple[np.ndarray, np.ndarray | None, np.nd
 
 
 def _band(label: str, colours: np.ndarray, height: int) -> Band:
-    """A band of rows as high as fit; of rows that do not fit the last ones are left out."""
+    """A band with rows as high as possible; if there are too many, the last ones are omitted."""
     num_rows = len(colours)
     if num_rows > height:
         return Band(f"{label}\n{height} of {num_rows}", colours[:height], 1)
@@ -179,7 +179,7 @@ def _glazed(layers: list[tuple[np.ndarray, Colour]]) -> np.ndarray:
 
 
 def _signed(values: np.ndarray) -> np.ndarray:
-    """Numbers [T, rows], dark for the largest, blue below 0, white for 0: [rows, T, 1, 3]."""
+    """Colours [rows, T, 1, 3] of numbers [T, rows]: white at 0, darker for more, blue below 0."""
     finite = np.nan_to_num(values, posinf=0.0, neginf=0.0)
     scaled = finite / max(np.abs(finite).max(initial=0.0), 1e-9)
     colours = _glazed([(np.maximum(scaled, 0.0), INK), (np.maximum(-scaled, 0.0), _NEGATIVE)])
@@ -188,7 +188,7 @@ def _signed(values: np.ndarray) -> np.ndarray:
 
 
 def _draw(trace: Trace, b: int, bands: list[Band], legend: Legend) -> bytes:
-    """Puts bands of an example under each other, over one time axis; returns a PNG file."""
+    """Stacks bands of an example over one time axis; returns a PNG file."""
     num_steps = max(_length(trace, b), 1)
     is_whole = num_steps >= trace.sequence_length[b]
     axis = "step" if is_whole else f"step\n{num_steps} of {trace.sequence_length[b]}"

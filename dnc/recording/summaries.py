@@ -1,6 +1,6 @@
-"""What a memory does, for TensorBoard: scalars, pictures, and episodes for the DNC Memory tab.
+"""Summaries of a memory for TensorBoard: scalars, pictures, and episodes for the DNC Memory tab.
 
-In a training loop of one's own, at each evaluation, with always the same inputs:
+In your own training loop, at each evaluation and always on the same inputs:
 
     trace = dnc.record(core, probe)
     with writer.as_default(step):
@@ -8,9 +8,9 @@ In a training loop of one's own, at each evaluation, with always the same inputs
         dnc.summaries.write_panels(trace)
         dnc.summaries.write_episode(trace)
 
-As TensorFlow's own summaries, each writes nothing where there is no default writer or
-`tf.summary.record_if(False)` holds, and returns whether it has written. They are called outside of
-graphs, as `dnc.record` is.
+Like TensorFlow's own summaries, each function writes nothing where there is no default writer or
+`tf.summary.record_if(False)` holds, and returns whether it has written. Call them outside of a
+graph, like `dnc.record`.
 """
 
 import functools
@@ -30,13 +30,13 @@ from dnc_trace import episode, header
 def write_scalars(
     trace: Trace, scalars: Mapping[str, Any] | None = None, step: Any = None, tag: str = "memory"
 ) -> bool:
-    """Writes the `statistics` of a trace as `<tag>/<name>`, and other scalars beside them.
+    """Writes the `statistics` of a trace as `<tag>/<name>`, and other scalars with them.
 
     Args:
       trace: of any number of examples.
-      scalars: more to write by name: loss, metrics; a mapping within is a group, such as
+      scalars: further scalars by name, such as loss and metrics. A mapping inside is a group:
         `{"gradient_norm": dnc.summaries.module_norms(core.trainable_variables, gradients)}`.
-      step: training step; by default that of the writer.
+      step: training step; by default the writer's step.
       tag: group of the statistics' names.
 
     Returns:
@@ -55,13 +55,13 @@ def write_scalars(
 def write_panels(trace: Trace, step: Any = None, tag: str = "memory", example: int = 0) -> bool:
     """Writes an episode as three wide images over one time axis.
 
-    `<tag>/1_episode` shows inputs, targets and outputs, and which slots were written and read;
-    `<tag>/2_usage` the usage of the slots and the gates; `<tag>/3_read_modes` how each head found
-    what it read. Slots are in the order of their first write.
+    `<tag>/1_episode` shows inputs, targets and outputs, and the slots that were written and read.
+    `<tag>/2_usage` shows the usage of the slots and the gates, `<tag>/3_read_modes` the read modes
+    of each head. Slots are in the order of their first write.
 
     Args:
-      trace: what to draw. With targets, wrong answers are marked.
-      step: training step; by default that of the writer. (TensorBoard keeps 10 images of a tag,
+      trace: the trace to draw. With targets, wrong answers are marked.
+      step: training step; by default the writer's step. (TensorBoard keeps 10 images of a tag,
         unless started with `--samples_per_plugin images=100`.)
       tag: group of the images' names.
       example: number of the example to draw.
@@ -92,12 +92,12 @@ def write_panels(trace: Trace, step: Any = None, tag: str = "memory", example: i
 def write_episode(trace: Trace, step: Any = None, tag: str = "episode") -> bool:
     """Writes all examples of a trace for the DNC Memory tab of TensorBoard.
 
-    Numbers are rounded to float16. Memory and links of all steps are stored where they are small;
-    otherwise the viewer computes them anew, and says so.
+    Numbers are rounded to float16. Memory and links of all steps are stored if they are small;
+    otherwise the viewer computes them and says so.
 
     Args:
       trace: a few examples. One of 43 steps and 32 slots takes 80 kB, for instance.
-      step: training step; by default that of the writer. With the same inputs at each step one can
+      step: training step; by default the writer's step. With the same inputs at each step you can
         watch the model learn.
       tag: name of the episode.
 
@@ -116,18 +116,18 @@ def write_episode(trace: Trace, step: Any = None, tag: str = "episode") -> bool:
 
 
 def statistics(trace: Trace) -> dict[str, float]:
-    """Returns what a memory did in numbers, each a mean over all steps of all examples.
+    """Returns statistics of a memory, each a mean over all steps of all examples.
 
     ====================  ==========================================================================
-    write_gate            how far write heads write, in [0, 1]
-    allocation_gate       where they write: to allocated slots (1) or to those found by content (0)
-    free_gate             how far read heads set free what they have read, in [0, 1]
+    write_gate            share of a full write, in [0, 1]
+    allocation_gate       1 for writes to allocated slots, 0 for writes to slots found by content
+    free_gate             share of the slots just read that is set free, in [0, 1]
     backward_mode, ...    shares of the read modes, which sum to 1: backward, content, forward
     write_strength, ...   strengths of the look-ups: write, read; >= 0
     usage                 share of the memory that is in use, in [0, 1]
     link_mass             sum of all links, at most N for each write head; only if they are recorded
     write_sharpness, ...  1 / the number of slots that share a weighting, sum(w)^2 / sum(w^2), for
-                          writes and reads; weightings count as much as their sum; in [0, 1]
+                          writes and reads; each weighting counts by its sum; in [0, 1]
     ====================  ==========================================================================
 
     A trace without any steps has none.
@@ -161,14 +161,14 @@ def module_norms(variables: Sequence[tf.Variable], values: Sequence[Any]) -> dic
     Can be part of a compiled training step.
 
     Args:
-      variables: trainable variables. Those of modules of the same name count as of one.
-      values: for each a tensor or array of its shape, or `None` for zeros.
+      variables: trainable variables. Modules of the same name count as one.
+      values: for each variable a tensor or array of its shape, or `None` for zeros.
 
     Returns:
-      Scalars: the square root of the sum of squares.
+      Scalars, each the square root of the sum of squares.
 
     Raises:
-      ValueError: if there are not as many values as variables.
+      ValueError: if the numbers of values and variables differ.
     """
     if len(variables) != len(values):
         raise ValueError(
@@ -184,7 +184,7 @@ def module_norms(variables: Sequence[tf.Variable], values: Sequence[Any]) -> dic
 
 
 def _sharpness(weights: np.ndarray) -> float:
-    """Mean of sum(w^2) / sum(w)^2 over weightings [..., N], each counted as much as its sum."""
+    """Mean of sum(w^2) / sum(w)^2 over weightings [..., N], weighted by their sums."""
     mass = weights.sum(axis=-1)
     squares = np.square(weights).sum(axis=-1)
     sharpness = np.divide(squares, mass**2, out=np.zeros_like(mass), where=mass > 1e-6)
@@ -214,11 +214,11 @@ def _write_image(tag: str, draw: Callable[[], bytes], step: Any, text: str) -> b
 def _write(
     tag: str, parts: Callable[[], list[bytes]], step: Any, metadata: summary_pb2.SummaryMetadata
 ) -> bool:
-    """Writes byte strings as one record; they are asked for only if it is to be written."""
+    """Writes byte strings as one record; `parts` is called only if there is one to write."""
     if json.dumps(tag, ensure_ascii=False) != f'"{tag}"':
         raise ValueError(
-            "A tag must have no quote, backslash or control character in it, since TensorBoard's "
-            f"fast reader finds no data under such a tag; got {tag!r}."
+            f"A tag must not contain quotes, backslashes or control characters, got {tag!r}. "
+            "TensorBoard's fast reader finds no data under such a tag."
         )
     written = tf.summary.write(tag, lambda: tf.constant(parts()), step, metadata)
     return bool(written)

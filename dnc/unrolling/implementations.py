@@ -12,10 +12,9 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _cores, _nests
-from dnc.controllers import ClippedSignal, EmbeddedInputs, FeedForward, InputsOnly
-from dnc.core import DNC, is_observed
+from dnc.core import DNC
 from dnc.unrolling import fused, layers
-from dnc.unrolling.steps import output_spec_of, unroll_steps
+from dnc.unrolling.steps import output_spec_of, step_spec, unroll_steps
 
 IMPLEMENTATIONS = ("auto", "fused", "steps")
 
@@ -25,18 +24,20 @@ _warned_of: weakref.WeakKeyDictionary[snt.RNNCore, set[str]] = weakref.WeakKeyDi
 def is_fused(
     core: snt.RNNCore,
     implementation: str,
+    inputs: Any,
     dtype: tf.DType | None,
     return_all_states: bool,
     training: bool | None,
 ) -> bool:
     """Whether to run a core by the fused implementation.
 
-    Where "auto" falls back to the steps of a core because of what the core is made of, a warning
-    says why, once for each core and reason.
+    Where "auto" falls back to the steps of a core because of what the core is made of, a
+    warning says why, once for each core and reason.
 
     Args:
-      core: a core that was called before.
+      core: a core that has its variables.
       implementation: one of `IMPLEMENTATIONS`.
+      inputs: nest of tensors [T, B, ...].
       dtype: as for `_cores.run_on_zeros`.
       return_all_states: whether all states are to be returned.
       training: see `dnc.unroll`.
@@ -46,54 +47,42 @@ def is_fused(
     """
     if implementation == "steps":
         return False
-    reason: str | None
-    remedy = 'Pass implementation="steps"'
+    reason, remedy = None, 'pass implementation="auto" or "steps"'
     if tf.executing_eagerly():
-        reason, remedy = "it is called in eager mode", "Call it in a tf.function"
+        reason, remedy = "eager mode", f"call dnc.unroll in a tf.function, or {remedy}"
     elif return_all_states:
-        reason = "return_all_states=True needs every step"
-    elif is_observed():
-        reason = "an observer needs every step"
+        reason = "return_all_states=True"
     elif not _has_dnc(core):
-        reason = "there is no dnc.DNC in it"
+        reason = "a core without a dnc.DNC"
     else:
-        reason = reason_against(core, dtype, training)
+        reason = reason_against(core, step_spec(inputs), dtype, training)
         if reason is not None and implementation == "auto":
             _warn_once(core, reason)
     if reason is not None and implementation == "fused":
         raise ValueError(
-            f'dnc.unroll cannot run {core.name} with implementation="fused": {reason}. {remedy}.'
+            f'dnc.unroll cannot run {core.name} with implementation="fused", which does not '
+            f"support {reason}: {remedy}."
         )
     return reason is None
 
 
 def reason_against(
-    core: snt.RNNCore, dtype: tf.DType | None, training: bool | None = None
+    core: snt.RNNCore, inputs: Any, dtype: tf.DType | None, training: bool | None = None
 ) -> str | None:
-    """Returns why the DNCs in a core cannot run by the fused implementation; `None` if they can.
+    """Returns what the fused implementation does not support of a core; `None` for nothing.
 
     Args:
-      core: a core that was called before.
+      core: a core that has its variables.
+      inputs: inputs of one step, a nest of `tf.TensorSpec`s [B, ...].
       dtype: as for `_cores.run_on_zeros`.
       training: see `dnc.unroll`.
     """
-    if isinstance(core, DNC):
-        return _reason_against_dnc(core, dtype, training)
-    if not _has_dnc(core):
-        return None  # A layer like any other, which runs by its steps.
-    if type(core) is not snt.DeepRNN:
-        return f"a {type(core).__name__} around its dnc.DNC may compute anything"
-    if _cores.has_custom_getter(core):
-        return "a custom variable getter is active"
-    for layer in core._layers:
-        if isinstance(layer, snt.RNNCore):
-            reason = reason_against(layer, dtype)
-            if reason is not None:
-                return reason
-        elif not layers.treats_rows_alone(layer):
-            name = getattr(layer, "__name__", type(layer).__name__)
-            return f"its layer {name} is not known to treat each example and step alone"
-    return None
+    reason = _reason_against(core)
+    dncs = (part for part in (core, *core.submodules) if type(part) is DNC)
+    if reason is not None or not any(map(fused.recomputes, dncs)):
+        return reason
+    operation = _cores.not_repeatable(core, inputs, dtype, training)
+    return operation and f"{operation}, which does not do the same when it runs again"
 
 
 def unroll_fused(
@@ -103,23 +92,26 @@ def unroll_fused(
     fresh_state: Any,
     state_like: Any,
     dtype: tf.DType | None,
+    training: bool | None,
 ) -> tuple[Any, Any]:
-    """Returns outputs and last state of a core, which there must be no `reason_against`.
+    """Returns outputs and last state of a core for which `is_fused` holds.
 
     Arguments are those of `unroll_steps`; `dtype` is as for `_cores.run_on_zeros`.
     """
     if isinstance(core, DNC):
-        return fused.unroll(core, sequence, state, fresh_state)
+        return fused.unroll(core, sequence, state, fresh_state, training)
     if not _has_dnc(core):
-        spec = output_spec_of(core, sequence["inputs"], dtype)
-        (outputs, _), last = unroll_steps(core, sequence, state, fresh_state, state_like, spec)
+        spec = output_spec_of(core, sequence["inputs"], dtype, training)
+        (outputs, _), last = unroll_steps(
+            core, sequence, state, fresh_state, state_like, spec, training=training
+        )
         return outputs, last
 
     x, last_states = sequence["inputs"], []
     states = zip(state, fresh_state, state_like, strict=True)
     for layer in core._layers:
         if isinstance(layer, snt.RNNCore):
-            x, last = unroll_fused(layer, {**sequence, "inputs": x}, *next(states), dtype)
+            x, last = unroll_fused(layer, {**sequence, "inputs": x}, *next(states), dtype, training)
             last_states.append(last)
         else:
             x = layers.apply_to_all_steps(layer, x)
@@ -132,32 +124,28 @@ def _has_dnc(core: snt.RNNCore) -> bool:
     return any(isinstance(part, DNC) for part in (core, *core.submodules))
 
 
-def _reason_against_dnc(core: DNC, dtype: tf.DType | None, training: bool | None) -> str | None:
-    state = _cores.initial_state(core, 1, dtype)
-    if any(part is None for part in tf.nest.flatten(state)):
-        return "its state contains None"
-    if training is not None and _uses_training(core):
-        return f"it may depend on training={training}"
-    inputs = tf.TensorSpec([None, core.input_size], state.access_output.dtype)
-    return fused.reason_against(core, inputs, dtype)
+def _reason_against(core: snt.RNNCore) -> str | None:
+    """Returns the part of a core that the fused implementation does not support; `None` if none."""
+    if isinstance(core, DNC):
+        return fused.reason_against(core)
+    if not _has_dnc(core):
+        return None  # A layer like any other, which runs by its steps.
+    if type(core) is not snt.DeepRNN:
+        return f"a {type(core).__name__} around its dnc.DNC"
+    if _cores.has_custom_getter(core):
+        return "a custom variable getter"
+    reasons = (_reason_against_layer(layer) for layer in core._layers)
+    return next((reason for reason in reasons if reason is not None), None)
 
 
-# The attributes that `training` is passed on to.
-_INNER = {
-    DNC: ("controller", "output_linear"),
-    ClippedSignal: ("core",),
-    EmbeddedInputs: ("core",),
-    FeedForward: ("_network",),
-    InputsOnly: ("core",),
-}
-
-
-def _uses_training(module: Any) -> bool:
-    """Whether `training` may make a difference to a module."""
-    inner = _INNER.get(type(module))
-    if inner is None:
-        return _cores.takes_training(module)
-    return any(_uses_training(getattr(module, name)) for name in inner)
+def _reason_against_layer(layer: Any) -> str | None:
+    if isinstance(layer, snt.RNNCore):
+        return _reason_against(layer)
+    if layers.treats_rows_alone(layer):
+        return None
+    is_function = hasattr(layer, "__name__")
+    name = f"the function {layer.__name__}" if is_function else f"a {type(layer).__name__}"
+    return f"{name} as a layer of an snt.DeepRNN"
 
 
 def _warn_once(core: snt.RNNCore, reason: str) -> None:
@@ -166,7 +154,7 @@ def _warn_once(core: snt.RNNCore, reason: str) -> None:
         return
     reasons.add(reason)
     warnings.warn(
-        f"dnc.unroll falls back to the step-by-step loop for {core.name}: {reason}. Pass "
-        'implementation="steps" to choose that loop without this warning.',
+        f"dnc.unroll falls back to the step-by-step loop for {core.name}: the fused implementation "
+        f'does not support {reason}. Pass implementation="steps" to choose that loop.',
         stacklevel=4,  # The caller of dnc.unroll.
     )

@@ -115,19 +115,20 @@ def unroll(
     if checkpoint_every is not None or not has_steps or not tf.executing_eagerly():
         output_spec = output_spec_of(core, sequence["inputs"], given.dtype, training)
     takes_fused = has_steps and is_fused(
-        core, implementation, given.dtype, return_all_states, training
+        core, implementation, sequence["inputs"], given.dtype, return_all_states, training
     )
 
     def run(sequence: Any, state: Any, fresh_state: Any) -> tuple[Any, Any]:
         arguments = (core, sequence, state, fresh_state, given.state_like)
         if takes_fused:
-            outputs, last = unroll_fused(*arguments, given.dtype)
+            outputs, last = unroll_fused(*arguments, given.dtype, training)
             return (outputs, ()), last
         return unroll_steps(*arguments, output_spec, return_all_states, training)
 
     run_all: Run = run
     if checkpoint_every is not None and has_steps:
-        _cores.check_repeatable(core, step_spec(sequence["inputs"]), given.dtype, training)
+        if not takes_fused:
+            _cores.check_repeatable(core, step_spec(sequence["inputs"]), given.dtype, training)
         step_results = (output_spec, given.state if return_all_states else ())
         run_all = checkpointed(run, checkpoint_every, step_results)
     (outputs, states), last = run_all(sequence, given.state, given.fresh_state)

@@ -1,5 +1,6 @@
 // What is at a place, in words: for the tooltip and for those who cannot see the picture.
 
+import { describeExtra, extraOf, extrasInWords, matrixOf, places } from "./extras.js";
 import { list, number, readHead, share, writeHead } from "./format.js";
 import { readMode, strongest, writeMode } from "./slots.js";
 import { row } from "./episode.js";
@@ -32,6 +33,12 @@ export function describeTimeline({ episode, answers, order }, { band, step: t, r
   const { fields, sizes } = episode;
   const { R, V, N } = sizes;
   const heading = stepName(episode, t);
+  const extra = extraOf(episode, band);
+  if (extra) {
+    const place = places(extra.axes, extra.shape, order)[i];
+    return [heading, ...describeExtra(episode, extra, t, place)];
+  }
+  const meaning = meaningOf(episode, band);
   switch (band) {
     case "inputs":
       return [heading, `input ${i}: ${number(fields.inputs[t * sizes.X + i])}`];
@@ -44,7 +51,7 @@ export function describeTimeline({ episode, answers, order }, { band, step: t, r
       const lines = [`${heading}, slot ${slot}`];
       lines.push(...weightLines(fields.write_weights, V, N, t, slot, (v) => writeHead(v, sizes)));
       lines.push(...weightLines(fields.read_weights, R, N, t, slot, (r) => readHead(r, sizes)));
-      return [...lines, `usage ${share(fields.usage[t * N + slot])}`];
+      return [...lines, ...usageLines(episode, t, slot), ...meaning];
     }
     case "write_gate":
     case "allocation_gate":
@@ -52,15 +59,34 @@ export function describeTimeline({ episode, answers, order }, { band, step: t, r
         `${heading}, ${writeHead(i, sizes)}`,
         `write gate ${share(fields.write_gate[t * V + i])}`,
         `allocation gate ${share(fields.allocation_gate[t * V + i])}`,
+        ...meaning,
       ];
     case "free_gate":
       return [
         `${heading}, ${readHead(i, sizes)}`,
         `free gate ${share(fields.free_gate[t * R + i])}`,
+        ...meaning,
       ];
     default:
       return [`${heading}, ${readHead(i, sizes)}`, ...modeLines(episode, t, i)];
   }
+}
+
+/**
+ * What a quantity means, with its symbol, as the header explains it.
+ *
+ * @type {(episode: Episode, name: string) => string[]}
+ */
+function meaningOf({ meanings }, name) {
+  const meaning = meanings.get(name);
+  return meaning ? [meaning] : [];
+}
+
+/** @type {(episode: Episode, t: number, slot: number) => string[]} */
+function usageLines({ fields, sizes }, t, slot) {
+  const { usage, retention } = fields;
+  const kept = retention ? [`retention ${share(retention[t * sizes.N + slot])}`] : [];
+  return [`usage ${share(usage[t * sizes.N + slot])}`, ...kept];
 }
 
 /**
@@ -132,9 +158,10 @@ export function describeDetails({ episode, order }, replay, t, hit) {
       return describeHead(episode, t, kind, head);
     case "vector": {
       const name = `${headName}: ${VECTOR_NAMES[id]}`;
-      if (column === null) return [name];
+      const meaning = meaningOf(episode, id);
+      if (column === null) return [name, ...meaning];
       const value = fields[id][(t * heads + head) * W + column];
-      return [name, `number ${column}: ${number(value)}`];
+      return [name, `number ${column}: ${number(value)}`, ...meaning];
     }
     case "memory":
       return [
@@ -156,8 +183,14 @@ export function describeDetails({ episode, order }, replay, t, hit) {
     }
     case "links":
       return [`slot ${slot}`, ...linkLines(episode, replay.linksAt(t), slot)];
+    case "extra": {
+      const { extra, line } = /** @type {Required<DetailsHit>} */ (hit);
+      const { rows, columns, width } = matrixOf(extra, order);
+      const place = rows[line] * width + columns[Number(column)];
+      return [stepName(episode, t), ...describeExtra(episode, extra, t, place)];
+    }
     default:
-      return [`slot ${slot}`, `usage ${share(fields.usage[t * N + slot])}`];
+      return [`slot ${slot}`, ...usageLines(episode, t, slot), ...meaningOf(episode, "usage")];
   }
 }
 
@@ -196,7 +229,7 @@ function describeHead(episode, t, kind, head) {
 }
 
 /**
- * What all heads do at a step, in a sentence or two.
+ * What all heads do at a step, in a sentence or two, and one for each extra.
  *
  * @param {Episode} episode
  * @param {number} t
@@ -217,7 +250,7 @@ export function summary(episode, t) {
       weight >= 0.1 ? `reads slot ${slot} (${share(weight)}, ${leading})` : "reads nothing";
     parts.push(`${readHead(head, sizes)} ${where}`);
   }
-  return `${stepName(episode, t)}: ${list(parts)}.`;
+  return `${stepName(episode, t)}: ${list(parts)}.${extrasInWords(episode, t)}`;
 }
 
 const WAYS = { backward: "backward", content: "by content", forward: "forward" };

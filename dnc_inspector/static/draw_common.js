@@ -1,6 +1,7 @@
 // What the two pictures share: text, heat maps and scales on a canvas.
 
-import { css, place } from "./colours.js";
+import { css, headColour, place } from "./colours.js";
+import { number } from "./format.js";
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
@@ -170,4 +171,44 @@ export function chip(context, x, y, colour, text, theme, size = 10) {
   context.fillRect(x, y - 4, 8, 8);
   write(context, text, x + 12, y, { size, colour: theme.muted });
   return 12 + measure(context, text, { size });
+}
+
+/**
+ * A band's name with notes under it, each a text or a scale, as many as there is room for.
+ *
+ * @type {(context: Context, box: Box, text: string, notes: (string|Scale)[], theme: Theme,
+ *   rows?: number) => void}
+ */
+export function label(context, box, text, notes, theme, rows = 0) {
+  let y = rows === 1 ? box.y + box.height / 2 : box.y + 7;
+  write(context, text, 2, y, { size: 12, weight: 600, colour: theme.text, most: box.x - 8 });
+  for (const note of rows === 1 ? [] : notes.filter(Boolean)) {
+    y += 14;
+    if (y + 5 > box.y + box.height) break;
+    const style = { size: 10, colour: theme.muted, most: box.x - 8 };
+    if (typeof note === "string") write(context, note, 2, y, style);
+    else scaleBar(context, 2, y, 40, note, number(note.low), number(note.high), theme);
+  }
+}
+
+/**
+ * Names the rows of a band that has one for each head.
+ *
+ * @type {(context: Context, box: Box, heads: number, kind: import("./episode.js").Kind, theme: Theme) => void}
+ */
+export function headMarks(context, box, heads, kind, theme) {
+  if (heads === 1) return;
+  const height = box.height / heads;
+  for (let head = 0; head < heads; head++) {
+    const y = box.y + (head + 0.5) * height;
+    context.fillStyle = css(headColour(theme, kind, head));
+    context.fillRect(box.x - 12, y - 3, 6, 6);
+    /** @type {Style} */
+    const style = { size: 10, colour: theme.muted, align: "right" };
+    write(context, String(head), box.x - 16, y, style);
+    if (head) {
+      context.fillStyle = css(theme.hairline);
+      context.fillRect(box.x, box.y + head * height - 0.5, box.width, 1);
+    }
+  }
 }

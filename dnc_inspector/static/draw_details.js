@@ -3,6 +3,7 @@
 import { aroundZero, css, headColour, mix, modeColours } from "./colours.js";
 import { count, number, plural, share } from "./format.js";
 import { frame, heatMap, measure, scaleBar, write } from "./draw_common.js";
+import { drawExtras } from "./draw_extras.js";
 import { heads } from "./draw_timeline.js";
 import { readMode, strongest, writeMode } from "./slots.js";
 import { row } from "./episode.js";
@@ -47,6 +48,7 @@ export function drawDetails(context, layout, scene, replay, t, hoverRow) {
   drawLinks(context, layout, scene, replay, t, hoverRow);
   drawMarkedRows(context, layout, scene, hoverRow);
   drawScale(context, layout, scene);
+  drawExtras(context, layout, scene, t);
 }
 
 // --- What each head does -------------------------------------------------------------------------

@@ -1,8 +1,11 @@
 // The timeline of an episode. All but the cursor changes rarely and is drawn once.
 
-import { chip, drawImage, frame, heatMap, scaleBar, write } from "./draw_common.js";
+import { chip, drawImage, frame, headMarks, heatMap } from "./draw_common.js";
+import { label, scaleBar, write } from "./draw_common.js";
 import { css, headColour, mix, modeColours, opacity, scaleOf } from "./colours.js";
-import { count, number, plural, shorten } from "./format.js";
+import { count, plural, shorten } from "./format.js";
+import { drawExtraBand } from "./draw_extras.js";
+import { extraOf } from "./extras.js";
 import { readMode } from "./slots.js";
 import { stepX, ticks } from "./layout.js";
 
@@ -47,14 +50,16 @@ export function drawTimeline(context, layout, scene) {
   context.fillRect(0, 0, layout.width, layout.height);
   for (const band of layout.bands) {
     const box = { x: layout.plot.x, y: band.y, width: layout.plot.width, height: band.height };
-    BANDS[band.id](context, box, layout, scene);
+    const extra = extraOf(scene.episode, band.id);
+    if (extra) drawExtraBand(context, box, extra, scene);
+    else BANDS[/** @type {keyof typeof BANDS} */ (band.id)](context, box, layout, scene);
     frame(context, box, theme.hairline);
   }
   drawAxis(context, layout, scene);
   drawLegend(context, layout, scene);
 }
 
-/** @type {Record<import("./layout.js").BandId, Painter>} */
+/** @type {Record<import("./layout.js").KnownBandId, Painter>} */
 const BANDS = {
   inputs(context, box, layout, { episode, theme }) {
     const { fields, sizes, length } = episode;
@@ -160,24 +165,6 @@ export function heads({ R, V }) {
   const ofKind = (kind, count) =>
     numbers(count).map((head) => ({ kind, head, name: count === 1 ? kind : `${kind} ${head}` }));
   return [...ofKind("write", V), ...ofKind("read", R)];
-}
-
-/**
- * A band's name with notes under it, each a text or a scale, as many as there is room for.
- *
- * @type {(context: Context, box: Box, text: string, notes: (string|Scale)[], theme: Theme,
- *   rows?: number) => void}
- */
-function label(context, box, text, notes, theme, rows = 0) {
-  let y = rows === 1 ? box.y + box.height / 2 : box.y + 7;
-  write(context, text, 2, y, { size: 12, weight: 600, colour: theme.text });
-  for (const note of rows === 1 ? [] : notes.filter(Boolean)) {
-    y += 14;
-    if (y + 5 > box.y + box.height) break;
-    const style = { size: 10, colour: theme.muted, most: box.x - 8 };
-    if (typeof note === "string") write(context, note, 2, y, style);
-    else scaleBar(context, 2, y, 40, note, number(note.low), number(note.high), theme);
-  }
 }
 
 /**
@@ -418,28 +405,6 @@ function drawStack(context, layout, t, bottom, height, stack, theme) {
     context.fillStyle = css(colour);
     context.fillRect(x, y - size, width, size);
     y -= size;
-  }
-}
-
-/**
- * Names the rows of a band that has one for each head.
- *
- * @type {(context: Context, box: Box, heads: number, kind: Kind, theme: Theme) => void}
- */
-function headMarks(context, box, heads, kind, theme) {
-  if (heads === 1) return;
-  const height = box.height / heads;
-  for (let head = 0; head < heads; head++) {
-    const y = box.y + (head + 0.5) * height;
-    context.fillStyle = css(headColour(theme, kind, head));
-    context.fillRect(box.x - 12, y - 3, 6, 6);
-    /** @type {import("./draw_common.js").Style} */
-    const style = { size: 10, colour: theme.muted, align: "right" };
-    write(context, String(head), box.x - 16, y, style);
-    if (head) {
-      context.fillStyle = css(theme.hairline);
-      context.fillRect(box.x, box.y + head * height - 0.5, box.width, 1);
-    }
   }
 }
 

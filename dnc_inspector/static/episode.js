@@ -1,4 +1,4 @@
-// An episode as it is stored (dnc_inspector/episode.py): a header, and one blob for each example.
+// An episode as it is stored (dnc_trace/episode.py): a header, and one blob for each example.
 
 export const FORMAT = "dnc-episode";
 export const VERSION = 1;
@@ -35,6 +35,7 @@ const REQUIRED = {
 const OPTIONAL = {
   target: "TZ",
   mask: "T",
+  retention: "TN",
   precedence_weights: "TVN",
   initial_precedence_weights: "VN",
   initial_link: "VNN",
@@ -63,7 +64,7 @@ export class DataError extends Error {}
  *
  * @typedef {"write"|"read"} Kind of a head
  *
- * @typedef {object} Header as dnc_inspector/episode.py describes it
+ * @typedef {object} Header as dnc_trace/episode.py describes it
  * @property {string} format
  * @property {number} version
  * @property {Sizes} sizes
@@ -72,6 +73,8 @@ export class DataError extends Error {}
  * @property {string} memory
  * @property {string} links
  * @property {number} [link_threshold]
+ * @property {Record<string, [symbol: string, meaning: string]>} [quantities]
+ * @property {{name: string, axes: string, meaning: string}[]} [extras]
  * @property {{length: number, tokens: ?string[], bytes: number,
  *   fields: [string, keyof typeof TYPES, number[], number][]}[]} examples
  *
@@ -85,6 +88,8 @@ export class DataError extends Error {}
  * @property {"recorded"|"derived"|"missing"} links
  * @property {number} linkThreshold recorded links are at least as strong
  * @property {Fields} fields by name; see `REQUIRED`
+ * @property {Map<string, string>} meanings of the fields, by name
+ * @property {import("./extras.js").Extra[]} extras
  */
 
 /**
@@ -125,7 +130,16 @@ export function checkHeader(header) {
     }
   }
   if (!Array.isArray(header.examples)) throw new DataError("The header lists no examples.");
+  const { extras = [], quantities = {} } = header; // Older episodes have none.
+  const explained = Object.values(quantities).every((row) => isText(row, 0, 1));
+  if (!explained || !extras.every?.((/** @type {any} */ x) => isText(x, "name", "axes", "meaning")))
+    throw new DataError("The header explains its quantities in another way: it is damaged.");
   return header;
+}
+
+/** @type {(thing: any, ...keys: (string|number)[]) => boolean} */
+function isText(thing, ...keys) {
+  return keys.every((key) => typeof thing?.[key] === "string");
 }
 
 /**
@@ -166,6 +180,18 @@ export function decodeExample(header, index, buffer) {
     throw new DataError(`Example ${index} has no memory, though the header says so.`);
   }
   if (header.links === "recorded") checkLinks(fields, sizes);
+  const extras = (header.extras ?? []).map((extra) => {
+    const field = `extra:${extra.name}`;
+    const shape = shapes[field];
+    if (!shape) throw new DataError(`Example ${index} has no ${extra.name}.`);
+    checkShape(extra.name, `T${extra.axes}`, shape, sizes);
+    const values = /** @type {Float32Array} */ (fields[field]);
+    return { ...extra, shape: shape.slice(1), size: product(shape.slice(1)), values };
+  });
+  const meanings = Object.entries(header.quantities ?? {}).map(
+    ([name, [symbol, meaning]]) =>
+      /** @type {[string, string]} */ ([name, symbol ? `${meaning} (${symbol})` : meaning]),
+  );
   return {
     sizes,
     length: example.length,
@@ -176,6 +202,8 @@ export function decodeExample(header, index, buffer) {
     links: header.links === "recorded" || header.links === "derived" ? header.links : "missing",
     linkThreshold: Number(header.link_threshold) || 0,
     fields: /** @type {Fields} */ (fields),
+    meanings: new Map(meanings),
+    extras,
   };
 }
 
@@ -207,6 +235,11 @@ export function fromFloat16(bits) {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+/** @type {(sizes: number[]) => number} */
+function product(sizes) {
+  return sizes.reduce((result, size) => result * size, 1);
+}
+
 /** @type {?Float32Array} */
 let float16Table = null;
 
@@ -217,7 +250,7 @@ let float16Table = null;
 function decodeField(name, type, shape, offset, buffer) {
   const width = TYPES[type];
   if (!width) throw new DataError(`${name} is of the unknown type ${type}.`);
-  const size = shape.reduce((product, n) => product * n, 1);
+  const size = product(shape);
   if (!Number.isInteger(size) || offset % width || offset + size * width > buffer.byteLength) {
     throw new DataError(`${name} does not fit into its example: the record is damaged.`);
   }
@@ -234,7 +267,9 @@ function decodeField(name, type, shape, offset, buffer) {
 
 /** @type {(name: string, axes: string, shape: number[], sizes: Sizes) => void} */
 function checkShape(name, axes, shape, sizes) {
-  const expected = Array.from(axes, (axis) => sizes[/** @type {keyof Sizes} */ (axis)]);
+  /** @type {(axis: string, i: number) => number|undefined} */
+  const sizeOf = (axis, i) => (axis === "?" ? shape[i] : sizes[/** @type {keyof Sizes} */ (axis)]);
+  const expected = Array.from(axes, sizeOf);
   if (shape.length !== expected.length || shape.some((size, i) => size !== expected[i])) {
     throw new DataError(`${name} has shape [${shape}], expected [${expected}].`);
   }

@@ -52,6 +52,8 @@ const SECTIONS = [
         "would choose. A higher key strength makes that choice sharper.",
       "An arc leads from a slot to the one that was written right after it; its arrow head " +
         "is at the later one. These links are what forward and backward modes follow.",
+      "What only this model has, such as an output of a part of your own, is below: over time " +
+        "on the left, and at t under the memory. Slots are in the order of the other rows.",
     ],
   ],
   [

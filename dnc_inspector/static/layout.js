@@ -1,10 +1,14 @@
 // Where everything is, in CSS pixels; and what is at a point. No drawing here.
 
+import { bandOf, countShown } from "./extras.js";
+
 /**
  * @typedef {{x: number, y: number, width: number, height: number}} Box
  *
  * @typedef {"inputs"|"target"|"outputs"|"weights"|"usage"|"write_gate"|"allocation_gate"
- *   |"free_gate"|"modes"} BandId
+ *   |"free_gate"|"modes"} KnownBandId
+ *
+ * @typedef {KnownBandId|`extra:${string}`} BandId
  *
  * @typedef {object} Band one strip of the timeline
  * @property {BandId} id
@@ -25,15 +29,20 @@
  *
  * @typedef {Vector & {y: number, height: number}} VectorRow
  *
+ * @typedef {{extra: import("./extras.js").Extra, rows: number, columns: number, titleY: number,
+ *   box: Box}} ExtraBox the matrix of an extra, and the height of its title
+ *
  * @typedef {{band: BandId, step: number, row: number}} TimelineHit
  *
  * @typedef {object} DetailsHit which of the others there are depends on the area
- * @property {"head"|"vector"|"memory"|"links"|"slots"|"usage"|"lane"} area
+ * @property {"head"|"vector"|"memory"|"links"|"slots"|"usage"|"lane"|"extra"} area
  * @property {Kind} [kind] of a head, vector or lane
  * @property {number} [head] of a head, vector or lane
  * @property {VectorId} [id] of a vector
- * @property {?number} [column] of a vector or the memory; null for a vector's name
+ * @property {?number} [column] of a vector, the memory or an extra; null for a vector's name
  * @property {number} [row] of the memory, lanes, links, slots and usage
+ * @property {import("./extras.js").Extra} [extra]
+ * @property {number} [line] row of an extra
  */
 
 const GUTTER = 138; // left of the timeline's plot: labels
@@ -58,7 +67,7 @@ function clamp(value, low, high) {
  * @returns {{width: number, height: number, plot: Box, steps: number, bands: Band[], axisY: number,
  *   tokensY: ?number, legendY: number}}
  */
-export function timelineLayout({ sizes, length, fields, tokens }, slots, width) {
+export function timelineLayout({ sizes, length, fields, tokens, extras }, slots, width) {
   const { X, Y, Z = 0, R, V } = sizes;
   const legendOfHeads = 50 + 15 * (R + V);
   /** @type {(rows: number) => number} */
@@ -78,6 +87,10 @@ export function timelineLayout({ sizes, length, fields, tokens }, slots, width) 
     { id: "allocation_gate", rows: V, height: 16 * V },
     { id: "free_gate", rows: R, height: 14 * R },
     { id: "modes", rows: R, height: 22 * R },
+    ...extras.map(({ name, axes, shape }) => {
+      const rows = countShown(axes, shape, slots);
+      return { id: bandOf(name), rows, height: rows < 2 ? 16 : clamp(rows * 7, 48, 120) };
+    }),
   ].filter(Boolean);
   const bands = /** @type {Band[]} */ (strips); // Now they get their y.
   let y = CURSOR_LABEL;
@@ -175,7 +188,7 @@ const SECTION_GAP = 26;
  * @param {number} slots how many slots are shown
  * @param {number} width
  */
-export function detailsLayout({ sizes }, slots, width) {
+export function detailsLayout({ sizes, extras }, slots, width) {
   const { R, V, W } = sizes;
   /** @type {HeadRow[]} */
   const heads = [];
@@ -221,9 +234,28 @@ export function detailsLayout({ sizes }, slots, width) {
   };
   y = stack(read, memory.y + memory.height + 8);
   const scaleY = y + 10;
+  let bottom = scaleY + 30;
+  /** @type {ExtraBox[]} */
+  const boxes = [];
+  for (const extra of extras) {
+    const { axes, shape } = extra;
+    const rows = countShown(axes, shape.slice(0, -1), slots);
+    const columns = countShown(axes.slice(-1), shape.slice(-1), slots);
+    const titleY = bottom + 18;
+    const box = {
+      x: matrixX,
+      y: titleY + 12,
+      // Numbers of a word are below those of the memory.
+      width: axes.endsWith("W") ? matrixWidth : Math.min(available, Math.max(14, columns * 14)),
+      height: rows * clamp(160 / Math.max(1, rows), 2, VECTOR_ROW),
+    };
+    boxes.push({ extra, rows, columns, titleY, box });
+    bottom = box.y + box.height + 10;
+  }
   return {
     width,
-    height: scaleY + 30,
+    height: bottom,
+    extras: boxes,
     end: matrixX + matrixWidth + 14 + lane * (R + V), // of the rows of slots
     heads,
     headsTop: 0,
@@ -284,6 +316,11 @@ export function hitDetails(layout, x, y) {
       const { id, kind, head } = vector;
       return { area: "vector", id, kind, head, column: x < memory.x ? null : column };
     }
+  }
+  for (const { extra, rows, columns, box } of layout.extras) {
+    if (!columns || !inside(box.y, box.height, y) || !inside(box.x, box.width, x)) continue;
+    const at = clamp(Math.floor(((x - box.x) / box.width) * columns), 0, columns - 1);
+    return { area: "extra", extra, line: rowAt(box, rows, y), column: at };
   }
   if (!layout.rows || !inside(memory.y, memory.height, y)) return null;
   const row = rowAt(memory, layout.rows, y);

@@ -213,13 +213,6 @@ MUTANTS = (
         "unit/dnc/test_core.py",
     ),
     Mutant(
-        "compute_dtype not cast back",
-        "dnc/_cores.py",
-        "return _nests.map_tensors(lambda x: cast(x, args[0].dtype), results)",
-        "return results",
-        "unit/dnc/test_compute_dtype.py",
-    ),
-    Mutant(
         "a controller of inputs only sees the reads",
         "dnc/controllers.py",
         "inputs = inputs[:, : self._input_size]\n",
@@ -299,6 +292,13 @@ MUTANTS = (
         "unit/dnc/test_deepmind.py",
     ),
     Mutant(
+        "released variables into other fields",
+        "dnc/deepmind.py",
+        "if tuple(core.access.interface.widths) != _FIELDS:",
+        "if False:",
+        "unit/dnc/test_deepmind.py::test_a_core_made_in_another_way_is_refused",
+    ),
+    Mutant(
         "gates in the released order",
         "dnc/deepmind.py",
         "return np.concatenate([i, f, j, o], axis=-1)",
@@ -348,18 +348,32 @@ MUTANTS = (
         "unit/dnc/test_saved_model.py",
     ),
     Mutant(
-        "backward weights recorded as forward ones",
-        "dnc/recording/trace.py",
-        '"forward_weights": access.forward_weights,',
-        '"forward_weights": access.backward_weights,',
-        "unit/dnc/test_trace.py",
+        "backward mode recorded as forward mode",
+        "dnc/recording/recorder.py",
+        '"forward_mode": access.read_mode.forward,',
+        '"forward_mode": access.read_mode.backward,',
+        "unit/dnc/test_recorder.py",
     ),
     Mutant(
         "links recorded of the wrong slot",
-        "dnc/recording/trace.py",
+        "dnc/recording/recorder.py",
         "np.where(link.columns == NO_LINK, num_slots, link.columns)",
         "np.where(link.columns == NO_LINK, 0, link.columns)",
-        "unit/dnc/test_trace.py",
+        "unit/dnc/test_recorder.py",
+    ),
+    Mutant(
+        "extras are not recorded",
+        "dnc/recording/recorder.py",
+        "for name, extra in core.access.extras().items()",
+        "for name, extra in {}.items()",
+        "unit/dnc/test_recorder.py::TestExtras",
+    ),
+    Mutant(
+        "examples of an extra by its first axis",
+        "dnc/recording/trace.py",
+        'if name in QUANTITIES else "TB"',
+        'if name in QUANTITIES else "BT"',
+        "unit/dnc/test_trace.py::TestExtras",
     ),
     Mutant(
         "groups of scalars without their tag",
@@ -378,8 +392,31 @@ MUTANTS = (
     Mutant(
         "configuration forgets the linkage",
         "dnc/_config.py",
-        '"linkage": access.linkage,',
-        "",
+        'parts = ("write_content", "read_content", "linkage", "freeness")',
+        'parts = ("write_content", "read_content", "freeness")',
         "unit/dnc/test_keras_saving.py::test_a_configuration_names_classes_and_their_arguments",
+    ),
+    Mutant(
+        "configuration of version 0.1 with an unknown argument",
+        "dnc/_config.py",
+        'arguments.pop("compute_dtype", None)',
+        "pass",
+        "unit/dnc/test_keras_saving.py::test_a_cell_of_version_0_1_is_loaded",
+    ),
+    Mutant(
+        "a core of version 0.1 without links loses its read modes",
+        "dnc/_config.py",
+        'linkage = {**linkage, "class": NoLinkageWithModes.__name__}',
+        "linkage = dict(linkage)",
+        "unit/dnc/test_keras_saving.py::"
+        "test_a_core_of_version_0_1_without_links_has_the_same_interface",
+    ),
+    Mutant(
+        "an unregistered function saved by its name",
+        "dnc/_config.py",
+        "return name if keras.saving.get_registered_object(name) is x else None",
+        "return name",
+        "unit/dnc/test_keras_saving.py::"
+        "test_a_part_that_cannot_be_described_is_refused_with_the_remedy",
     ),
 )

@@ -156,6 +156,13 @@ MUTANTS = (
         _RUNS,
     ),
     Mutant(
+        "a run with a flag that no longer exists is refused",
+        "training/runs.py",
+        "for name, value in flags.items() if name not in _REMOVED_FLAGS",
+        "for name, value in flags.items()",
+        f"{_RUNS}::test_a_run_with_a_flag_that_no_longer_exists_is_resumed_without_it",
+    ),
+    Mutant(
         "checkpoint of another model accepted",
         "training/runs.py",
         "tf.train.Checkpoint(**objects).read(checkpoint.prefix).assert_consumed()",
@@ -176,6 +183,13 @@ MUTANTS = (
         "return 2 * NUM_BATCHES * step, 2 * NUM_BATCHES * step + NUM_BATCHES",
         "return 2 * NUM_BATCHES * step, 2 * NUM_BATCHES * step",
         _EVALUATION,
+    ),
+    Mutant(
+        "extras are not searched for numbers that are not finite",
+        "training/numerics.py",
+        "quantities.in_order(trace.declared)",
+        "quantities.in_order({})",
+        f"{_NUMERICS}::test_the_first_quantity_of_a_time_step_is_named",
     ),
     Mutant(
         "nan_policy: once too few",

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from dnc_inspector import page
-from dnc_trace import episode, schema
+from dnc_trace import episode
+from dnc_trace.quantities import QUANTITIES
 from tests import served
 from tests.traces import make_trace, write_blobs
 
@@ -48,10 +49,10 @@ HOSTILE = "<img src=x onerror=parent.hacked=hacked=1>"
 HOSTILE_RUN = "<script>hacked=1<script>"
 
 
-def diagonal_trace(seed=0, hostile=False, **sizes):
+def diagonal_trace(seed=0, hostile=False, extras=False, **sizes):
     """An episode that writes one slot after the other, and reads each at the next step."""
     sizes = {"T": 12, "B": 2, "N": 10, "W": 8, "Y": 3, "Z": 3, **sizes}
-    arrays, meta = make_trace(seed, **sizes)
+    arrays, meta = make_trace(seed, extras=extras, **sizes)
     arrays["sequence_length"] = np.array([sizes["T"], sizes["T"] - 5])
     for name, delay in (("write_weights", 0), ("read_weights", 1)):
         arrays[name] *= 0.02
@@ -469,17 +470,48 @@ def test_the_page_of_its_own(tmp_path, viewer):
 
 
 def test_numbers_that_are_none_are_drawn(tmp_path, viewer):
-    arrays, meta = diagonal_trace()
-    for name in schema.FIELDS:
-        if name != "sequence_length":
-            arrays[name].flat[::5] = np.nan
-            arrays[name].flat[1::7] = np.inf
+    arrays, meta = diagonal_trace(extras=True)
+    for name, array in arrays.items():
+        if name != "sequence_length" and not (name in QUANTITIES and QUANTITIES[name].optional):
+            array.flat[::5] = np.nan
+            array.flat[1::7] = np.inf
     path = tmp_path / "page.html"
     path.write_text(page.render({"strange": (arrays, meta)}, title="strange"), encoding="utf-8")
     viewer.open_page(path, "t=4")
     viewer.shows("strange", "copy", 0, 4)
 
     assert viewer.colours(".details") > 20
+    assert viewer.errors() == []
+
+
+def test_extras_are_shown_without_being_known(tmp_path, viewer):
+    arrays, meta = diagonal_trace(extras=True, W=4)
+    path = tmp_path / "page.html"
+    path.write_text(page.render({"own": (arrays, meta)}, title="own"), encoding="utf-8")
+    viewer.open_page(path, "t=4&order=index")
+    viewer.shows("own", "copy", 0, 4)
+    viewer.save_screenshot("extras")
+    lowest, highest = (f(arrays["temperature"][4, 0]) for f in (np.min, np.max))
+    assert lowest == highest
+    for canvas in (".timeline", ".details"):
+        said = viewer.element(canvas).get_attribute("aria-label")
+        assert f"temperature: {lowest:.3f}." in said
+        assert "read masks: from " in said
+
+    def tooltip_over(canvas, x, height):
+        """What the pointer finds somewhere in a column of a canvas, from `height` on downwards."""
+        size = viewer.element(canvas).size
+        for y in range(int(size["height"] * height), size["height"] - 2, 5):
+            viewer.point(canvas, x, y).perform()
+            yield viewer.text(".tooltip") if viewer.element(".tooltip").is_displayed() else ""
+
+    left = viewer.element(".details").size["width"] * 0.35
+    for canvas, x, height in ((".timeline", 200, 0.5), (".details", left, 0.5)):
+        found = next(
+            text for text in tooltip_over(canvas, x, height) if "read masks, read head" in text
+        )
+        assert re.search(r"^read masks, read head \d, number \d: 0", found, re.MULTILINE)
+        assert "computed before read_content_weights" in found
     assert viewer.errors() == []
 
 

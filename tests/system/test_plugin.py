@@ -20,6 +20,7 @@ def test_the_loader_imports_only_the_base_classes_of_tensorboard():
 
     assert modules_after("import dnc_inspector.loader") == expected | {
         "dnc_inspector",
+        "dnc_trace",
         "dnc_trace.header",
         "dnc_inspector.loader",
     }

@@ -9,7 +9,8 @@ import train
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+OTHERS = [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md")]
+PAGES = [README, *OTHERS, *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def prose(page):

@@ -15,9 +15,12 @@ from absl import flags
 import train
 
 ROOT = pathlib.Path(train.__file__).parent
-PACKAGES = ("dnc", "dnc_inspector", "training", "tasks", "bench")
+PACKAGES = ("dnc", "dnc_inspector", "dnc_trace", "training", "tasks", "bench")
 FOLDERS = (*PACKAGES, "docs", "tests")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "tests/data/README.md"]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "tests/data/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 SOURCES = [
     *(ROOT / name for name in ("train.py", "evaluate.py")),
     *(path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))),

@@ -12,7 +12,6 @@ package computes the same outputs, states and gradients in less time and memory,
 `memory`          one step of the memory, made of `interface`, `content`, `allocation`, `linkage`
                   and `sparse_linkage`
 `products`        matrix products in the forms that XLA computes fast on a CPU
-`reasons`         why a core cannot be unrolled this way
 ================  =================================================================================
 
 docs/performance.md derives the gradients. Names are those of the paper's symbols in full, and `d_x`
@@ -20,7 +19,6 @@ is the gradient of the loss w.r.t. x. Gradients w.r.t. states are those of the l
 steps. What a step keeps for the backward pass is called its residuals.
 """
 
-from dnc.unrolling.fused.loop import unroll
-from dnc.unrolling.fused.reasons import reason_against
+from dnc.unrolling.fused.loop import reason_against, recomputes, unroll
 
-__all__ = ["reason_against", "unroll"]
+__all__ = ["reason_against", "recomputes", "unroll"]

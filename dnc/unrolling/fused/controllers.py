@@ -1,5 +1,6 @@
 """One step of the controller with its bound, forwards and backwards."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 import sonnet as snt
 import tensorflow as tf
 
+from dnc import _cores
 from dnc.controllers import ClippedSignal, EmbeddedInputs
 from dnc.core import DNC
 from dnc.unrolling.fused.registry import Recomputed, fuses, is_patched
@@ -35,6 +37,7 @@ class FusedLSTM:
     `dnc.EmbeddedInputs` it is x E W_x + b. In a `dnc.ClippedSignal` gradients are bounded.
     """
 
+    recomputes = False
     variables: Sequence[tf.Variable] = ()
 
     @staticmethod
@@ -47,7 +50,8 @@ class FusedLSTM:
         is_embedded_once = [type(wrapper) for wrapper in wrappers].count(EmbeddedInputs) <= 1
         return 4 * output_size == gates_size and is_embedded_once
 
-    def __init__(self, controller: snt.RNNCore, core: DNC):
+    def __init__(self, controller: snt.RNNCore, core: DNC, training: bool | None):
+        del training  # An LSTM does the same in training.
         self._core = core
         wrappers, self._lstm = _unwrap(controller)
         self._embedding, self._bound = None, math.inf
@@ -150,9 +154,13 @@ def _unwrap(controller: snt.RNNCore) -> tuple[list[snt.RNNCore], snt.RNNCore]:
 class RecomputedController:
     """Any other controller."""
 
-    def __init__(self, controller: snt.RNNCore, core: DNC):
+    recomputes = True
+
+    def __init__(self, controller: snt.RNNCore, core: DNC, training: bool | None):
+        call = functools.partial(_cores.call_with_training, controller, training=training)
+
         def step(inputs: tf.Tensor, words: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
-            results = controller(tf.concat([inputs, words], axis=1), state)
+            results = call(tf.concat([inputs, words], axis=1), state)
             return tf.nest.map_structure(core.clip, results)
 
         self._recomputed = Recomputed(step)

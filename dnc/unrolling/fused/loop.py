@@ -1,11 +1,12 @@
 """The loops through time: forwards, keeping residuals, and backwards."""
 
+import functools
 from typing import Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _nests
+from dnc import _cores, _nests
 from dnc.core import DNC, DNCState, flatten_words
 from dnc.unrolling.fused.controllers import RecomputedController
 from dnc.unrolling.fused.memory import RecomputedMemory
@@ -50,8 +51,30 @@ class Masks(NamedTuple):
     reset: Any  # [T, B], where true the example starts again
 
 
+def reason_against(core: DNC) -> str | None:
+    """Returns what this package does not support of a core, or `None` for nothing."""
+    if type(core) is not DNC:
+        return f"a {type(core).__name__}, which is not dnc.DNC itself"
+    if is_patched(core):
+        return "a replaced method of the core"
+    if any(map(_cores.has_custom_getter, (core, *core.submodules))):
+        return "a custom variable getter"
+    if any(part is None for part in tf.nest.flatten(core.state_size)):
+        return "a state that contains None"
+    return None
+
+
+def recomputes(core: DNC) -> bool:
+    """Whether parts of a core run again in the backward pass, and so must do the same again."""
+    return FusedUnroll(core).recomputes
+
+
 def unroll(
-    core: DNC, sequence: dict[str, tf.Tensor], state: DNCState, fresh_state: DNCState
+    core: DNC,
+    sequence: dict[str, tf.Tensor],
+    state: DNCState,
+    fresh_state: DNCState,
+    training: bool | None = None,
 ) -> tuple[tf.Tensor, DNCState]:
     """Returns a core's outputs [T, B, Y] for a sequence, and its last state.
 
@@ -60,23 +83,27 @@ def unroll(
       sequence: `inputs` [T, B, X]; if given, `running` and `reset`, [T, B] booleans.
       state: before the first step.
       fresh_state: state to start again from, for `reset`.
+      training: passed on to controller and output layer, see `_cores.call_with_training`.
     """
-    return FusedUnroll(core)(sequence, state, fresh_state)
+    return FusedUnroll(core, training)(sequence, state, fresh_state)
 
 
 class FusedUnroll:
     """A core over a whole sequence."""
 
-    def __init__(self, core: DNC):
+    def __init__(self, core: DNC, training: bool | None = None):
         """Chooses what runs each part of the core."""
-        self._core = core
+        self._core, self._training = core, training
         self._memory = fused(core.access, RecomputedMemory)
-        self._controller = fused(core.controller, RecomputedController, core)
+        self._controller = fused(core.controller, RecomputedController, core, training)
+        layer = core.output_linear
+        self._has_linear_output = type(layer) is snt.Linear and not is_patched(layer)
 
     @property
     def recomputes(self) -> bool:
-        """Whether parts of the core run again in the backward pass."""
-        return isinstance(self._controller, RecomputedController) or self._memory.recomputes
+        """Whether parts of the core run again in the backward pass or may draw random numbers."""
+        parts = (self._controller, self._memory)
+        return any(part.recomputes for part in parts) or not self._has_linear_output
 
     def __call__(
         self, sequence: dict[str, tf.Tensor], state: DNCState, fresh_state: DNCState
@@ -96,10 +123,11 @@ class FusedUnroll:
     def _output_layer(self, x: tf.Tensor) -> tf.Tensor:
         """[T, B, H + R W] to [T, B, Y]: at once by a linear layer, else step by step."""
         layer = self._core.output_linear
-        if type(layer) is snt.Linear and not is_patched(layer):
+        if self._has_linear_output:
             return _split_steps(layer(_join_steps(x)), x)
         spec = tf.TensorSpec([x.shape[1], *self._core.output_size], x.dtype)
-        return tf.map_fn(layer, x, fn_output_signature=spec)
+        call = functools.partial(_cores.call_with_training, layer, training=self._training)
+        return tf.map_fn(call, x, fn_output_signature=spec)
 
     def _differentiable(
         self,

@@ -16,6 +16,29 @@ export async function example(index, fields = {}) {
   return { ...episode, fields: { ...episode.fields, ...fields } };
 }
 
+/**
+ * Example 0 with more in its record: to each extra, { name, axes, meaning, shape }, come numbers
+ * that say where they are, t + place / 100. `change` may spoil the header.
+ */
+export async function withExtras(extras, change = () => {}) {
+  const header = structuredClone(fixture.header);
+  const [first] = header.examples;
+  const parts = [new Uint8Array(await buffer(0))];
+  header.extras = extras.map(({ name, axes, meaning }) => ({ name, axes, meaning }));
+  for (const { name, shape } of extras) {
+    const size = shape.reduce((product, n) => product * n, 1);
+    const values = Float32Array.from({ length: header.sizes.T * size }, (_, i) => {
+      return Math.floor(i / size) + (i % size) / 100;
+    });
+    first.fields.push([`extra:${name}`, "float32", [header.sizes.T, ...shape], first.bytes]);
+    first.bytes += values.byteLength;
+    parts.push(new Uint8Array(values.buffer));
+  }
+  change(header);
+  const numbers = await new Blob(parts).arrayBuffer();
+  return decodeExample(checkHeader(header), 0, numbers);
+}
+
 /** An episode of one head of each kind; at step t they write writes[t] and read reads[t]. */
 export function hardEpisode(writes, reads, { N = 4, W = 2, free = 0, modes = [0, 0, 1] } = {}) {
   const T = writes.length;
@@ -34,6 +57,8 @@ export function hardEpisode(writes, reads, { N = 4, W = 2, free = 0, modes = [0,
     memory: "derived",
     links: "derived",
     linkThreshold: 0.01,
+    meanings: new Map(),
+    extras: [],
     fields: {
       inputs: all(T, 0),
       outputs: all(T, 0),

@@ -215,7 +215,7 @@ def test_a_key_or_slot_of_zeros_has_similarity_0_and_a_finite_gradient():
 
 
 def test_erasing_and_adding_of_the_worked_example():
-    memory = access.erase_and_write(
+    memory = heads.erase_and_write(
         memory=tf.constant([[[1.0, 2.0]]]),
         weights=tf.constant([[[0.5]]]),
         erase_vectors=tf.constant([[[1.0, 0.0]]]),

@@ -360,7 +360,7 @@ def test_bad_constructor_arguments_are_named():
         message = f"clip_value must be a number > 0, or None for no clipping, got {bad!r}"
         with pytest.raises(ValueError, match=re.escape(message)):
             dnc.DNC(access, snt.LSTM(5), 2, clip_value=bad)
-    with pytest.raises(ValueError, match=r"LSTM cannot be made of {'size': 3}"):
+    with pytest.raises(ValueError, match=r"Cannot construct LSTM from arguments {'size': 3}"):
         dnc.DNC(access, {"size": 3}, 2)
     with pytest.raises(ValueError, match="strength_op must be callable, got 'softplus'"):
         dnc.MemoryAccess(4, 3, strength_op="softplus")

@@ -14,8 +14,8 @@ VARIABLES = TRACE.below("var/")
 
 def fresh_core(**changes):
     sizes = {"memory_size": 10, "word_size": 5, "num_reads": 3, "num_writes": 2, **changes}
-    controller = sizes.pop("controller", snt.LSTM(20))
-    return dnc.DNC(dnc.MemoryAccess(**sizes), controller, 3, 20.0)
+    controller, output = sizes.pop("controller", snt.LSTM(20)), sizes.pop("output", 3)
+    return dnc.DNC(dnc.MemoryAccess(**sizes), controller, output, 20.0)
 
 
 def values(core):
@@ -114,11 +114,22 @@ def test_weights_too_small_for_any_input_are_refused():
         dnc.deepmind.restore(fresh_core(), wrong)
 
 
-def test_another_controller_or_missing_biases_are_refused():
-    with pytest.raises(ValueError, match=r"core.controller must be an snt.LSTM"):
-        dnc.deepmind.restore(fresh_core(controller=snt.GRU(20)), VARIABLES)
-    with pytest.raises(ValueError, match="with_bias=True"):
-        dnc.deepmind.restore(fresh_core(with_bias=False), VARIABLES)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"controller": snt.GRU(20)}, r"core.controller must be an snt.LSTM .*got GRU"),
+        (
+            {"linkage": dnc.NoLinkage(10, 2)},
+            r"must have the released model's fields .*, read_mode, got .*, write_gate\.",
+        ),
+        ({"output": snt.nets.MLP([3])}, r"output layer must be an snt.Linear .*got MLP"),
+        ({"with_bias": False}, r"Make .* with_bias=True"),
+    ],
+    ids=["controller", "fields", "output layer", "biases"],
+)
+def test_a_core_made_in_another_way_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dnc.deepmind.restore(fresh_core(**changes), VARIABLES)
 
 
 def test_a_path_without_checkpoint_is_named(tmp_path):

@@ -8,8 +8,7 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
-from dnc.core import observed
-from dnc.unrolling import fused
+import dnc.unrolling.fused
 from dnc.unrolling.implementations import reason_against
 from tests.models import (
     MODES,
@@ -22,19 +21,21 @@ from tests.models import (
 )
 
 NUM_STEPS, BATCH_SIZE, INPUT_SIZE = 5, 3, 5
+SPEC = tf.TensorSpec([None, INPUT_SIZE])
 LENGTHS = [5, 2, 0]
 RESET = np.array([[0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]], bool)
 
 step_by_step = functools.partial(dnc.unroll, implementation="steps")
-unroll_fused = functools.partial(dnc.unroll, implementation="fused")
+fused = functools.partial(dnc.unroll, implementation="fused")
 
 
 @pytest.fixture
 def taken(monkeypatch):
     """The cores that the fused implementation ran."""
     cores = []
-    unroll = fused.unroll
-    monkeypatch.setattr(fused, "unroll", lambda core, *x: cores.append(core) or unroll(core, *x))
+    module = dnc.unrolling.fused
+    unroll = module.unroll
+    monkeypatch.setattr(module, "unroll", lambda core, *x: cores.append(core) or unroll(core, *x))
     return cores
 
 
@@ -44,16 +45,6 @@ def dropout(x):
 
 def core_with(controller, **options):
     return dnc.DNC(dnc.MemoryAccess(4, 3), controller, 2, **options)
-
-
-class WithNone(snt.RNNCore):
-    """A controller whose state contains `None`."""
-
-    def __call__(self, inputs, prev_state):
-        return inputs, prev_state
-
-    def initial_state(self, batch_size, dtype=None):
-        return (None,)
 
 
 def inputs_of(num_steps=3):
@@ -80,32 +71,24 @@ class TestChoice:
             dnc.unroll(make_core(), inputs_of(), implementation="fast")
 
     def test_fused_in_eager_mode_is_an_error_that_says_where_to_call_it(self):
-        with pytest.raises(ValueError, match=r"in eager mode. Call it in a tf.function"):
-            unroll_fused(make_core(), inputs_of())
+        with pytest.raises(ValueError, match=r"eager mode: call dnc.unroll in a tf.function"):
+            fused(make_core(), inputs_of())
 
     def test_fused_without_steps_returns_no_outputs(self):
-        assert graph(unroll_fused)(make_core(), inputs_of(0))[0].shape == [0, 2, 3]
+        assert graph(fused)(make_core(), inputs_of(0))[0].shape == [0, 2, 3]
 
     @pytest.mark.parametrize(
         ("make", "options", "reason"),
         [
-            (make_core, {"return_all_states": True}, "return_all_states=True needs every step"),
-            (lambda: snt.LSTM(4), {}, "there is no dnc.DNC in it"),
-            (lambda: core_with(dropout), {}, "a step that runs again .* RandomUniform"),
-            (lambda: core_with(WithNone()), {}, "its state contains None"),
+            (make_core, {"return_all_states": True}, "return_all_states=True"),
+            (lambda: snt.LSTM(4), {}, "a core without a dnc.DNC"),
+            (lambda: core_with(dropout), {}, "RandomUniform"),
         ],
     )
     def test_fused_is_an_error_that_says_why_not(self, make, options, reason):
         core = make()
-        with pytest.raises(ValueError, match=f'{core.name} with .*"fused": {reason}'):
-            graph(functools.partial(unroll_fused, core, **options))(inputs_of())
-
-    def test_fused_is_an_error_where_somebody_looks_inside(self):
-        with (
-            observed(lambda core, step: None),
-            pytest.raises(ValueError, match="an observer needs every step"),
-        ):
-            graph(unroll_fused)(make_core(), inputs_of())
+        with pytest.raises(ValueError, match=f'{core.name} with .*"fused", .* support {reason}'):
+            graph(functools.partial(fused, core, **options))(inputs_of())
 
 
 class TestWarning:
@@ -122,8 +105,8 @@ class TestWarning:
         assert len(texts) == 3
         for text, name in zip(texts, ["dnc", "other", "deep_rnn"], strict=True):
             assert text.startswith(
-                f"dnc.unroll falls back to the step-by-step loop for {name}: a step that runs "
-                "again would not do the same again"
+                f"dnc.unroll falls back to the step-by-step loop for {name}: the fused "
+                "implementation does not support RandomUniform ("
             )
             assert 'implementation="steps"' in text
 
@@ -134,8 +117,6 @@ class TestWarning:
         graph(functools.partial(dnc.unroll, core, return_all_states=True))(inputs_of())
         graph(functools.partial(dnc.unroll, core))(inputs_of(0))
         graph(dnc.unroll)(snt.DeepRNN([snt.LSTM(4), dropout]), inputs_of())
-        with observed(lambda core, step: None):
-            graph(functools.partial(dnc.unroll, core))(inputs_of())
         dnc.record(core, inputs_of())
         dnc.export(core, tmp_path)
 
@@ -208,7 +189,7 @@ def compare(name, mode="graph", **options):
     """The layers of a stack, each over the whole sequence, give what the stack's steps give."""
     core, state = make_stack(name)
     inputs = random_inputs(NUM_STEPS, BATCH_SIZE)
-    run = functools.partial(with_gradients, unroll_fused, core, **options)
+    run = functools.partial(with_gradients, fused, core, **options)
     options.pop("checkpoint_every", None)
     plain = with_gradients(step_by_step, core, inputs, state, **options)
     assert_same(MODES[mode](run)(inputs, state), plain, 1e-10)
@@ -238,13 +219,13 @@ class TestDeepRNN:
         options = {"sequence_length": LENGTHS, "reset": RESET.T, "time_major": False}
         run = functools.partial(with_gradients, core=core, reverse=True, **options)
         plain = run(step_by_step, inputs=inputs, state=state)
-        assert_same(graph(run)(unroll_fused, inputs=inputs, state=state), plain, 1e-10)
+        assert_same(graph(run)(fused, inputs=inputs, state=state), plain, 1e-10)
 
     def test_the_padding_may_be_anything_and_its_outputs_are_0(self):
         core, state = make_stack("the tutorial's")
         inputs = random_inputs(NUM_STEPS, BATCH_SIZE).numpy()
         inputs[np.arange(NUM_STEPS)[:, np.newaxis] >= LENGTHS] = np.nan
-        run = graph(functools.partial(with_gradients, unroll_fused, core, sequence_length=LENGTHS))
+        run = graph(functools.partial(with_gradients, fused, core, sequence_length=LENGTHS))
         (outputs, last), gradients = run(tf.constant(inputs), state)
         assert all(np.all(np.isfinite(x)) for x in tf.nest.flatten((outputs, last, gradients)))
         assert not np.any(outputs[2:, 1]) and not np.any(outputs[:, 2])
@@ -264,7 +245,7 @@ class TestDeepRNN:
         )
         def run(inputs, state):
             traces.append(1)
-            return unroll_fused(core, inputs, state)
+            return fused(core, inputs, state)
 
         for num_steps, batch_size in [(4, 2), (1, 3)]:
             inputs = random_inputs(num_steps, batch_size)
@@ -293,45 +274,41 @@ class TestDeepRNN:
 
         core = snt.DeepRNN([Embedding(), core_with(snt.LSTM(5))])
         tokens = np.array([[1, 4], [0, 2], [3, 3]])
-        outputs, _ = graph(unroll_fused)(core, tokens)
+        outputs, _ = graph(fused)(core, tokens)
         assert_same(outputs, dnc.unroll(core, tokens)[0], 1e-5)
         assert taken
 
     @pytest.mark.parametrize(
         ("layer", "reason"),
         [
-            (dropout, "its layer dropout is not known to treat each example and step alone"),
-            (functools.partial(tf.nn.softmax, axis=0), "its layer partial is"),
-            (snt.LayerNorm(0, True, True), "its layer LayerNorm is"),
-            (snt.nets.MLP([4], dropout_rate=0.5), "its layer MLP is"),
-            (snt.nets.MLP([4], activation=dropout), "its layer MLP is"),
-            (snt.Sequential([snt.Linear(4), dropout]), "its layer Sequential is"),
+            (dropout, "the function dropout as a layer of an snt.DeepRNN"),
+            (functools.partial(tf.nn.softmax, axis=0), "a partial as a layer"),
+            (snt.LayerNorm(0, True, True), "a LayerNorm as a layer"),
+            (snt.nets.MLP([4], dropout_rate=0.5), "a MLP as a layer"),
+            (snt.nets.MLP([4], activation=dropout), "a MLP as a layer"),
+            (snt.Sequential([snt.Linear(4), dropout]), "a Sequential as a layer"),
+            (snt.DeepRNN([core_with(dropout)]), "the function dropout as controller.network"),
+            (
+                snt.deep_rnn_with_residual_connections([make_core()]),
+                "a _LegacyDeepRNN around its dnc.DNC",
+            ),
         ],
     )
     def test_a_layer_that_may_mix_examples_is_a_reason_against(self, layer, reason):
         core = snt.DeepRNN([make_core(), layer])
-        assert reason_against(core, None).startswith(reason)
+        assert reason_against(core, SPEC, None).startswith(reason)
 
     def test_a_custom_getter_is_a_reason_against(self):
         core = snt.DeepRNN([make_core()])
         with snt.custom_variable_getter(lambda variable: 2.0 * variable):
-            assert reason_against(core, None) == "a custom variable getter is active"
+            assert reason_against(core, SPEC, None) == "a custom variable getter"
 
-    def test_other_cores_around_a_dnc_are_a_reason_against(self):
-        class Subclass(snt.DeepRNN):
-            """A core that may compute anything."""
+    def test_a_subclass_is_a_reason_against(self):
+        class Residual(snt.DeepRNN):
+            """A core that might do anything."""
 
-        residual = snt.deep_rnn_with_residual_connections([make_core()])
-        for core, name in ((Subclass([make_core()]), "Subclass"), (residual, "_LegacyDeepRNN")):
-            expected = f"a {name} around its dnc.DNC may compute anything"
-            assert reason_against(core, None) == expected
-            assert reason_against(snt.DeepRNN([tf.nn.relu, core]), None) == expected
-
-    def test_a_reason_against_a_dnc_in_it_is_one_against_the_stack(self):
-        core = core_with(dropout)
-        core(tf.zeros([1, INPUT_SIZE]), core.initial_state(1))
-        reason = reason_against(snt.DeepRNN([snt.DeepRNN([core]), tf.nn.relu]), None)
-        assert reason.startswith("a step that runs again would not do the same again")
+        core = Residual([make_core()])
+        assert reason_against(core, SPEC, None) == "a Residual around its dnc.DNC"
 
 
 class TestTraining:
@@ -359,17 +336,16 @@ class TestTraining:
         expected = dnc.unroll(core, inputs_of())
         assert_same(dnc.unroll(core, inputs_of(), training=True), expected, 0)
 
-    def test_a_controller_that_takes_it_is_run_step_by_step(self, taken):
+    def test_a_controller_that_takes_it_is_fused(self, taken):
         core = core_with(dnc.ClippedSignal(self.Doubling()), name="doubling")
-        with pytest.warns(UserWarning, match="it may depend on training=True"):
-            outputs, _ = graph(functools.partial(dnc.unroll, core, training=True))(inputs_of())
+        outputs, _ = graph(functools.partial(dnc.unroll, core, training=True))(inputs_of())
         assert_same(outputs, dnc.unroll(core, inputs_of(), training=True)[0], 1e-5)
         assert not np.allclose(outputs, dnc.unroll(core, inputs_of())[0])
-        assert not taken
+        assert taken == [core]
 
     @pytest.mark.parametrize("controller", [dnc.FeedForward([4]), snt.LSTM(4)])
     def test_a_controller_that_does_not_is_fused(self, controller, taken):
-        graph(functools.partial(unroll_fused, core_with(controller), training=True))(inputs_of())
+        graph(functools.partial(fused, core_with(controller), training=True))(inputs_of())
         assert taken
 
     def test_what_repeats_in_one_mode_may_not_in_another(self):

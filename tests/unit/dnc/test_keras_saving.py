@@ -220,8 +220,9 @@ DESCRIBABLE = {
     "every option": lambda: core_of(
         snt.LSTM(7), 2, 0.5, access=every_option_of_access(), with_bias=False
     ),
-    "bfloat16": lambda: core_of(snt.LSTM(7), compute_dtype=tf.bfloat16),
-    "float16": lambda: core_of(dnc.FeedForward([7]), compute_dtype=tf.float16),
+    "float64": lambda: core_of(
+        dnc.EmbeddedInputs(snt.GRU(4, dtype=tf.float64), 3, 2, dtype=tf.float64)
+    ),
 }
 
 
@@ -248,7 +249,8 @@ def assert_same_cell(cell, other):
 
 @pytest.mark.parametrize("name", DESCRIBABLE)
 def test_a_cell_comes_back_from_its_configuration(name):
-    cell = dnc.keras.RNNCell(DESCRIBABLE[name](), name="my_cell")
+    dtype = "float64" if name == "float64" else None
+    cell = dnc.keras.RNNCell(DESCRIBABLE[name](), name="my_cell", dtype=dtype)
     config = cell.get_config()
     clone = dnc.keras.RNNCell.from_config(through_json(config))
     assert clone.get_config() == config
@@ -257,7 +259,7 @@ def test_a_cell_comes_back_from_its_configuration(name):
     assert_same_cell(cell, clone)
 
 
-@pytest.mark.parametrize("name", [name for name in DESCRIBABLE if "float" not in name])
+@pytest.mark.parametrize("name", DESCRIBABLE)
 def test_a_layer_comes_back_from_its_configuration(name):
     core = DESCRIBABLE[name]()
     layer = dnc.keras.DNC(
@@ -267,6 +269,7 @@ def test_a_layer_comes_back_from_its_configuration(name):
         core.clip_value,
         with_bias=core.output_linear.with_bias,
         name="my_dnc",
+        dtype="float64" if name == "float64" else None,
     )
     config = layer.get_config()
     clone = dnc.keras.DNC.from_config(through_json(config))
@@ -283,7 +286,6 @@ def test_a_layer_comes_back_with_its_precision(dtype):
     clone = dnc.keras.DNC.from_config(through_json(layer.get_config()))
     assert clone.get_config() == layer.get_config()
     assert clone.dtype_policy == layer.dtype_policy
-    assert clone.core.compute_dtype == layer.core.compute_dtype
     assert_same_cell(layer.cell, clone.cell)
 
 
@@ -308,6 +310,12 @@ def test_a_layer_comes_back_with_the_options_of_a_recurrent_layer(option):
 
 def test_a_configuration_names_classes_and_their_arguments():
     config = dnc.keras.RNNCell(DESCRIBABLE["every option"]()).get_config()["core"]
+    look_up = {
+        "class": "UsedCosineWeights",
+        "num_heads": 2,
+        "word_size": 3,
+        "strength_op": {"function": "oneplus"},
+    }
     assert config == {
         "class": "DNC",
         "access": {
@@ -316,10 +324,10 @@ def test_a_configuration_names_classes_and_their_arguments():
             "word_size": 3,
             "num_reads": 2,
             "num_writes": 2,
+            "write_content": look_up,
+            "read_content": look_up,
             "linkage": {"class": "TemporalLinkage", "memory_size": 5, "num_writes": 2},
             "freeness": {"class": "Freeness", "memory_size": 5, "stop_write_gradient": False},
-            "content_weights": "UsedCosineWeights",
-            "strength_op": "oneplus",
             "with_bias": False,
         },
         "controller": {
@@ -331,8 +339,68 @@ def test_a_configuration_names_classes_and_their_arguments():
         "output_size": 2,
         "clip_value": 0.5,
         "with_bias": False,
-        "compute_dtype": None,
     }
+
+
+# The core "every option" as version 0.1 described it.
+OF_VERSION_0_1 = {
+    "class": "DNC",
+    "access": {
+        "class": "MemoryAccess",
+        "memory_size": 5,
+        "word_size": 3,
+        "num_reads": 2,
+        "num_writes": 2,
+        "linkage": {"class": "TemporalLinkage", "memory_size": 5, "num_writes": 2},
+        "freeness": {"class": "Freeness", "memory_size": 5, "stop_write_gradient": False},
+        "content_weights": "UsedCosineWeights",
+        "strength_op": "oneplus",
+        "with_bias": False,
+    },
+    "controller": {"class": "LSTM", "hidden_size": 7, "projection_size": None, "dtype": "float32"},
+    "output_size": 2,
+    "clip_value": 0.5,
+    "with_bias": False,
+    "compute_dtype": None,
+}
+
+
+@pytest.mark.parametrize("compute_dtype", [None, "bfloat16"])
+def test_a_cell_of_version_0_1_is_loaded(compute_dtype):
+    core = {**OF_VERSION_0_1, "compute_dtype": compute_dtype}
+    cell = dnc.keras.RNNCell.from_config({"name": "rnn_cell", "dtype": "float32", "core": core})
+    expected = dnc.keras.RNNCell(DESCRIBABLE["every option"]())
+    assert cell.get_config()["core"] == expected.get_config()["core"]
+
+
+def test_a_core_of_version_0_1_without_links_has_the_same_interface():
+    linkage = {"class": "NoLinkage", "memory_size": 5, "num_writes": 2}
+    old = {**OF_VERSION_0_1, "access": {**OF_VERSION_0_1["access"], "linkage": linkage}}
+    cell, with_links = dnc.keras.RNNCell(old), dnc.keras.RNNCell(OF_VERSION_0_1)
+    interface = cell.core.access.interface
+    assert interface.widths == with_links.core.access.interface.widths
+    clone = dnc.keras.RNNCell.from_config(through_json(cell.get_config()))
+    assert_same_cell(cell, clone)
+    # The content mode scales the words read.
+    state = cell.core.initial_state(3)
+    for x in tf.unstack(sequences(num_steps=2), axis=1):
+        access, state = (step := cell.core.step(x, state)).access, step.state
+        assert np.max(access.read_mode.content) < 0.5
+        expected = access.read_mode.content[..., tf.newaxis] * access.read_content_weights
+        assert_close(access.state.read_weights, expected)
+
+
+def test_a_layer_of_version_0_1_is_loaded():
+    arguments = {
+        name: value
+        for name, value in OF_VERSION_0_1.items()
+        if name not in ("class", "compute_dtype")
+    }
+    policy = {"class_name": "DTypePolicy", "config": {"name": "mixed_bfloat16"}, "module": "keras"}
+    layer = dnc.keras.DNC.from_config({**arguments, "return_sequences": True, "dtype": policy})
+    assert isinstance(layer.core.access.read_content, dnc.UsedCosineWeights)
+    assert layer.core.access.write_content.strength_op is dnc.oneplus
+    assert layer(sequences()).dtype == tf.float32
 
 
 def test_parts_may_be_given_as_descriptions():
@@ -360,7 +428,7 @@ def test_parts_may_be_given_as_descriptions():
     assert cell.core.access.memory_size == 128
 
 
-def test_a_registered_function_is_written_down_by_its_name():
+def test_a_registered_function_is_described_by_its_name():
     @keras.saving.register_keras_serializable(package="test_keras")
     def my_core():
         return core_of(lambda x: tf.tanh(x))
@@ -373,8 +441,142 @@ def test_a_registered_function_is_written_down_by_its_name():
     assert clone.core is not cell.core
 
 
+@keras.saving.register_keras_serializable(package="test_keras")
+class ScaledLookUp(dnc.CosineWeights):
+    """A look-up of your own with one more argument."""
+
+    def __init__(self, num_heads, word_size, scale, strength_op=tf.nn.softplus, name=None):
+        super().__init__(num_heads, word_size, strength_op, name)
+        self.scale = scale
+
+    def __call__(self, memory, keys, strengths, usage=None):
+        return super().__call__(memory, keys, self.scale * strengths, usage)
+
+    def get_config(self):
+        names = ("num_heads", "word_size", "scale", "strength_op")
+        return {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable(package="test_keras")
+class Residual(snt.RNNCore):
+    """A controller of your own that consists of parts and has a `from_config`."""
+
+    def __init__(self, core, activations, name=None):
+        super().__init__(name)
+        self.core, self.activations = core, activations
+
+    def __call__(self, inputs, prev_state):
+        outputs, state = self.core(inputs, prev_state)
+        for activation in self.activations:
+            outputs = outputs + activation(outputs)
+        return outputs, state
+
+    def initial_state(self, batch_size, **kwargs):
+        return self.core.initial_state(batch_size, **kwargs)
+
+    def get_config(self):
+        return {"parts": {"core": self.core, "activations": self.activations}}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config["parts"])
+
+
+@keras.saving.register_keras_serializable(package="test_keras")
+def tripled(x):
+    return 3.0 * x
+
+
+@keras.saving.register_keras_serializable(package="test_keras")
+class Head(snt.Module):
+    """An output layer of your own."""
+
+    def __init__(self, output_size, name=None):
+        super().__init__(name)
+        self.output_size = output_size
+        self.hidden, self.linear = snt.Linear(4), snt.Linear(output_size)
+
+    def __call__(self, inputs):
+        return self.linear(tf.tanh(self.hidden(inputs)))
+
+    def get_config(self):
+        return {"output_size": self.output_size}
+
+
+def core_with_look_ups():
+    look_ups = {
+        "write_content": ScaledLookUp(1, 4, 2.0, dnc.oneplus),
+        "read_content": ScaledLookUp(2, 4, np.float32(0.5), tripled),
+    }
+    return core_of(snt.LSTM(7), access=dnc.MemoryAccess(6, 4, 2, **look_ups))
+
+
+YOURS = {
+    "look-ups": core_with_look_ups,
+    "controller": lambda: core_of(Residual(snt.GRU(5), [dnc.oneplus, tripled])),
+    "function as controller": lambda: core_of(tripled),
+    "output layer": lambda: core_of(snt.LSTM(7), Head(2)),
+}
+
+
+@pytest.mark.parametrize("name", YOURS)
+@pytest.mark.parametrize("kind", ["cell", "layer"])
+def test_a_model_with_registered_parts_of_your_own_is_saved_and_loaded(kind, name, tmp_path):
+    core = YOURS[name]()
+    if kind == "cell":
+        layer = keras.layers.RNN(dnc.keras.RNNCell(core), unroll=True)
+    else:
+        output = core.output_linear if name == "output layer" else 3
+        layer = dnc.keras.DNC(core.access, core.controller, output, unroll=True)
+    model = keras.Sequential([keras.Input([1, 5]), layer])
+    x = sequences(num_steps=1)
+    expected = model(x)
+    loaded = saved_and_loaded(model, tmp_path)
+    np.testing.assert_array_equal(loaded(x), expected)
+    cells = [each.layers[0].cell for each in (model, loaded)]
+    assert cells[1].get_config()["core"] == cells[0].get_config()["core"]
+    kinds = [[type(part) for part in cell.core.submodules] for cell in cells]
+    assert kinds[1] == kinds[0]
+
+
+def test_a_description_of_your_own_part_has_its_registered_name_and_arguments():
+    access = dnc.keras.RNNCell(core_with_look_ups()).get_config()["core"]["access"]
+    assert access["read_content"] == {
+        "class": "test_keras>ScaledLookUp",
+        "num_heads": 2,
+        "word_size": 4,
+        "scale": 0.5,
+        "strength_op": {"function": "test_keras>tripled"},
+    }
+
+
 class MyLinkage(dnc.TemporalLinkage):
-    """A part of one's own, even if it is one of the package by inheritance."""
+    """A part of your own that is not registered."""
+
+
+class Forgetful(dnc.Freeness):
+    """A part of your own that does not keep an argument."""
+
+    def __init__(self, memory_size, rate, name=None):
+        super().__init__(memory_size, name=name)
+
+
+def test_a_class_in_a_scope_of_keras_is_described_by_its_attributes():
+    with keras.saving.custom_object_scope({"MyLinkage": MyLinkage}):
+        core = core_of(snt.LSTM(7), access=dnc.MemoryAccess(6, 4, linkage=MyLinkage(6)))
+        cell = dnc.keras.RNNCell(core)
+        clone = dnc.keras.RNNCell.from_config(through_json(cell.get_config()))
+    assert type(clone.core.access.linkage) is MyLinkage
+
+    cell = dnc.keras.RNNCell(
+        core_of(snt.LSTM(7), access=dnc.MemoryAccess(6, 4, freeness=Forgetful(6, 0.5)))
+    )
+    message = r"Forgetful must have .* none for rate. Add .*get_config"
+    with (
+        keras.saving.custom_object_scope({"Forgetful": Forgetful}),
+        pytest.raises(ValueError, match=message),
+    ):
+        cell.get_config()
 
 
 @pytest.mark.parametrize(
@@ -382,45 +584,51 @@ class MyLinkage(dnc.TemporalLinkage):
     [
         (
             lambda: core_of(snt.VanillaRNN(7)),
-            r"A VanillaRNN cannot be written down .*what can: DNC, .*"
-            r"give dnc.keras.RNNCell a function that makes the core .*register_keras_serializable",
+            r"A VanillaRNN cannot be serialized. Supported classes are DNC, .*"
+            r"register_keras_serializable.*get_config.* or give dnc.keras.RNNCell a registered",
         ),
         (
             lambda: core_of(snt.DeepRNN([snt.LSTM(7)])),
-            r"A DeepRNN cannot .*give dnc.keras.RNNCell a function that makes the core",
+            r"A DeepRNN cannot .*give dnc.keras.RNNCell a registered function that makes the core",
         ),
         (
             lambda: core_of(snt.LSTM(7), access=dnc.MemoryAccess(6, 4, linkage=MyLinkage(6))),
-            r"A MyLinkage cannot .*give dnc.keras.RNNCell a function that makes the core",
+            r"A MyLinkage cannot .*Decorate the class with @keras.saving.register_keras_serial",
         ),
         (
             lambda: core_of(lambda x: tf.tanh(x)),
-            r"A FeedForward of a given network cannot .*layer sizes.*give dnc.keras.RNNCell",
+            r"FeedForward\(network=.*<lambda>.*\) cannot .*Decorate a function of your own",
         ),
         (
             lambda: core_of(
                 snt.LSTM(7), access=dnc.MemoryAccess(6, 4, strength_op=lambda x: tf.nn.relu(x))
             ),
-            r"<lambda> .*cannot .*what can: softplus, oneplus.*give dnc.keras.RNNCell",
+            r"CosineWeights\(strength_op=.*<lambda>.*\) cannot .*functions softplus, oneplus",
+        ),
+        (
+            lambda: core_of(Residual(snt.GRU(5), [tf.constant(1.0)])),
+            r"Residual\(parts=.*\) cannot be serialized. Supported arguments are JSON values",
         ),
     ],
-    ids=["VanillaRNN", "DeepRNN", "linkage", "function as controller", "strength_op"],
+    ids=["VanillaRNN", "DeepRNN", "linkage", "function as controller", "strength_op", "tensor"],
 )
-def test_what_cannot_be_written_down_is_refused_with_what_can(core, message):
+def test_a_part_that_cannot_be_described_is_refused_with_the_remedy(core, message):
     core = core()
     layer = dnc.keras.DNC(core.access, core.controller, 3)
     for saved in (dnc.keras.RNNCell(core), layer):
         with pytest.raises(ValueError, match=message):
             saved.get_config()
-    assert layer(sequences(num_steps=1)).shape == (3, 3)  # The layer works all the same.
 
 
 @pytest.mark.parametrize(
     ("controller", "message"),
     [
-        ({"class": "Transformer"}, r"class must be one of DNC, .*, InputsOnly, got 'Transformer'"),
-        ({"hidden_sizes": [3]}, r"LSTM cannot be made of {.*'hidden_sizes': \[3\]"),
-        ({"class": "DeepLSTM", "hidden_size": 3}, r"DeepLSTM cannot be made of .*'hidden_size'"),
+        (
+            {"class": "Transformer"},
+            r"class must be .*DNC, .*, or a name registered .*got 'Transformer'",
+        ),
+        ({"hidden_sizes": [3]}, r"Cannot construct LSTM from .*'hidden_sizes': \[3\]"),
+        ({"class": "DeepLSTM", "hidden_size": 3}, r"Cannot construct DeepLSTM .*'hidden_size'"),
     ],
     ids=["unknown class", "LSTM", "DeepLSTM"],
 )
@@ -433,12 +641,17 @@ def test_a_description_of_no_controller_is_refused(controller, message):
     ("access", "message"),
     [
         ({"class": "Memory"}, r"class must be one of .*got 'Memory'"),
-        ({"slots": 4}, r"MemoryAccess cannot be made of {'slots': 4}"),
+        ({"class": ["Memory"]}, r"class must be one of .*got \['Memory'\]"),
+        ({"class": "softplus"}, r"class must be one of .*got 'softplus'"),
+        ({"slots": 4}, r"Cannot construct MemoryAccess from arguments {'slots': 4}"),
         ({"memory_size": 0}, r"memory_size must be an integer >= 1, got 0"),
         ({"class": "LSTM", "hidden_size": 4}, r"access must be a dnc.MemoryAccess"),
         ({"strength_op": "relu"}, r"strength_op must be one of softplus, oneplus.*got 'relu'"),
         ({"content_weights": "Cosine"}, r"content_weights must be one of .*got 'Cosine'"),
-        ({"linkage": {"slots": 4}}, r"TemporalLinkage cannot be made of {'slots': 4}"),
+        (
+            {"linkage": {"slots": 4}},
+            r"Cannot construct TemporalLinkage from arguments {'slots': 4}",
+        ),
         (
             {"memory_size": 5, "freeness": {"memory_size": 4}},
             r"freeness must have memory_size=5 like the access, got 4",

@@ -122,7 +122,7 @@ def test_unused_slots_take_part_only_as_free_slots(usage, extra):
     writes = tf.concat([usage / tf.reduce_sum(1 + usage), tf.zeros_like(longer[:, :extra])], axis=1)
     state = links.initial_state(1, tf.float64)
     for _ in range(3):
-        inputs = linkage.LinkageInputs(writes[:, tf.newaxis], writes[:, tf.newaxis])
+        inputs = dnc.linkage.LinkageInputs(writes[:, tf.newaxis], writes[:, tf.newaxis])
         directions, state = links(inputs, state)
     assert not state.link.numpy()[..., -extra:].any()
     assert not state.link.numpy()[..., -extra:, :].any()

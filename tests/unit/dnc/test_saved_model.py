@@ -36,9 +36,9 @@ def test_cores_of_sonnet_are_exported_too(tmp_path):
         (
             lambda: core_with(snt.LSTM(7)),
             {},
-            "export needs the width of the inputs: give input_size",
+            "export needs the width of the inputs. Pass input_size",
         ),
-        (make_core, {"input_size": 4}, "input_size must be 5 as the core has it, got 4"),
+        (make_core, {"input_size": 4}, "input_size must be the core's, 5, got 4"),
         (
             lambda: core_with(snt.LSTM(7)),
             {"input_size": 0},

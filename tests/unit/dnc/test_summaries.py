@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import dnc
 from dnc.recording import panels as _panels
 from dnc.recording import summaries
-from dnc_trace import schema
+from dnc_trace.quantities import QUANTITIES
 from tests import models
 
 SIZES = {"T": 6, "B": 2, "X": 3, "Y": 3, "H": 4, "N": 5, "W": 2, "R": 2, "V": 1, "Z": 3}
@@ -21,7 +21,9 @@ def make_trace(sizes=None, sequence_length=None, **fields):
     """A trace of zeros, but for the given fields."""
     sizes = {**SIZES, **(sizes or {})}
     arrays = {
-        name: np.zeros([sizes[axis] for axis in axes]) for name, axes in schema.FIELDS.items()
+        name: np.zeros([sizes[axis] for axis in quantity.axes])
+        for name, quantity in QUANTITIES.items()
+        if not quantity.optional
     }
     lengths = [sizes["T"]] * sizes["B"] if sequence_length is None else sequence_length
     arrays["sequence_length"] = np.array(lengths, int)
@@ -331,7 +333,7 @@ def test_without_a_step_it_is_refused(tmp_path, write, trace):
 def test_a_tag_that_tensorboards_fast_reader_cannot_find_is_refused(tmp_path, write, tag, trace):
     with (
         tf.summary.create_file_writer(str(tmp_path)).as_default(),
-        pytest.raises(ValueError, match="no quote, backslash or control character in it"),
+        pytest.raises(ValueError, match="must not contain quotes, backslashes or control"),
     ):
         write(trace, step=0, tag=tag)
 

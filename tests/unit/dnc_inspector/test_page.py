@@ -11,6 +11,7 @@ import pytest
 
 from dnc_inspector import page
 from dnc_trace import episode, schema
+from dnc_trace.quantities import QUANTITIES
 from tests.traces import make_trace
 
 ROOT = pathlib.Path(page.__file__).parents[1]
@@ -200,9 +201,7 @@ def test_names_and_tokens_cannot_leave_their_place(static):
 def test_an_empty_trace_is_refused_by_name(static):
     arrays, meta = make_trace(B=1)
     arrays = {
-        name: np.take(array, [], schema.FIELDS.get(name, "TB").index("B"))
-        for name, array in arrays.items()
-        if name in schema.FIELDS
+        name: np.take(array, [], QUANTITIES[name].axes.index("B")) for name, array in arrays.items()
     }
 
     with pytest.raises(ValueError, match="empty run: The trace is empty"):

@@ -4,10 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from dnc_trace import episode, header, schema
-from tests.traces import SIZES, make_trace
-
-ALL_FIELDS = {**schema.FIELDS, **schema.OPTIONAL_FIELDS}
+from dnc_trace import episode, header
+from dnc_trace.quantities import QUANTITIES
+from tests.traces import EXTRAS, SIZES, make_trace
 
 
 def decode(record):
@@ -58,7 +57,7 @@ def test_every_example_has_its_own_numbers(optional, num_writes):
         for name, values in fields.items():
             if name.startswith("link_"):
                 continue
-            batch_axis = ALL_FIELDS[name].index("B")
+            batch_axis = QUANTITIES[name].axes.index("B")
             expected = np.take(arrays[name], b, axis=batch_axis)
             np.testing.assert_array_equal(values, expected.astype(np.float16), err_msg=name)
 
@@ -72,7 +71,7 @@ def test_nothing_but_what_the_viewer_can_do_without_is_left_out():
     unused |= {"link", "initial_link"}  # In lists.
     lists = {"link_starts", "link_to", "link_from", "link_values"}
     for fields in examples:
-        assert fields.keys() == (ALL_FIELDS.keys() - unused) | lists
+        assert fields.keys() == (QUANTITIES.keys() - unused) | lists
 
 
 def test_numbers_too_large_for_float16_are_float32():
@@ -202,6 +201,52 @@ def test_the_header_says_what_the_trace_says():
     assert (head["format"], head["version"]) == ("dnc-episode", 1)
 
 
+@pytest.mark.parametrize("optional", [False, True])
+def test_the_header_explains_every_field_that_is_in_the_table(optional):
+    head, examples = decode(episode.encode(*make_trace(optional=optional)))
+
+    expected = examples[0].keys() & QUANTITIES.keys() - {"initial_link"}
+    assert head["quantities"].keys() == expected
+    assert head["quantities"]["usage"] == ["u", QUANTITIES["usage"].meaning]
+
+
+class TestExtras:
+    def test_each_example_has_its_own(self):
+        arrays, meta = make_trace(extras=True)
+
+        head, examples = decode(episode.encode(arrays, meta))
+
+        assert [(extra["name"], extra["axes"]) for extra in head["extras"]] == [
+            ("read_masks", "RW"),
+            ("similarities", "VN"),
+            ("temperature", ""),
+            ("habits", "?"),
+        ]
+        assert head["extras"][0]["meaning"].endswith("computed before read_content_weights")
+        for b, fields in enumerate(examples):
+            for name in EXTRAS:
+                np.testing.assert_array_equal(
+                    fields[f"extra:{name}"], arrays[name][:, b].astype(np.float16)
+                )
+
+    def test_without_any_the_list_is_empty(self):
+        assert decode(episode.encode(*make_trace()))[0]["extras"] == []
+
+    def test_one_that_is_too_large_is_left_out(self, monkeypatch):
+        arrays, meta = make_trace(extras=True)
+        largest = arrays["read_masks"][:, 0].size
+        assert largest == max(arrays[name][:, 0].size for name in EXTRAS)
+        monkeypatch.setattr(episode, "LARGEST_EXTRA", largest)
+        assert len(decode(episode.encode(arrays, meta))[0]["extras"]) == len(EXTRAS)
+        monkeypatch.setattr(episode, "LARGEST_EXTRA", largest - 1)
+
+        head, examples = decode(episode.encode(arrays, meta))
+
+        assert "read_masks" not in [extra["name"] for extra in head["extras"]]
+        assert "extra:read_masks" not in examples[0]
+        assert "extra:habits" in examples[0]
+
+
 def test_a_trace_without_meta_data_can_be_shown():
     head, _ = decode(episode.encode(make_trace(optional=False)[0], {}))
 
@@ -216,8 +261,8 @@ def test_the_same_trace_gives_the_same_bytes():
 @pytest.mark.parametrize("size", [{"T": 0}, {"B": 0}])
 def test_an_empty_trace_is_refused(size):
     arrays, meta = make_trace()
-    for name, axes in ALL_FIELDS.items():
-        for axis, letter in enumerate(axes):
+    for name, quantity in QUANTITIES.items():
+        for axis, letter in enumerate(quantity.axes):
             if letter in size:
                 arrays[name] = np.take(arrays[name], [], axis)
     arrays["sequence_length"] = 0 * arrays["sequence_length"]
@@ -243,7 +288,7 @@ def test_a_trace_that_does_not_fit_together_is_refused():
         (b"[" * 100_000, "damaged: it is not JSON"),
         (b"[]", "not the header of an episode"),
         (b'{"format": "dnc-trace", "version": 1}', "not the header of an episode"),
-        (b'{"format": "dnc-episode", "version": 2}', "version 2, and this viewer knows only 1"),
+        (b'{"format": "dnc-episode", "version": 2}', "version 2, and this viewer reads only 1"),
         (b'{"format": "dnc-episode"}', "version None"),
         (b'{"format": "dnc-episode", "version": true}', "version True"),
     ],

@@ -7,7 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnc_trace import schema
-from tests.traces import SIZES, make_trace
+from dnc_trace.quantities import AXES, QUANTITIES
+from tests.traces import EXTRAS, SIZES, make_trace
+
+REQUIRED = sorted(name for name, quantity in QUANTITIES.items() if not quantity.optional)
 
 
 @pytest.fixture
@@ -24,9 +27,10 @@ def rewrite(path, meta=None, **arrays):
     np.savez_compressed(path, **arrays)
 
 
-def test_every_axis_has_a_size():
-    assert schema.check(*make_trace()) == SIZES
-    assert SIZES.keys() == schema.AXES.keys()
+def test_every_axis_has_a_size_in_the_order_of_the_axes():
+    sizes = schema.check(*make_trace())
+    assert sizes == SIZES
+    assert list(sizes) == list(AXES)
 
 
 def test_a_trace_may_lack_what_the_recorder_cannot_know():
@@ -35,7 +39,7 @@ def test_a_trace_may_lack_what_the_recorder_cannot_know():
     assert sizes == {axis: size for axis, size in SIZES.items() if axis != "Z"}
 
 
-@pytest.mark.parametrize("name", sorted(schema.FIELDS))
+@pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_field_is_named(name):
     arrays, meta = make_trace()
     del arrays[name]
@@ -51,7 +55,7 @@ def test_unknown_fields_are_named():
         schema.check({**arrays, "shade": arrays["mask"], "colour": arrays["mask"]}, meta)
 
 
-@pytest.mark.parametrize("name", sorted({**schema.FIELDS, **schema.OPTIONAL_FIELDS}.keys()))
+@pytest.mark.parametrize("name", sorted(QUANTITIES))
 @pytest.mark.parametrize("change", ["an axis more", "an axis less", "text", "complex", "object"])
 def test_a_field_that_does_not_fit_is_named_with_what_was_expected(name, change):
     arrays, meta = make_trace()
@@ -68,10 +72,9 @@ def test_a_field_that_does_not_fit_is_named_with_what_was_expected(name, change)
         schema.check(arrays, meta)
 
 
-@pytest.mark.parametrize("name", sorted({**schema.FIELDS, **schema.OPTIONAL_FIELDS}.keys()))
+@pytest.mark.parametrize("name", sorted(QUANTITIES))
 def test_sizes_must_agree(name):
-    axes = {**schema.FIELDS, **schema.OPTIONAL_FIELDS}[name]
-    for axis, letter in enumerate(axes):
+    for axis, letter in enumerate(QUANTITIES[name].axes):
         arrays, meta = make_trace()
         if letter in "XYZH":  # Only one field has it, so that any size is right.
             continue
@@ -118,9 +121,72 @@ def test_meta_data_of_another_type_is_refused(name, value):
         schema.check(arrays, {**meta, name: value})
 
 
-@pytest.mark.parametrize("optional", [False, True])
-def test_a_file_holds_all_of_a_trace(tmp_path, optional):
-    arrays, meta = make_trace(optional=optional)
+class TestExtras:
+    def test_their_axes_may_be_known_or_not(self):
+        assert schema.check(*make_trace(extras=True)) == SIZES
+
+    def test_an_axis_without_a_letter_may_have_any_size(self):
+        arrays, meta = make_trace(extras=True)
+        arrays["habits"] = np.zeros([5, 3, 9])
+        other = {"axes": "TB??", "before": "usage"}
+        arrays["others"] = np.zeros([5, 3, 2, 7])
+
+        assert schema.check(arrays, {**meta, "declared": {**EXTRAS, "others": other}}) == SIZES
+
+    def test_a_known_axis_must_fit(self):
+        arrays, meta = make_trace(extras=True)
+        arrays["read_masks"] = arrays["read_masks"][..., :-1]
+
+        with pytest.raises(ValueError, match=r"read_masks must be numbers of shape .* W=3, got"):
+            schema.check(arrays, meta)
+
+    @pytest.mark.parametrize("name", EXTRAS)
+    def test_one_without_an_array_is_named(self, name):
+        arrays, meta = make_trace(extras=True)
+        del arrays[name]
+
+        with pytest.raises(ValueError, match=rf"has no {name}\."):
+            schema.check(arrays, meta)
+
+    @pytest.mark.parametrize("name", ["usage", "link", "initial_link", "target"])
+    def test_a_name_of_the_table_is_taken(self, name):
+        arrays, meta = make_trace()
+        declared = {name: {"axes": "TBN", "before": "usage"}}
+
+        with pytest.raises(ValueError, match=f"{name} is a quantity of every trace"):
+            schema.check(arrays, {**meta, "declared": declared})
+
+    @pytest.mark.parametrize("name", ["header", "file", "allow_pickle", "task", "a b", "", "../x"])
+    def test_a_name_that_a_file_cannot_have_is_refused(self, name):
+        arrays, meta = make_trace()
+        declared = {name: {"axes": "TB", "before": "usage"}}
+
+        with pytest.raises(ValueError, match=f"'{name}' cannot be the name of an extra"):
+            schema.check({**arrays, name: arrays["mask"]}, {**meta, "declared": declared})
+
+    @pytest.mark.parametrize(
+        "declared, reason",
+        [
+            (["colour"], "declared must be a dict"),
+            ({"colour": "TB"}, "colour must declare axes and before, got 'TB'"),
+            ({"colour": {"axes": "TB"}}, "colour must declare axes and before"),
+            ({"colour": {"axes": "BT", "before": "usage"}}, "axes of colour must be TB and any of"),
+            ({"colour": {"axes": "TBQ", "before": "usage"}}, "got 'TBQ'"),
+            ({"colour": {"axes": ["T", "B"], "before": "usage"}}, "axes of colour must be"),
+            ({"colour": {"axes": "TB", "before": "target"}}, "before a quantity of a step, got"),
+            ({"colour": {"axes": "TB", "before": ["usage"]}}, "before a quantity of a step, got"),
+        ],
+    )
+    def test_a_wrong_declaration_is_refused(self, declared, reason):
+        arrays, meta = make_trace()
+
+        with pytest.raises(ValueError, match=reason):
+            schema.check({**arrays, "colour": arrays["mask"]}, {**meta, "declared": declared})
+
+
+@pytest.mark.parametrize("optional, extras", [(False, False), (True, False), (True, True)])
+def test_a_file_holds_all_of_a_trace(tmp_path, optional, extras):
+    arrays, meta = make_trace(optional=optional, extras=extras)
     meta["tokens"] = [[f"⟨{b}, {t}⟩" for t in range(5)] for b in range(3)]
 
     schema.save(tmp_path / "trace.npz", arrays, meta)
@@ -170,11 +236,12 @@ def test_a_file_that_is_not_there_cannot_be_read(tmp_path):
         (None, "not a trace"),
         ({"format": "another", "version": 1}, "not a trace"),
         ([1, 2], "not a trace"),
-        ({"format": "dnc-trace", "version": 2}, "version 2, and only 1 is known"),
+        ({"format": "dnc-trace", "version": 2}, "version 2, and this program reads only 1"),
         ({"format": "dnc-trace"}, "version None"),
         ("{", "Expecting property name"),
         ("[" * 100_000, "recursion"),
         ({"format": "dnc-trace", "version": 1, "task": 5}, "task must be a string"),
+        ({"format": "dnc-trace", "version": 1, "declared": []}, "declared must be a dict"),
     ],
 )
 def test_another_header_is_refused(tmp_path, meta, reason):

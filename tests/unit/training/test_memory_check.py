@@ -28,7 +28,6 @@ KINDS = {
     "feedforward": {"controller": "feedforward", "max_signal": 1.0},
     "embedding": {"embedding_size": 4, "feed_reads": False},
     "sparse": {"linkage": "sparse", "num_links": 2},
-    "bfloat16": {"compute_dtype": "bfloat16"},
 }
 each_kind = pytest.mark.parametrize("changes", KINDS.values(), ids=KINDS)
 

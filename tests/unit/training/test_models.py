@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 import sonnet as snt
-import tensorflow as tf
 
 import dnc
 from training.models import CONTENT_WEIGHTS, load, make_core, make_task
 from training.optimization import rmsprop
-from training.runs import Run
+from training.runs import Run, pretrained
 
 CONFIG = {
     "task": "repeat_copy",
@@ -93,11 +92,10 @@ def test_the_linkage_is_that_of_the_configuration():
         make_core({**CONFIG, "linkage": "sparse", "num_links": 9}, task)
 
 
-@pytest.mark.parametrize("name, expected", [("float32", None), ("bfloat16", tf.bfloat16)])
-def test_the_compute_dtype_is_that_of_the_configuration(name, expected):
-    core = make_core({**CONFIG, "compute_dtype": name}, make_task(CONFIG, 9))
-    assert core.compute_dtype == expected
-    assert {v.dtype for v in core.trainable_variables} == {tf.float32}
+def test_a_core_without_links_has_the_variables_of_version_0_1():
+    core, _ = load(pretrained("addition_dnc"))
+    assert isinstance(core.access.linkage, dnc.NoLinkage)
+    assert core.access.interface.widths["read_mode"] == 3 * core.access.num_reads
 
 
 def test_a_directory_without_a_run_is_named(tmp_path):

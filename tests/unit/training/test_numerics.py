@@ -4,6 +4,7 @@ import tensorflow as tf
 
 import dnc
 import tasks
+from dnc_trace import quantities
 from training import numerics
 from training.models import make_core
 from training.optimization import Update, rmsprop
@@ -160,12 +161,12 @@ def test_a_variable_is_named():
     weights = core.access.interface.linear.w
     weights.assign(tf.tensor_scatter_nd_update(weights, [[1, 2]], [np.inf]))
     finding = look(core, TASK)
-    assert str(finding) == "variable memory_access/interface/linear/w:0 has inf in it"
+    assert str(finding) == "variable memory_access/interface/linear/w:0 contains inf"
 
 
 def test_the_batch_is_named_with_time_step_and_example(core):
     finding = look(core, Spoilt(np.nan, 7), step=7)
-    assert str(finding) == "observations has nan in it at time step 4 of example 1"
+    assert str(finding) == "observations contains nan at time step 4 of example 1"
 
 
 @pytest.fixture(scope="module")
@@ -174,27 +175,31 @@ def trace(core):
 
 
 @pytest.mark.parametrize(
-    "name", ["controller_output", "usage", "memory", "read_weights", "outputs"]
+    "name", ["controller_output", "usage", "memory", "heat", "read_weights", "outputs"]
 )
 def test_the_first_quantity_of_a_time_step_is_named(core, trace, name):
-    spoilt = {}
-    # All that comes later, in this step or in those after it, is spoilt, too.
-    later = numerics._ORDER[numerics._ORDER.index(name) :]
-    for field, array in trace.arrays().items():
-        if field in numerics._ORDER:
-            spoilt[field] = array.copy()
-            spoilt[field][3 if field in later else 4 :, 1] = np.nan
+    """All that comes later, in this step or in those after it, is spoilt, too."""
+    declared = {"heat": {"axes": "TB", "before": "read_content_weights"}}
+    trace = trace.replace(heat=trace.usage[..., 0], declared=declared)
+    order = quantities.in_order(declared)
+    later = order[order.index(name) :]
+    spoilt = {each: trace.arrays()[each].copy() for each in order if each in trace.arrays()}
+    for each, array in spoilt.items():
+        array[3 if each in later else 4 :, 1] = np.nan
     finding = numerics.first_not_finite(core, TASK, TASK.batch(0, 0), trace.replace(**spoilt))
     assert finding == numerics.Finding(name, "nan", 3, 1)
 
 
-def test_every_quantity_of_a_time_step_is_looked_at(trace):
-    by_time = {
-        name
-        for name, array in trace.arrays().items()
-        if array.ndim > 1 and not name.startswith("initial_")
-    }
-    assert by_time == set(numerics._ORDER)
+def test_every_quantity_of_a_time_step_is_looked_at(core, trace):
+    by_time = [name for name in trace.arrays() if name in quantities.in_order({})]
+    assert len(by_time) > 20
+    for name in by_time:
+        spoilt = trace.arrays()[name].copy()
+        spoilt[5, 0] = np.inf
+        finding = numerics.first_not_finite(
+            core, TASK, TASK.batch(0, 0), trace.replace(**{name: spoilt})
+        )
+        assert finding == numerics.Finding(name, "inf", 5, 0)
 
 
 def test_the_loss_is_named(core):
@@ -203,7 +208,7 @@ def test_the_loss_is_named(core):
             return super().cost(logits, target, mask) - np.inf
 
     finding = look(core, Bottomless(max_length=3, batch_size=2))
-    assert str(finding) == "loss has -inf in it"
+    assert str(finding) == "loss contains -inf"
 
 
 def test_a_gradient_too_large_to_be_squared_is_named():
@@ -233,7 +238,7 @@ def test_a_report_holds_what_is_needed_to_find_out_more(trainings, tmp_path):
     numerics.write_report(tmp_path / "report", 2, finding, batch, trace, checkpoint)
 
     text = (tmp_path / "report" / "report.txt").read_text()
-    assert text == "Training step 2: observations has nan in it at time step 4 of example 1.\n"
+    assert text == "Training step 2: observations contains nan at time step 4 of example 1.\n"
     with np.load(tmp_path / "report" / "batch.npz", allow_pickle=False) as saved:
         np.testing.assert_array_equal(saved["observations"], batch.observations)
         assert set(saved.files) == {"observations", "target", "mask"}
@@ -268,5 +273,5 @@ def test_a_report_that_cannot_be_written_does_not_hide_the_finding(core, tmp_pat
     checkpoint = tf.train.Checkpoint(core=core)
     task = Spoilt(np.nan, 2)
     line = numerics.explain(core, task, task.batch(0, 2), 2, tmp_path, checkpoint)
-    assert "observations has nan in it at time step 4 of example 1" in line
+    assert "observations contains nan at time step 4 of example 1" in line
     assert "The report cannot be written: File exists." in line

@@ -131,6 +131,18 @@ def test_a_flag_that_is_newer_than_the_run_counts_as_its_default_there(saved):
     assert restored(saved, {**CONFIG, "colour": "red"}, defaults=defaults)[0] == 3
 
 
+def test_a_run_with_a_flag_that_no_longer_exists_is_resumed_without_it(tmp_path):
+    with Run(tmp_path, {**CONFIG, "compute_dtype": "bfloat16"}) as run:
+        objects = model()
+        run.restore(**objects)
+        objects["step"].assign(5)
+        run.save(5)
+
+    assert newest_checkpoint(tmp_path)[1] == CONFIG
+    assert restored(tmp_path)[0] == 5
+    assert json.loads((tmp_path / "flags.json").read_text()) == CONFIG
+
+
 def test_a_flag_that_may_differ_changes_and_the_next_checkpoints_have_it(saved):
     other = {**CONFIG, "hidden_size": 9}
     with Run(saved, other, may_differ=["hidden_size"]) as run:
