@@ -348,6 +348,14 @@ class TestTraining:
         graph(functools.partial(fused, core_with(controller), training=True))(inputs_of())
         assert taken
 
+    def test_a_stack_does_not_pass_it_on_either_way(self, taken):
+        core = snt.DeepRNN([self.Doubling(), core_with(self.Doubling()), self.Doubling()])
+        run = functools.partial(dnc.unroll, core, inputs_of())
+        expected, _ = run()
+        assert_same(run(training=True)[0], expected, 0)
+        assert_same(graph(functools.partial(run, training=True))()[0], expected, 1e-5)
+        assert taken
+
     def test_what_repeats_in_one_mode_may_not_in_another(self):
         class Noisy(self.Doubling):
             def __call__(self, inputs, prev_state, training=False):
