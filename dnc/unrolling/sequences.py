@@ -49,14 +49,13 @@ def unroll(
         ...         loss = tf.reduce_mean(outputs**2)
         ...     gradients = tape.gradient(loss, core.trainable_variables)
 
-    In a graph, such as the graph of a `tf.function`, a `dnc.DNC` runs by the fused implementation,
-    with a backward pass written by hand: up to four times faster than `snt.dynamic_unroll`, with
-    the same outputs and gradients (docs/performance.md). A part, controller or output layer that
-    has no gradient written by hand runs again in the backward pass. It must do the same again: it
-    must not draw random numbers, except by `dnc.Dropout`, or assign variables.
+    In a graph, such as that of a `tf.function`, a `dnc.DNC` runs by the fused implementation, with
+    a backward pass written by hand: several times faster than `snt.dynamic_unroll`, with the same
+    outputs and gradients (docs/performance.md). Parts of your own, such as another controller, run
+    again in the backward pass, so they must return the same when they run again.
 
-    So does every `dnc.DNC` in an `snt.DeepRNN`, whose layers run one after the other, each over the
-    whole sequence. The layers that are not cores must be `snt.Linear`, `snt.LayerNorm` over the
+    In an `snt.DeepRNN` every `dnc.DNC` does so, too: the layers run one after the other, each over
+    the whole sequence. The layers that are not cores must be `snt.Linear`, `snt.LayerNorm` over the
     last axis, `snt.nets.MLP` without dropout, elementwise activations such as `tf.nn.relu`, or
     `snt.Sequential` of these.
 
@@ -82,7 +81,8 @@ def unroll(
         needs the least memory. The core must return the same when it is run again: no dropout but
         `dnc.Dropout`, no batch normalisation in training. `None` keeps what all steps need.
       training: passed on to a core with a parameter `training` or `is_training`, such as a
-        `dnc.DNC`, which passes it on to its controller. `None` leaves the core's own default.
+        `dnc.DNC`, which passes it on to its controller. An `snt.DeepRNN` has none. `None` leaves
+        the core's own default.
       implementation: "steps" calls the core once a step. "fused" is an error where the fused
         implementation is not possible. "auto" takes it where it is possible; where it is not, in a
         graph, because of the parts of a core with a `dnc.DNC` in it, a warning says why, once.

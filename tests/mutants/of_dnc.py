@@ -283,6 +283,92 @@ MUTANTS = (
         "x",
         "unit/dnc/test_checkpointing.py::test_checkpointing_changes_neither_values_nor_gradients",
     ),
+    Mutant(
+        "the reset of a reversed sequence is not reversed",
+        "dnc/unrolling/sequences.py",
+        "sequence = _reverse_steps(given.sequence, given.lengths) if reverse else given.sequence",
+        "sequence = _reverse_steps(given.sequence, given.lengths) if reverse else given.sequence\n"
+        '    sequence |= {"reset": given.sequence["reset"]} if "reset" in sequence else {}',
+        "unit/dnc/test_directions.py::TestReverse::test_it_is_the_unroll_of_the_reversed_sequence",
+    ),
+    Mutant(
+        "padding comes first in a reversed sequence",
+        "dnc/unrolling/sequences.py",
+        "if lengths is None:\n            return tf.reverse(part, [0])",
+        "if lengths is not None:\n            return tf.reverse(part, [0])",
+        "unit/dnc/test_directions.py::TestReverse::"
+        "test_it_sees_the_last_step_first_and_outputs_keep_their_places",
+    ),
+    Mutant(
+        "both directions run forwards",
+        "dnc/unrolling/sequences.py",
+        "unroll(backward, inputs, second, reverse=True, **options)",
+        "unroll(backward, inputs, second, reverse=False, **options)",
+        "unit/dnc/test_directions.py::TestBidirectional::test_it_is_two_unrolls_side_by_side",
+    ),
+    Mutant(
+        "a stack has outputs in the padding",
+        "dnc/unrolling/implementations.py",
+        'if "running" in sequence:',
+        'if "running" not in sequence:',
+        "unit/dnc/test_implementations.py::TestDeepRNN::"
+        "test_the_padding_may_be_anything_and_its_outputs_are_0",
+    ),
+    Mutant(
+        "layers of a stack may mix examples",
+        "dnc/unrolling/layers.py",
+        "return layer._axis in _AXES_OF_ROWS",
+        "return True",
+        "unit/dnc/test_implementations.py::TestDeepRNN::"
+        "test_a_layer_that_may_mix_examples_is_a_reason_against",
+    ),
+    Mutant(
+        "a warning at every call",
+        "dnc/unrolling/implementations.py",
+        "reasons.add(reason)",
+        "pass",
+        "unit/dnc/test_implementations.py::TestWarning::"
+        "test_it_comes_once_for_each_core_and_reason",
+    ),
+    Mutant(
+        "dropout without a key",
+        "dnc/dropout.py",
+        "is_on = stream != 0",
+        "is_on = stream >= 0",
+        "unit/dnc/test_dropout.py::TestDropout::test_without_a_key_nothing_is_dropped",
+    ),
+    Mutant(
+        "the same mask at every step",
+        "dnc/dropout.py",
+        "count + tf.cast(is_on, count.dtype)",
+        "count",
+        "unit/dnc/test_dropout.py::TestDropout::"
+        "test_masks_of_steps_examples_layers_and_seeds_differ",
+    ),
+    Mutant(
+        "layers share a mask",
+        "dnc/dropout.py",
+        "layer = tf.constant(next(layers), tf.int64)",
+        "layer = tf.constant(0, tf.int64)",
+        "unit/dnc/test_dropout.py::TestDropout::"
+        "test_masks_of_steps_examples_layers_and_seeds_differ",
+    ),
+    Mutant(
+        "what is kept is not scaled",
+        "dnc/dropout.py",
+        "tf.constant(1.0 / (1.0 - self._rate), inputs.dtype)",
+        "tf.constant(1.0, inputs.dtype)",
+        "unit/dnc/test_dropout.py::TestDropout::"
+        "test_numbers_are_dropped_at_its_rate_and_the_mean_stays",
+    ),
+    Mutant(
+        "a reset switches dropout off",
+        "dnc/unrolling/sequences.py",
+        "fresh_state = with_keys_of(fresh_state, state)",
+        "fresh_state = with_keys_of(fresh_state, fresh_state)",
+        "unit/dnc/test_dropout.py::TestInUnroll::"
+        "test_a_reset_restarts_from_the_key_that_was_passed",
+    ),
     # --- Bridges.
     Mutant(
         "released variables without the forget bias",
