@@ -68,7 +68,8 @@ CONTROLLERS = {
     "GRU": lambda: snt.GRU(7, dtype=tf.float64),
     "VanillaRNN": lambda: snt.VanillaRNN(7, dtype=tf.float64),
     "DeepLSTM": lambda: dnc.DeepLSTM([4, 3], dtype=tf.float64),
-    "FeedForward": lambda: dnc.FeedForward([7, 6]),
+    "FeedForward": lambda: dnc.FeedForward(7),
+    "FeedForward of two layers": lambda: dnc.FeedForward([7, 6]),
     # So small a bound that it makes a difference.
     "ClippedSignal": lambda: dnc.ClippedSignal(snt.LSTM(7, dtype=tf.float64), 0.01),
     "ClippedSignal, twice": lambda: dnc.ClippedSignal(
@@ -174,7 +175,7 @@ def test_it_gives_the_same_when_it_is_compiled(memory, controller, masks):
     check(core_of(memory, controller), "compiled", **masks)
 
 
-@pytest.mark.parametrize("controller", ["LSTM", "LSTM with projection", "DeepLSTM"])
+@pytest.mark.parametrize("controller", ["LSTM", "LSTM with projection", "DeepLSTM", "FeedForward"])
 def test_what_is_clipped_has_no_gradient(controller):
     check(core_of("dense links", controller, clip_value=0.2, scale=3.0), "graph")
 
