@@ -57,22 +57,22 @@ MUTANTS = (
     Mutant(
         "allocation without epsilon",
         "dnc/allocation.py",
-        "return 1.0 - (EPSILON + (1.0 - EPSILON) * usage)",
-        "return 1.0 - usage",
+        "unused = 1.0 - (EPSILON + (1.0 - EPSILON) * usage)",
+        "unused = 1.0 - usage",
         "unit/dnc/test_gradients.py",
     ),
     Mutant(
         "only the first read head frees",
         "dnc/allocation.py",
-        "return usage * product(tf.unstack(kept, axis=1))",
-        "return usage * kept[:, 0]",
+        "return product(tf.unstack(kept, axis=1))",
+        "return kept[:, 0]",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "the most used slots are allocated first",
         "dnc/allocation.py",
-        "return (unused_j > unused_i) | (",
-        "return (unused_j < unused_i) | (",
+        "comes_before = (unused_j > unused_i) | (",
+        "comes_before = (unused_j < unused_i) | (",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
@@ -85,8 +85,8 @@ MUTANTS = (
     Mutant(
         "usage without the previous write",
         "dnc/allocation.py",
-        "usage = usage_after_write(usage, write_weights)",
-        "usage = tf.identity(usage)",
+        "usage = usage_after_write(prev_state, write_weights) * retained",
+        "usage = prev_state * retained",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
@@ -121,9 +121,9 @@ MUTANTS = (
     Mutant(
         "precedence updated before the links",
         "dnc/linkage.py",
-        "link = update_link(prev_state.link, prev_state.precedence_weights, write_weights)",
-        "link = update_link(prev_state.link, update_precedence_weights("
-        "prev_state.precedence_weights, write_weights), write_weights)",
+        "update_link(prev_state.link, prev_state.precedence_weights, inputs.write_weights)",
+        "update_link(prev_state.link, update_precedence_weights("
+        "prev_state.precedence_weights, inputs.write_weights), inputs.write_weights)",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
@@ -136,8 +136,8 @@ MUTANTS = (
     Mutant(
         "links followed the wrong way round",
         "dnc/access.py",
-        "interface.read_mode, read_content, directions.forward, directions.backward",
-        "interface.read_mode, read_content, directions.backward, directions.forward",
+        "mode, read_content, directions.forward, directions.backward",
+        "mode, read_content, directions.backward, directions.forward",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
@@ -157,14 +157,14 @@ MUTANTS = (
     # --- Writing and reading.
     Mutant(
         "write gate ignored",
-        "dnc/access.py",
+        "dnc/heads.py",
         "return write_gate * (allocation_gate *",
         "return (allocation_gate *",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
         "allocation gate inverted",
-        "dnc/access.py",
+        "dnc/heads.py",
         "(allocation_gate * allocation + (1.0 - allocation_gate) * content)",
         "((1.0 - allocation_gate) * allocation + allocation_gate * content)",
         "unit/dnc/test_reference.py",
@@ -172,8 +172,8 @@ MUTANTS = (
     Mutant(
         "erase and write vectors exchanged",
         "dnc/access.py",
-        "new_write_weights, interface.erase_vectors, interface.write_vectors",
-        "new_write_weights, interface.write_vectors, interface.erase_vectors",
+        'new_write_weights, fields["erase_vectors"], fields["write_vectors"]',
+        'new_write_weights, fields["write_vectors"], fields["erase_vectors"]',
         "unit/dnc/test_reference.py",
     ),
     Mutant(
@@ -185,23 +185,23 @@ MUTANTS = (
     ),
     Mutant(
         "modes of a head off by one",
-        "dnc/interface.py",
-        "[self._num_writes, self._num_writes, 1], axis=2",
-        "[self._num_writes - 1, self._num_writes + 1, 1], axis=2",
+        "dnc/heads.py",
+        "[num_writes, num_writes, 1], axis=2",
+        "[num_writes - 1, num_writes + 1, 1], axis=2",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
         "modes in the order of the paper",
-        "dnc/interface.py",
-        "backward, forward, content = tf.split(",
-        "backward, content, forward = tf.split(",
+        "dnc/heads.py",
+        "backward, forward, content_mode = tf.split(",
+        "backward, content_mode, forward = tf.split(",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
         "erase vectors not bounded",
-        "dnc/interface.py",
-        'SIGMOID_FIELDS = ("erase_vectors", "free_gate"',
-        'SIGMOID_FIELDS = ("free_gate"',
+        "dnc/access.py",
+        '"erase_vectors": Field("VW", tf.sigmoid)',
+        '"erase_vectors": Field("VW")',
         "unit/dnc/test_reference.py",
     ),
     # --- The core and its controllers.

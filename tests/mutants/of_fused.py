@@ -52,8 +52,8 @@ MUTANTS = (
     Mutant(
         "fast: gradient of allocation from slots before",
         "dnc/unrolling/fused/allocation.py",
-        "tf.cast(allocation.comes_after(unused), mass.dtype)",
-        "tf.cast(comes_before(unused), mass.dtype)",
+        "return (unused_j < unused_i) | (",
+        "return (unused_j > unused_i) | (",
         _PARTS,
     ),
     Mutant(
@@ -94,7 +94,7 @@ MUTANTS = (
     Mutant(
         "fast: gradient of the keys' norms",
         "dnc/unrolling/fused/content.py",
-        "d_keys += d_key_norms / key_norms * of.keys",
+        "d_keys += d_key_norms / key_norms * keys",
         "d_keys += 0.0",
         _PARTS,
     ),
@@ -150,15 +150,15 @@ MUTANTS = (
     Mutant(
         "fast: gradient of the writes without the links",
         "dnc/unrolling/fused/memory.py",
-        "d_write_weights += d_links.write_weights",
-        "d_write_weights += 0.0",
+        "d_write_weights = read.write_weights + links.write_weights",
+        "d_write_weights = read.write_weights",
         _PARTS,
     ),
     Mutant(
         "fast: gradient of the gates' sigmoid",
-        "dnc/unrolling/fused/memory.py",
-        "d_raw[name] *= gate * (1.0 - gate)",
-        "d_raw[name] *= gate",
+        "dnc/unrolling/fused/interface.py",
+        "tf.sigmoid: lambda y, d_y: d_y * (y * (1.0 - y)),",
+        "tf.sigmoid: lambda y, d_y: d_y * y,",
         _PARTS,
     ),
     Mutant(
@@ -171,8 +171,8 @@ MUTANTS = (
     Mutant(
         "fast: memory read before the write",
         "dnc/unrolling/fused/memory.py",
-        "words = times_transposed(read_weights, memory)",
-        "words = times_transposed(read_weights, state.memory)",
+        "return times_transposed(read_weights, words), next_state, residuals",
+        "return times_transposed(read_weights, state.words), next_state, residuals",
         _PARTS,
     ),
     Mutant(
@@ -185,17 +185,15 @@ MUTANTS = (
     Mutant(
         "fast: gradient crosses a reset",
         "dnc/unrolling/fused/loop.py",
-        "d_state = _nests.where(masks.reset[t], none, d_state)",
+        "d_state = _nests.where(masks.reset[t], zeros, d_state)",
         "d_state = tf.nest.map_structure(tf.identity, d_state)",
         _PARTS,
     ),
     Mutant(
         "fast: a subclass is taken for its class",
-        "dnc/unrolling/fused/parts.py",
-        "            if type(held) in known:\n",
-        "            if isinstance(held, tuple(x for x in known if isinstance(x, type))):\n"
-        "                continue\n"
-        "            if type(held) in known:\n",
+        "dnc/unrolling/fused/registry.py",
+        "kind = _FUSED.get(type(part))",
+        "kind = next((_FUSED[kind] for kind in type(part).__mro__ if kind in _FUSED), None)",
         f"{_TESTS}::TestReplacedParts",
     ),
     Mutant(
