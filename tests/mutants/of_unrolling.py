@@ -59,6 +59,66 @@ MUTANTS = (
         "x",
         "unit/dnc/test_checkpointing.py::test_checkpointing_changes_neither_values_nor_gradients",
     ),
+    # --- The choice of implementation, and stacks.
+    Mutant(
+        "steps are fused, too",
+        "dnc/unrolling/implementations.py",
+        'if implementation == "steps":',
+        "if False:",
+        "unit/dnc/test_implementations.py::TestChoice::test_steps_are_never_fused",
+    ),
+    Mutant(
+        "random numbers in what runs again",
+        "dnc/unrolling/implementations.py",
+        "operation = _cores.not_repeatable(core, inputs, dtype, training)",
+        "operation = None",
+        "unit/dnc/test_implementations.py::TestChoice::test_fused_is_an_error_that_says_why_not",
+    ),
+    Mutant(
+        "a warning at each call",
+        "dnc/unrolling/implementations.py",
+        "if reason in reasons:",
+        "if False:",
+        "unit/dnc/test_implementations.py::TestWarning",
+    ),
+    Mutant(
+        "fused without the flag of training",
+        "dnc/unrolling/implementations.py",
+        "fused.unroll(core, sequence, state, fresh_state, training)",
+        "fused.unroll(core, sequence, state, fresh_state)",
+        "unit/dnc/test_implementations.py::TestTraining",
+    ),
+    Mutant(
+        "outputs of a stack in the padding",
+        "dnc/unrolling/implementations.py",
+        'x = _nests.where(sequence["running"], x, _nests.zeros_like(x))',
+        "x = tf.nest.map_structure(tf.identity, x)",
+        "unit/dnc/test_implementations.py::TestDeepRNN::"
+        "test_the_padding_may_be_anything_and_its_outputs_are_0",
+    ),
+    Mutant(
+        "a subclass of the stack is taken apart",
+        "dnc/unrolling/implementations.py",
+        "if type(core) is not snt.DeepRNN:",
+        "if not isinstance(core, snt.DeepRNN):",
+        "unit/dnc/test_implementations.py::TestDeepRNN::test_a_subclass_is_a_reason_against",
+    ),
+    Mutant(
+        "an MLP with dropout runs at once",
+        "dnc/unrolling/layers.py",
+        "return layer._dropout_rate in (None, 0) and all(",
+        "return all(",
+        "unit/dnc/test_implementations.py::TestDeepRNN::"
+        "test_a_layer_that_may_mix_examples_is_a_reason_against",
+    ),
+    Mutant(
+        "normalisation over any axis runs at once",
+        "dnc/unrolling/layers.py",
+        "return layer._axis in _AXES_OF_ROWS",
+        "return True",
+        "unit/dnc/test_implementations.py::TestDeepRNN::"
+        "test_a_layer_that_may_mix_examples_is_a_reason_against",
+    ),
     # --- Directions and dropout.
     Mutant(
         "reversed with the padding",
