@@ -92,7 +92,7 @@ def unroll_fused(
     fresh_state: Any,
     state_like: Any,
     dtype: tf.DType | None,
-    training: bool | None,
+    training: bool | None = None,
 ) -> tuple[Any, Any]:
     """Returns outputs and last state of a core for which `is_fused` holds.
 
@@ -101,17 +101,16 @@ def unroll_fused(
     if isinstance(core, DNC):
         return fused.unroll(core, sequence, state, fresh_state, training)
     if not _has_dnc(core):
-        spec = output_spec_of(core, sequence["inputs"], dtype, training)
-        (outputs, _), last = unroll_steps(
-            core, sequence, state, fresh_state, state_like, spec, training=training
-        )
+        spec = output_spec_of(core, sequence["inputs"], dtype)
+        (outputs, _), last = unroll_steps(core, sequence, state, fresh_state, state_like, spec)
         return outputs, last
 
     x, last_states = sequence["inputs"], []
     states = zip(state, fresh_state, state_like, strict=True)
     for layer in core._layers:
         if isinstance(layer, snt.RNNCore):
-            x, last = unroll_fused(layer, {**sequence, "inputs": x}, *next(states), dtype, training)
+            # An `snt.DeepRNN` does not pass `training` on.
+            x, last = unroll_fused(layer, {**sequence, "inputs": x}, *next(states), dtype)
             last_states.append(last)
         else:
             x = layers.apply_to_all_steps(layer, x)

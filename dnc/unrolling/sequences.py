@@ -51,13 +51,11 @@ def unroll(
 
     In a graph, such as that of a `tf.function`, a `dnc.DNC` runs by the fused implementation, with
     a backward pass written by hand: several times faster than `snt.dynamic_unroll`, with the same
-    outputs and gradients (docs/performance.md). All its parts must come from this package and
-    Sonnet and not be subclasses, and its controller must be known to return the same when it is run
-    again: an `snt.LSTM`, `snt.GRU`, `snt.VanillaRNN`, `dnc.DeepLSTM`, `dnc.FeedForward` of layer
-    sizes, or one of these in a `dnc.ClippedSignal`, `dnc.EmbeddedInputs` or `dnc.InputsOnly`.
+    outputs and gradients (docs/performance.md). Parts of your own, such as another controller, run
+    again in the backward pass, so they must return the same when they run again.
 
-    So does every `dnc.DNC` in an `snt.DeepRNN`, whose layers run one after the other, each over the
-    whole sequence. The layers that are not cores must be `snt.Linear`, `snt.LayerNorm` over the
+    In an `snt.DeepRNN` every `dnc.DNC` does so, too: the layers run one after the other, each over
+    the whole sequence. The layers that are not cores must be `snt.Linear`, `snt.LayerNorm` over the
     last axis, `snt.nets.MLP` without dropout, elementwise activations such as `tf.nn.relu`, or
     `snt.Sequential` of these.
 
@@ -83,7 +81,8 @@ def unroll(
         needs the least memory. The core must return the same when it is run again: no dropout but
         `dnc.Dropout`, no batch normalisation in training. `None` keeps what all steps need.
       training: passed on to a core with a parameter `training` or `is_training`, such as a
-        `dnc.DNC`, which passes it on to its controller. `None` leaves the core's own default.
+        `dnc.DNC`, which passes it on to its controller. An `snt.DeepRNN` has none. `None` leaves
+        the core's own default.
       implementation: "steps" calls the core once a step. "fused" is an error where the fused
         implementation is not possible. "auto" takes it where it is possible; where it is not, in a
         graph, because of the parts of a core with a `dnc.DNC` in it, a warning says why, once.

@@ -75,26 +75,11 @@ MUTANTS = (
         "unit/dnc/test_implementations.py::TestChoice::test_fused_is_an_error_that_says_why_not",
     ),
     Mutant(
-        "a warning at each call",
-        "dnc/unrolling/implementations.py",
-        "if reason in reasons:",
-        "if False:",
-        "unit/dnc/test_implementations.py::TestWarning",
-    ),
-    Mutant(
         "fused without the flag of training",
         "dnc/unrolling/implementations.py",
         "fused.unroll(core, sequence, state, fresh_state, training)",
         "fused.unroll(core, sequence, state, fresh_state)",
         "unit/dnc/test_implementations.py::TestTraining",
-    ),
-    Mutant(
-        "outputs of a stack in the padding",
-        "dnc/unrolling/implementations.py",
-        'x = _nests.where(sequence["running"], x, _nests.zeros_like(x))',
-        "x = tf.nest.map_structure(tf.identity, x)",
-        "unit/dnc/test_implementations.py::TestDeepRNN::"
-        "test_the_padding_may_be_anything_and_its_outputs_are_0",
     ),
     Mutant(
         "a subclass of the stack is taken apart",
@@ -112,21 +97,30 @@ MUTANTS = (
         "test_a_layer_that_may_mix_examples_is_a_reason_against",
     ),
     Mutant(
-        "normalisation over any axis runs at once",
+        "a stack has outputs in the padding",
+        "dnc/unrolling/implementations.py",
+        'if "running" in sequence:',
+        'if "running" not in sequence:',
+        "unit/dnc/test_implementations.py::TestDeepRNN::"
+        "test_the_padding_may_be_anything_and_its_outputs_are_0",
+    ),
+    Mutant(
+        "layers of a stack may mix examples",
         "dnc/unrolling/layers.py",
         "return layer._axis in _AXES_OF_ROWS",
         "return True",
         "unit/dnc/test_implementations.py::TestDeepRNN::"
         "test_a_layer_that_may_mix_examples_is_a_reason_against",
     ),
-    # --- Directions and dropout.
     Mutant(
-        "reversed with the padding",
-        "dnc/unrolling/sequences.py",
-        "return tf.reverse_sequence(part, lengths, seq_axis=0, batch_axis=1)",
-        "return tf.reverse(part, [0])",
-        "unit/dnc/test_directions.py::TestReverse",
+        "a warning at every call",
+        "dnc/unrolling/implementations.py",
+        "reasons.add(reason)",
+        "pass",
+        "unit/dnc/test_implementations.py::TestWarning::"
+        "test_it_comes_once_for_each_core_and_reason",
     ),
+    # --- Directions and dropout.
     Mutant(
         "outputs stay reversed",
         "dnc/unrolling/sequences.py",
@@ -142,38 +136,65 @@ MUTANTS = (
         "unit/dnc/test_directions.py::TestBidirectional",
     ),
     Mutant(
-        "the backward core runs forwards",
+        "the reset of a reversed sequence is not reversed",
+        "dnc/unrolling/sequences.py",
+        "sequence = _reverse_steps(given.sequence, given.lengths) if reverse else given.sequence",
+        "sequence = _reverse_steps(given.sequence, given.lengths) if reverse else given.sequence\n"
+        '    sequence |= {"reset": given.sequence["reset"]} if "reset" in sequence else {}',
+        "unit/dnc/test_directions.py::TestReverse::test_it_is_the_unroll_of_the_reversed_sequence",
+    ),
+    Mutant(
+        "padding comes first in a reversed sequence",
+        "dnc/unrolling/sequences.py",
+        "if lengths is None:\n            return tf.reverse(part, [0])",
+        "if lengths is not None:\n            return tf.reverse(part, [0])",
+        "unit/dnc/test_directions.py::TestReverse::"
+        "test_it_sees_the_last_step_first_and_outputs_keep_their_places",
+    ),
+    Mutant(
+        "both directions run forwards",
         "dnc/unrolling/sequences.py",
         "unroll(backward, inputs, second, reverse=True, **options)",
-        "unroll(backward, inputs, second, **options)",
-        "unit/dnc/test_directions.py::TestBidirectional",
+        "unroll(backward, inputs, second, reverse=False, **options)",
+        "unit/dnc/test_directions.py::TestBidirectional::test_it_is_two_unrolls_side_by_side",
     ),
     Mutant(
         "dropout without a key",
         "dnc/dropout.py",
         "is_on = stream != 0",
         "is_on = stream >= 0",
-        "unit/dnc/test_dropout.py::TestDropout",
+        "unit/dnc/test_dropout.py::TestDropout::test_without_a_key_nothing_is_dropped",
     ),
     Mutant(
-        "the same dropped at each step",
+        "the same mask at every step",
         "dnc/dropout.py",
         "count + tf.cast(is_on, count.dtype)",
         "count",
-        "unit/dnc/test_dropout.py::TestDropout unit/dnc/test_dropout.py::TestInUnroll",
+        "unit/dnc/test_dropout.py::TestDropout::"
+        "test_masks_of_steps_examples_layers_and_seeds_differ",
     ),
     Mutant(
-        "the same dropped in each layer",
+        "layers share a mask",
         "dnc/dropout.py",
         "layer = tf.constant(next(layers), tf.int64)",
         "layer = tf.constant(0, tf.int64)",
-        "unit/dnc/test_dropout.py::TestDropout",
+        "unit/dnc/test_dropout.py::TestDropout::"
+        "test_masks_of_steps_examples_layers_and_seeds_differ",
     ),
     Mutant(
-        "a reset takes the key of dropout away",
+        "what is kept is not scaled",
+        "dnc/dropout.py",
+        "tf.constant(1.0 / (1.0 - self._rate), inputs.dtype)",
+        "tf.constant(1.0, inputs.dtype)",
+        "unit/dnc/test_dropout.py::TestDropout::"
+        "test_numbers_are_dropped_at_its_rate_and_the_mean_stays",
+    ),
+    Mutant(
+        "a reset switches dropout off",
         "dnc/unrolling/sequences.py",
         "fresh_state = with_keys_of(fresh_state, state)",
-        "fresh_state = tf.nest.map_structure(tf.identity, fresh_state)",
-        "unit/dnc/test_dropout.py::TestInUnroll",
+        "fresh_state = with_keys_of(fresh_state, fresh_state)",
+        "unit/dnc/test_dropout.py::TestInUnroll::"
+        "test_a_reset_restarts_from_the_key_that_was_passed",
     ),
 )

@@ -9,8 +9,8 @@ package computes the same outputs, states and gradients in less time and memory,
 `registry`        the parts that have a hand-written step and gradient; all others run again, under
                   a tape, in the backward pass
 `controllers`     one step of the controller
-`memory`          one step of the memory, made of `interface`, `content`, `allocation`, `linkage`
-                  and `sparse_linkage`
+`memory`          one step of the memory, made of `interface`, `content`, `allocation`, `linkage`,
+                  `sparse_linkage` and `heads`
 `products`        matrix products in the forms that XLA computes fast on a CPU
 ================  =================================================================================
 

@@ -1,36 +1,25 @@
 """Usage and allocation."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from dnc import _cores, allocation
 from dnc.allocation import EPSILON, Freeness, FreenessInputs
 from dnc.unrolling.fused.products import products_of_others, times
-from dnc.unrolling.fused.registry import Recomputed, fuses
+from dnc.unrolling.fused.registry import Part, fuses
 
 
-class AllocationStep(NamedTuple):
-    """Results of one step of a `Freeness`."""
+def freeness_step(freeness: Any) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Returns one step of any core that keeps the usage and allocates, for `Recomputed`."""
+    compute = _cores.unchecked(freeness)
 
-    weights: tf.Tensor  # [B, V, N]
-    usage: tf.Tensor  # [B, N]
-    # For the backward pass. The product of the usages of all slots before in the free list, which
-    # is the weights without the factor 1 - u[i], as that may be 0. [B, V, N]
-    used_before: Any = None
-    free_list: Any = ()  # [B, V, N], int32, if slots are sorted
+    def step(inputs: FreenessInputs, usage: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        allocated, usage = compute(inputs, usage)
+        return allocated.weights, usage
 
-
-class AllocationGradient(NamedTuple):
-    """Gradients w.r.t. the arguments of a `Freeness`."""
-
-    write_weights: tf.Tensor  # [B, V, N]
-    read_weights: tf.Tensor  # [B, R, N]
-    write_gates: tf.Tensor | None  # [B, V]; `None` for zero
-    fields: Mapping[str, tf.Tensor]
-    usage: tf.Tensor  # [B, N]
-    variables: Sequence[tf.Tensor] = ()
+    return step
 
 
 def _is_sorted(num_slots: int) -> bool:
@@ -39,34 +28,36 @@ def _is_sorted(num_slots: int) -> bool:
 
 
 @fuses(Freeness)
-class FusedFreeness:
-    """`Freeness`: keeps the products of usages, and the free list where slots are sorted."""
+class FusedFreeness(Part):
+    """`Freeness`.
 
-    recomputes = False
-    variables: Sequence[tf.Variable] = ()
+    Keeps for each write head the product of the usages of all slots before in the free list, which
+    is the weights without the factor 1 - u[i], as that may be 0; and the free list, if it sorts.
+    """
 
     def __init__(self, freeness: Freeness, num_writes: int):
         self._stop_write_gradient = freeness.stop_write_gradient
         self._num_slots = freeness.memory_size
-        self.num_residuals = num_writes  # Rows [B, N] kept for the backward pass.
+        self.num_residuals = num_writes
 
-    def free_list_spec(self, batch_size: int | None) -> Any:
-        """Returns the `tf.TensorSpec` of the free list, or () for none."""
+    def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> Any:
+        """Returns the spec of the free list, or () for none."""
         if not _is_sorted(self._num_slots):
             return ()
         return tf.TensorSpec([batch_size, self.num_residuals, self._num_slots], tf.int32)
 
-    def step(self, inputs: FreenessInputs, usage: tf.Tensor) -> AllocationStep:
-        """Updates the usage and allocates."""
-        inputs = self._stop_gradient(inputs)
-        usage = allocation.usage_after_write(usage, inputs.write_weights)
+    def step(self, arguments: Any, weights: Any = ()) -> tuple[Any, tuple[tf.Tensor, Any]]:
+        """Returns weights [B, V, N] and usage for `FreenessInputs` and usage; residuals."""
+        del weights
+        inputs = self._stop_gradient(arguments[0])
+        usage = allocation.usage_after_write(arguments[1], inputs.write_weights)
         usage *= allocation.retention(inputs.fields["free_gate"], inputs.read_weights)
-        weights: list[tf.Tensor] = []
+        allocated: list[tf.Tensor] = []
         used_before, free_lists = [], []
         head_usage, gates = usage, tf.unstack(inputs.write_gates, axis=1)
         for i in range(len(gates)):
             if i > 0:
-                head_usage = _after_allocation(head_usage, gates[i - 1], weights[-1])
+                head_usage = _after_allocation(head_usage, gates[i - 1], allocated[-1])
             unused = _unused(head_usage)
             if _is_sorted(self._num_slots):
                 product, free_list = _used_before_by_sorting(unused)
@@ -74,26 +65,21 @@ class FusedFreeness:
             else:
                 product = allocation.used_before_by_comparison(unused)
             used_before.append(product)
-            weights.append(unused * product)
-        return AllocationStep(
-            tf.stack(weights, axis=1),
-            usage,
-            tf.stack(used_before, axis=1),
-            tf.stack(free_lists, axis=1) if free_lists else (),
-        )
+            allocated.append(unused * product)
+        free_list = tf.stack(free_lists, axis=1) if free_lists else ()
+        results = (tf.stack(allocated, axis=1), usage)
+        return results, (tf.stack(used_before, axis=1), free_list)
 
     def gradient(
-        self,
-        inputs: FreenessInputs,
-        prev_usage: tf.Tensor,
-        step: AllocationStep,
-        d_weights: tf.Tensor,
-        d_usage: tf.Tensor,
-    ) -> AllocationGradient:
-        """Returns the gradients w.r.t. the arguments of `step`."""
-        inputs = self._stop_gradient(inputs)
-        d_allocation_usage, d_gates = self._allocation_gradient(inputs, step, d_weights)
-        return self._usage_gradient(inputs, prev_usage, d_usage + d_allocation_usage, d_gates)
+        self, arguments: Any, results: Any, residuals: Any, d_results: Any, products: Any = ()
+    ) -> tuple[tuple[FreenessInputs, tf.Tensor], list[tf.Tensor]]:
+        """Returns the gradients."""
+        inputs, (d_weights, d_usage) = self._stop_gradient(arguments[0]), d_results
+        d_allocation_usage, d_gates = self._allocation_gradient(
+            inputs, results, residuals, d_weights
+        )
+        d_usage += d_allocation_usage
+        return self._usage_gradient(inputs, arguments[1], d_usage, d_gates), []
 
     def _stop_gradient(self, inputs: FreenessInputs) -> FreenessInputs:
         """Stops second derivatives at the write weights, as `gradient` stops first ones."""
@@ -102,12 +88,13 @@ class FusedFreeness:
         return inputs._replace(write_weights=tf.stop_gradient(inputs.write_weights))
 
     def _allocation_gradient(
-        self, inputs: FreenessInputs, step: AllocationStep, d_weights: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Gradients w.r.t. the usage [B, N] and the gates [B, V]; `None` for a single head."""
+        self, inputs: FreenessInputs, results: Any, residuals: Any, d_weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Gradients w.r.t. the usage [B, N] and the gates [B, V]."""
+        used_before, free_lists = residuals
         gates = tf.unstack(inputs.write_gates, axis=1)
-        weights = tf.unstack(step.weights, axis=1)
-        usages = [step.usage]
+        weights = tf.unstack(results[0], axis=1)
+        usages = [results[1]]
         for gate, head_weights in zip(gates[:-1], weights[:-1], strict=True):
             usages.append(_after_allocation(usages[-1], gate, head_weights))
 
@@ -121,18 +108,18 @@ class FusedFreeness:
                 d_gates.append(tf.reduce_sum(d_usage * unused * weights[i], axis=1))
                 d_head += d_usage * unused * gate
                 d_usage *= 1.0 - gate * weights[i]
-            free_list = step.free_list[:, i] if _is_sorted(self._num_slots) else None
-            d_own = _head_gradient(usages[i], weights[i], step.used_before[:, i], free_list, d_head)
+            free_list = free_lists[:, i] if _is_sorted(self._num_slots) else None
+            d_own = _head_gradient(usages[i], weights[i], used_before[:, i], free_list, d_head)
             d_usage = d_own if d_usage is None else d_usage + d_own
-        return d_usage, tf.stack(d_gates[::-1], axis=1) if len(gates) > 1 else None
+        return d_usage, tf.stack(d_gates[::-1], axis=1)
 
     def _usage_gradient(
         self,
         inputs: FreenessInputs,
         prev_usage: tf.Tensor,
         d_usage: tf.Tensor,
-        d_gates: tf.Tensor | None,
-    ) -> AllocationGradient:
+        d_gates: tf.Tensor,
+    ) -> tuple[FreenessInputs, tf.Tensor]:
         """Gradients through the usage after the previous step's write and reads."""
         after_write = allocation.usage_after_write(prev_usage, inputs.write_weights)
         free_gate = inputs.fields["free_gate"][:, :, tf.newaxis]
@@ -151,66 +138,11 @@ class FusedFreeness:
             d_write_weights = tf.stack(
                 [d_written if x is None else d_written * x for x in other_untouched], axis=1
             )
-        return AllocationGradient(
-            write_weights=d_write_weights,
-            read_weights=-d_kept * free_gate,
-            write_gates=d_gates,
-            fields={"free_gate": -tf.reduce_sum(d_kept * inputs.read_weights, axis=2)},
-            usage=d_after_write * all_untouched,
+        d_free_gate = -tf.reduce_sum(d_kept * inputs.read_weights, axis=2)
+        d_inputs = FreenessInputs(
+            d_write_weights, -d_kept * free_gate, d_gates, {"free_gate": d_free_gate}
         )
-
-
-class RecomputedFreeness:
-    """Any other core that keeps the usage and allocates."""
-
-    recomputes = True
-    num_residuals = 0
-
-    def __init__(self, freeness: Any, num_writes: int):
-        del num_writes
-        compute = _cores.unchecked(freeness)
-
-        def step(inputs: FreenessInputs, usage: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            allocated, usage = compute(inputs, usage)
-            return allocated.weights, usage
-
-        self._recomputed = Recomputed(step)
-
-    @property
-    def variables(self) -> Sequence[tf.Variable]:
-        """Trainable variables that the core reads."""
-        return self._recomputed.variables
-
-    def free_list_spec(self, batch_size: int | None) -> Any:
-        """Returns (): there is no free list."""
-        del batch_size
-        return ()
-
-    def step(self, inputs: FreenessInputs, usage: tf.Tensor) -> AllocationStep:
-        """Updates the usage and allocates."""
-        return AllocationStep(*self._recomputed(inputs, usage))
-
-    def gradient(
-        self,
-        inputs: FreenessInputs,
-        prev_usage: tf.Tensor,
-        step: AllocationStep,
-        d_weights: tf.Tensor,
-        d_usage: tf.Tensor,
-    ) -> AllocationGradient:
-        """Returns the gradients w.r.t. the arguments of `step`."""
-        del step
-        (d_inputs, d_prev_usage), d_variables = self._recomputed.gradient(
-            (inputs, prev_usage), (d_weights, d_usage)
-        )
-        return AllocationGradient(
-            write_weights=d_inputs.write_weights,
-            read_weights=d_inputs.read_weights,
-            write_gates=d_inputs.write_gates,
-            fields=d_inputs.fields,
-            usage=d_prev_usage,
-            variables=d_variables,
-        )
+        return d_inputs, d_after_write * all_untouched
 
 
 def _unused(usage: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,7 @@ Sums over words then run over W rows of N numbers each, which XLA computes N num
 not over N rows of W numbers each, which it would sum one number at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -21,7 +21,7 @@ from dnc.content import (
 )
 from dnc.unrolling.derivatives import gradients
 from dnc.unrolling.fused.products import inner, times, times_transposed
-from dnc.unrolling.fused.registry import Recomputed, fuses
+from dnc.unrolling.fused.registry import Part, fuses
 
 Fields = Mapping[str, tf.Tensor]
 
@@ -42,59 +42,61 @@ def _key_norms(keys: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_sum(tf.square(keys), axis=2, keepdims=True) + EPSILON)
 
 
-class LookUpGradient(NamedTuple):
-    """Gradients w.r.t. the arguments of a look-up.
+class FactoredGradient(NamedTuple):
+    """A gradient w.r.t. the memory: the outer product of rows and columns, plus words * slots.
 
-    The gradient w.r.t. the words is the sum of the outer product of `rows` and `columns`, the words
-    times `slots`, and `words`. `None` stands for zero. The caller merges outer products.
+    So the caller can take one product with the outer products of other heads.
     """
 
-    fields: Fields
-    rows: tf.Tensor | None = None  # [B, H, W]
-    columns: tf.Tensor | None = None  # [B, H, N]
-    slots: tf.Tensor | None = None  # [B, 1, N]
-    words: tf.Tensor | None = None  # [B, W, N]
-    usage: tf.Tensor | None = None  # [B, N]
-    variables: Sequence[tf.Tensor] = ()
+    rows: tf.Tensor  # [B, H, W]
+    columns: tf.Tensor  # [B, H, N]
+    slots: tf.Tensor  # [B, 1, N]
+
+
+def look_up_step(look_up: Any) -> Callable[..., tf.Tensor]:
+    """Returns one step of any look-up, for `Recomputed`."""
+    compute = _cores.unchecked(look_up)
+
+    def step(memory: Memory, fields: Fields, usage: tf.Tensor) -> tf.Tensor:
+        words = tf.transpose(memory.words, [0, 2, 1])
+        return split_extras(compute(words, usage=usage, **fields))[0]
+
+    return step
 
 
 @fuses(CosineWeights)
-class FusedCosineWeights:
+class FusedCosineWeights(Part):
     """`CosineWeights`: keeps the cosines of a step."""
-
-    recomputes = False
-    variables: Sequence[tf.Variable] = ()
 
     def __init__(self, look_up: CosineWeights):
         self._strength_op = look_up.strength_op
-        self.num_residuals = look_up.num_heads  # Rows [B, N] kept for the backward pass.
+        self.num_residuals = look_up.num_heads
 
     @staticmethod
     def fits(look_up: CosineWeights) -> bool:
         """Whether the strengths have an activation without variables or side effects."""
         return look_up.strength_op in (tf.nn.softplus, oneplus)
 
-    def step(
-        self, memory: Memory, fields: Fields, usage: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Returns the weights [B, H, N] and what `gradient` needs, `num_residuals` rows."""
-        keys = fields["keys"]
-        norms = _key_norms(keys) * memory.norms
-        cosines = times(keys, memory.words) / (norms + EPSILON)
+    def step(self, arguments: Any, weights: Any = ()) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the weights [B, H, N] for a `Memory`, fields and usage; and the cosines."""
+        del weights
+        memory, fields, usage = arguments
+        norms = _key_norms(fields["keys"]) * memory.norms
+        cosines = times(fields["keys"], memory.words) / (norms + EPSILON)
         return self._weights(cosines, fields["strengths"], usage), cosines
 
     def gradient(
         self,
-        memory: Memory,
-        fields: Fields,
-        usage: tf.Tensor,
-        weights: tf.Tensor,
-        cosines: tf.Tensor,
-        d_weights: tf.Tensor,
-    ) -> LookUpGradient:
-        """Returns the gradients w.r.t. the arguments of `step`."""
+        arguments: Any,
+        results: tf.Tensor,
+        residuals: tf.Tensor,
+        d_results: tf.Tensor,
+        products: Any = (),
+    ) -> tuple[tuple[FactoredGradient, Fields, tf.Tensor | None], list[tf.Tensor]]:
+        """Returns the gradients; `None` for no influence of the usage."""
+        (memory, fields, usage), cosines = arguments, residuals
         d_cosines, d_strengths, d_usage = self._weights_gradient(
-            cosines, fields["strengths"], usage, weights, d_weights
+            cosines, fields["strengths"], usage, results, d_results
         )
         keys, key_norms = fields["keys"], _key_norms(fields["keys"])
         d_products = d_cosines / (key_norms * memory.norms + EPSILON)
@@ -103,13 +105,8 @@ class FusedCosineWeights:
         d_key_norms = tf.reduce_sum(d_norm_products * memory.norms, axis=2, keepdims=True)
         d_keys += d_key_norms / key_norms * keys
         d_norms = tf.reduce_sum(d_norm_products * key_norms, axis=1, keepdims=True)
-        return LookUpGradient(
-            fields={"keys": d_keys, "strengths": d_strengths},
-            rows=keys,
-            columns=d_products,
-            slots=d_norms / memory.norms,
-            usage=d_usage,
-        )
+        d_memory = FactoredGradient(keys, d_products, d_norms / memory.norms)
+        return (d_memory, {"keys": d_keys, "strengths": d_strengths}, d_usage), []
 
     def _weights(self, cosines: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor) -> tf.Tensor:
         del usage
@@ -150,45 +147,3 @@ class FusedUsedCosineWeights(FusedCosineWeights):
         del weights
         found = gradients(self._weights, [cosines, strengths, usage], d_weights)
         return found[0], found[1], found[2]
-
-
-class RecomputedLookUp:
-    """Any other look-up."""
-
-    recomputes = True
-    num_residuals = 0
-
-    def __init__(self, look_up: Any):
-        compute = _cores.unchecked(look_up)
-
-        def weights(words: tf.Tensor, fields: Fields, usage: tf.Tensor) -> tf.Tensor:
-            memory = tf.transpose(words, [0, 2, 1])
-            return split_extras(compute(memory, usage=usage, **fields))[0]
-
-        self._recomputed = Recomputed(weights)
-
-    @property
-    def variables(self) -> Sequence[tf.Variable]:
-        """Trainable variables that the look-up reads."""
-        return self._recomputed.variables
-
-    def step(
-        self, memory: Memory, fields: Fields, usage: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Returns the weights [B, H, N]; nothing is kept for `gradient`."""
-        return self._recomputed(memory.words, fields, usage), None
-
-    def gradient(
-        self,
-        memory: Memory,
-        fields: Fields,
-        usage: tf.Tensor,
-        weights: tf.Tensor,
-        residuals: None,
-        d_weights: tf.Tensor,
-    ) -> LookUpGradient:
-        """Returns the gradients w.r.t. the arguments of `step`."""
-        del weights, residuals
-        arguments = (memory.words, fields, usage)
-        (d_words, d_fields, d_usage), d_variables = self._recomputed.gradient(arguments, d_weights)
-        return LookUpGradient(d_fields, words=d_words, usage=d_usage, variables=d_variables)

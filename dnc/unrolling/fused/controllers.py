@@ -2,8 +2,8 @@
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
@@ -11,22 +11,21 @@ import tensorflow as tf
 from dnc import _cores
 from dnc.controllers import ClippedSignal, EmbeddedInputs
 from dnc.core import DNC
-from dnc.unrolling.fused.registry import Recomputed, fuses, is_patched
-
-Product = Callable[[tf.Tensor], tf.Tensor]
+from dnc.unrolling.fused.registry import Part, fuses, is_patched
 
 
-class ControllerGradient(NamedTuple):
-    """Gradients w.r.t. the arguments of one step of a controller."""
+def controller_step(core: DNC, training: bool | None) -> Callable[..., tuple[tf.Tensor, Any]]:
+    """Returns one step of any controller, for `Recomputed`."""
+    call = functools.partial(_cores.call_with_training, core.controller, training=training)
 
-    inputs: Any  # [B, P], w.r.t. the prepared inputs
-    words: Any  # [B, R W]
-    state: Any
-    variables: Sequence[tf.Tensor] = ()
+    def step(inputs: tf.Tensor, words: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+        return tf.nest.map_structure(core.clip, call(tf.concat([inputs, words], axis=1), state))
+
+    return step
 
 
 @fuses(snt.LSTM, ClippedSignal, EmbeddedInputs)
-class FusedLSTM:
+class FusedLSTM(Part):
     """`snt.LSTM`: each product with its weights is one for all steps, or one a step.
 
     With the inputs x, the words read before r, and hidden state h and cell c of the step before:
@@ -36,9 +35,6 @@ class FusedLSTM:
     x W_x + b is what `prepare` returns for all steps, W is the only one of `weights`. In a
     `dnc.EmbeddedInputs` it is x E W_x + b. In a `dnc.ClippedSignal` gradients are bounded.
     """
-
-    recomputes = False
-    variables: Sequence[tf.Variable] = ()
 
     @staticmethod
     def fits(controller: snt.RNNCore) -> bool:
@@ -50,8 +46,7 @@ class FusedLSTM:
         is_embedded_once = [type(wrapper) for wrapper in wrappers].count(EmbeddedInputs) <= 1
         return 4 * output_size == gates_size and is_embedded_once
 
-    def __init__(self, controller: snt.RNNCore, core: DNC, training: bool | None):
-        del training  # An LSTM does the same in training.
+    def __init__(self, controller: snt.RNNCore, core: DNC):
         self._core = core
         wrappers, self._lstm = _unwrap(controller)
         self._embedding, self._bound = None, math.inf
@@ -79,26 +74,26 @@ class FusedLSTM:
         return tf.TensorSpec([batch_size, 4 * self._lstm.hidden_to_hidden.shape[0]], dtype)
 
     def step(
-        self, inputs: tf.Tensor, words: tf.Tensor, state: snt.LSTMState, weights: list[tf.Tensor]
-    ) -> tuple[tf.Tensor, snt.LSTMState, Any]:
-        """Returns the output, the next state, and what `gradient` needs."""
+        self, arguments: Any, weights: list[tf.Tensor]
+    ) -> tuple[tuple[tf.Tensor, snt.LSTMState], tf.Tensor]:
+        """Returns the output and the next state, for inputs, words and state; the gates."""
+        inputs, words, state = arguments
         gates = inputs + tf.matmul(tf.concat([words, state.hidden], axis=1), weights[0])
         hidden, cell = self._activate(gates, state.cell)[:2]
         hidden, cell = self._core.clip(hidden), self._core.clip(cell)
-        return hidden, snt.LSTMState(hidden, cell), gates
+        return (hidden, snt.LSTMState(hidden, cell)), gates
 
     def gradient(
         self,
-        inputs: tf.Tensor,
-        words: tf.Tensor,
-        state: snt.LSTMState,
+        arguments: Any,
+        results: Any,
         residuals: tf.Tensor,
-        products: list[Product],
-        d_output: tf.Tensor,
-        d_next_state: snt.LSTMState,
-    ) -> ControllerGradient:
-        """Returns the gradients w.r.t. the arguments of `step`, except its weights."""
-        del inputs, words
+        d_results: Any,
+        products: list[Callable[[tf.Tensor], tf.Tensor]],
+    ) -> tuple[tuple[tf.Tensor, tf.Tensor, snt.LSTMState], list[tf.Tensor]]:
+        """Returns the gradients. `products` multiply with the transposed weights."""
+        del results
+        (_, _, state), (d_output, d_next_state) = arguments, d_results
         hidden, cell, i, f, g, o, tanh_cell = self._activate(residuals, state.cell)
         d_hidden = self._bounded(d_output) + self._bounded(d_next_state.hidden)
         d_hidden = self._unless_clipped(hidden, d_hidden)
@@ -115,13 +110,13 @@ class FusedLSTM:
         )
         d_recurrent = products[0](d_gates)
         d_words, d_previous = tf.split(d_recurrent, [self._words_width, -1], axis=1)
-        return ControllerGradient(d_gates, d_words, snt.LSTMState(d_previous, d_cell * f))
+        return (d_gates, d_words, snt.LSTMState(d_previous, d_cell * f)), []
 
-    def weight_gradients(
-        self, words: tf.Tensor, states: snt.LSTMState, d_inputs: tf.Tensor
-    ) -> list[tf.Tensor]:
-        """Returns the gradients w.r.t. `weights`, from all steps, [T B, ...]."""
-        return [tf.matmul(tf.concat([words, states.hidden], axis=1), d_inputs, transpose_a=True)]
+    def weight_gradients(self, inputs: Any, d_products: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the gradients w.r.t. `weights`, from the words and states of all steps."""
+        words, states = inputs
+        recurrent = tf.concat([words, states.hidden], axis=1)
+        return [tf.matmul(recurrent, d_products, transpose_a=True)]
 
     def _activate(self, gates: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Hidden state and cell before clipping, the four gates, and tanh of the cell."""
@@ -149,67 +144,3 @@ def _unwrap(controller: snt.RNNCore) -> tuple[list[snt.RNNCore], snt.RNNCore]:
         wrappers.append(controller)
         controller = controller.core
     return wrappers, controller
-
-
-class RecomputedController:
-    """Any other controller."""
-
-    recomputes = True
-
-    def __init__(self, controller: snt.RNNCore, core: DNC, training: bool | None):
-        call = functools.partial(_cores.call_with_training, controller, training=training)
-
-        def step(inputs: tf.Tensor, words: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
-            results = call(tf.concat([inputs, words], axis=1), state)
-            return tf.nest.map_structure(core.clip, results)
-
-        self._recomputed = Recomputed(step)
-
-    @property
-    def variables(self) -> Sequence[tf.Variable]:
-        """Trainable variables that the controller reads."""
-        return self._recomputed.variables
-
-    def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Returns the inputs of all steps as they are, [T B, X]."""
-        return inputs
-
-    def weights(self) -> list[tf.Tensor]:
-        """Returns none: the variables are read where they are used."""
-        return []
-
-    def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> tuple[()]:
-        """Returns (): nothing is kept of a step."""
-        del batch_size, dtype
-        return ()
-
-    def step(
-        self, inputs: tf.Tensor, words: tf.Tensor, state: Any, weights: list[tf.Tensor]
-    ) -> tuple[tf.Tensor, Any, Any]:
-        """Returns the output, the next state, and () for what `gradient` needs."""
-        del weights
-        return (*self._recomputed(inputs, words, state), ())
-
-    def gradient(
-        self,
-        inputs: tf.Tensor,
-        words: tf.Tensor,
-        state: Any,
-        residuals: Any,
-        products: list[Product],
-        d_output: tf.Tensor,
-        d_next_state: Any,
-    ) -> ControllerGradient:
-        """Returns the gradients w.r.t. the arguments of `step`."""
-        del residuals, products
-        (d_inputs, d_words, d_state), d_variables = self._recomputed.gradient(
-            (inputs, words, state), (d_output, d_next_state)
-        )
-        return ControllerGradient(d_inputs, d_words, d_state, d_variables)
-
-    def weight_gradients(
-        self, words: tf.Tensor, states: Any, d_inputs: tf.Tensor
-    ) -> list[tf.Tensor]:
-        """Returns none: all gradients are those w.r.t. `variables`."""
-        del words, states, d_inputs
-        return []

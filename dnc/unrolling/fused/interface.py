@@ -1,4 +1,4 @@
-"""The interface layer: a product at each step, and one for its weights' gradient over all steps."""
+"""The fields of the interface, from the product of its linear layer on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,13 +6,11 @@ from typing import Any
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _cores
-from dnc.interface import Field, Interface
+from dnc.interface import Interface
 from dnc.unrolling.fused.products import inner
-from dnc.unrolling.fused.registry import Recomputed, fuses, is_patched
+from dnc.unrolling.fused.registry import Part, Recomputed, fuses, is_patched
 
 Fields = Mapping[str, tf.Tensor]
-Product = Callable[[tf.Tensor], tf.Tensor]
 
 # Gradient w.r.t. the argument of an activation from its value and the gradient w.r.t. that.
 _DERIVATIVES: dict[Any, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
@@ -23,18 +21,22 @@ _DERIVATIVES: dict[Any, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
 
 
 @fuses(Interface)
-class FusedInterface:
-    """`Interface`: keeps its vector [B, I], in which known activations are applied."""
+class FusedInterface(Part):
+    """`Interface`: maps the vector [B, I] that its linear layer computes to the fields.
+
+    The residuals are the vector with those activations applied that have a known derivative. The
+    others run again in the backward pass.
+    """
 
     def __init__(self, interface: Interface):
-        self._linear = interface.linear
-        self._fields: dict[str, Field] = interface.fields
+        self._linear, self._fields = interface.linear, interface.fields
         self._widths: list[int] = list(interface.widths.values())
-        self._activations = {
+        self._recomputed = {
             name: Recomputed(field.activation)
             for name, field in interface.fields.items()
             if field.activation is not None and not _is_known(field)
         }
+        self.recomputes = bool(self._recomputed)
 
     @staticmethod
     def fits(interface: Interface) -> bool:
@@ -42,74 +44,64 @@ class FusedInterface:
         return type(interface.linear) is snt.Linear and not is_patched(interface.linear)
 
     @property
-    def recomputes(self) -> bool:
-        """Whether activations run again in the backward pass."""
-        return bool(self._activations)
-
-    @property
-    def variables(self) -> Sequence[tf.Variable]:
+    def variables(self) -> Sequence[tf.Variable]:  # type: ignore[override]
         """Trainable variables that activations read."""
-        return [x for activation in self._activations.values() for x in activation.variables]
+        return [x for activation in self._recomputed.values() for x in activation.variables]
 
-    def weights(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the matrix [H, I] and the bias [I], or the scalar 0 without one."""
-        matrix = tf.convert_to_tensor(self._linear.w)
-        bias = self._linear.b if self._linear.with_bias else tf.zeros([], matrix.dtype)
-        return matrix, tf.convert_to_tensor(bias)
+    def weights(self) -> list[tf.Tensor]:
+        """Returns the matrix [H, I] and, if there is one, the bias [I]."""
+        variables = [self._linear.w, self._linear.b] if self._linear.with_bias else [self._linear.w]
+        return [tf.convert_to_tensor(variable) for variable in variables]
+
+    def weight_gradients(self, inputs: tf.Tensor, d_products: tf.Tensor) -> list[tf.Tensor]:
+        """Returns gradients w.r.t. `weights` from the controller outputs [T B, H] of all steps."""
+        d_matrix = tf.matmul(inputs, d_products, transpose_a=True)
+        d_bias = tf.reduce_sum(d_products, axis=0)
+        return [d_matrix, d_bias] if self._linear.with_bias else [d_matrix]
 
     def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> tf.TensorSpec:
-        """Returns the spec of what a step keeps, and of the gradient w.r.t. the vector."""
+        """Returns the spec of the residuals, and of the vector."""
         return tf.TensorSpec([batch_size, sum(self._widths)], dtype)
 
-    def step(self, hidden: tf.Tensor, weights: tuple[tf.Tensor, tf.Tensor]) -> tuple[Fields, Any]:
-        """Returns the fields for the controller output [B, H], and what `gradient` needs."""
-        matrix, bias = weights
-        fields, residuals = {}, []
-        for name, x in self._cut(tf.matmul(hidden, matrix) + bias).items():
-            field = self._fields[name]
-            if name in self._activations:
-                fields[name], kept = self._activations[name](x), x
-            else:
-                kept = fields[name] = x if field.activation is None else field.activation(x)
-            residuals.append(kept)
-        return fields, self._join(residuals)
+    def step(self, arguments: Any, weights: Any = ()) -> tuple[Fields, tf.Tensor]:
+        """Returns the fields and the residuals."""
+        del weights
+        fields = self._cut(arguments[0])
+        for name, x in fields.items():
+            if name not in self._recomputed and (op := self._fields[name].activation) is not None:
+                fields[name] = op(x)
+        residuals = self._join(fields)
+        for name, activation in self._recomputed.items():
+            fields[name], _ = activation.step((fields[name],))
+        return fields, residuals
 
-    def fields(self, hidden: tf.Tensor, residuals: tf.Tensor) -> Fields:
+    def fields(self, residuals: tf.Tensor) -> Fields:
         """Returns the fields of a step again."""
-        del hidden
         fields = self._cut(residuals)
-        return {**fields, **{name: op(fields[name]) for name, op in self._activations.items()}}
+        for name, activation in self._recomputed.items():
+            fields[name], _ = activation.step((fields[name],))
+        return fields
 
     def gradient(
-        self, hidden: tf.Tensor, residuals: tf.Tensor, d_fields: Fields, products: list[Product]
-    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """Returns the gradients w.r.t. the controller output, the vector [B, I], and `variables`.
-
-        Args:
-          hidden: the controller output.
-          residuals: what `step` kept.
-          d_fields: gradients w.r.t. the fields; of fields that are not in it, 0.
-          products: function that multiplies with the transposed matrix.
-        """
-        del hidden
-        d_vector, d_variables = [], []
+        self,
+        arguments: Any,
+        results: Any,
+        residuals: tf.Tensor,
+        d_results: Fields,
+        products: Any = (),
+    ) -> tuple[tuple[tf.Tensor], list[tf.Tensor]]:
+        """Returns the gradients; `d_results` lacks fields without influence."""
+        del arguments, results, products
+        d_vector, d_variables = {}, []
         for name, kept in self._cut(residuals).items():
-            d_field = d_fields[name] if name in d_fields else tf.zeros_like(kept)
-            if name in self._activations:
-                (d_x,), found = self._activations[name].gradient((kept,), d_field)
+            d_field = d_results[name] if name in d_results else tf.zeros_like(kept)
+            if name in self._recomputed:
+                (d_field,), found = self._recomputed[name].gradient((kept,), (), (), d_field)
                 d_variables += found
             else:
-                d_x = _DERIVATIVES[self._fields[name].activation](kept, d_field)
-            d_vector.append(d_x)
-        joined = self._join(d_vector)
-        return products[0](joined), joined, d_variables
-
-    def weight_gradients(
-        self, hidden: tf.Tensor, d_vectors: tf.Tensor, weights: tuple[tf.Tensor, tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns gradients w.r.t. `weights` from all steps, [T B, H] and [T B, I]."""
-        d_bias = tf.reduce_sum(d_vectors, axis=0 if weights[1].shape.rank == 1 else None)
-        return tf.matmul(hidden, d_vectors, transpose_a=True), d_bias
+                d_field = _DERIVATIVES[self._fields[name].activation](kept, d_field)
+            d_vector[name] = d_field
+        return (self._join(d_vector),), d_variables
 
     def _cut(self, vector: tf.Tensor) -> dict[str, tf.Tensor]:
         parts = tf.split(vector, self._widths, axis=1)
@@ -118,62 +110,12 @@ class FusedInterface:
             for (name, field), part in zip(self._fields.items(), parts, strict=True)
         }
 
-    def _join(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
-        flat = [
-            tf.reshape(part, [-1, width]) for part, width in zip(parts, self._widths, strict=True)
-        ]
-        return tf.concat(flat, axis=1)
+    def _join(self, fields: Fields) -> tf.Tensor:
+        widths = zip(self._fields, self._widths, strict=True)
+        return tf.concat([tf.reshape(fields[name], [-1, width]) for name, width in widths], axis=1)
 
 
-class RecomputedInterface:
-    """Any other module that maps the controller output to the fields."""
-
-    recomputes = True
-
-    def __init__(self, interface: Any):
-        self._recomputed = Recomputed(_cores.unchecked(interface))
-
-    @property
-    def variables(self) -> Sequence[tf.Variable]:
-        """Trainable variables that the module reads."""
-        return self._recomputed.variables
-
-    def weights(self) -> tuple[()]:
-        """Returns (): the variables are read where they are used."""
-        return ()
-
-    def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> tuple[()]:
-        """Returns (): nothing is kept of a step."""
-        del batch_size, dtype
-        return ()
-
-    def step(self, hidden: tf.Tensor, weights: tuple[()]) -> tuple[Fields, Any]:
-        """Returns the fields, and () for what `gradient` needs."""
-        del weights
-        return self._recomputed(hidden), ()
-
-    def fields(self, hidden: tf.Tensor, residuals: tuple[()]) -> Fields:
-        """Returns the fields of a step again."""
-        del residuals
-        return self._recomputed(hidden)
-
-    def gradient(
-        self, hidden: tf.Tensor, residuals: tuple[()], d_fields: Fields, products: list[Product]
-    ) -> tuple[tf.Tensor, tuple[()], list[tf.Tensor]]:
-        """Returns the gradients w.r.t. the controller output, (), and `variables`."""
-        fields = self.fields(hidden, residuals)
-        zeros = {name: tf.zeros_like(x) for name, x in fields.items() if name not in d_fields}
-        (d_hidden,), d_variables = self._recomputed.gradient((hidden,), {**d_fields, **zeros})
-        return d_hidden, (), d_variables
-
-    def weight_gradients(
-        self, hidden: tf.Tensor, d_vectors: tuple[()], weights: tuple[()]
-    ) -> tuple[()]:
-        """Returns (): all gradients are those w.r.t. `variables`."""
-        return ()
-
-
-def _is_known(field: Field) -> bool:
+def _is_known(field: Any) -> bool:
     return any(field.activation is known for known in _DERIVATIVES) and (
         # `inner` sums over the last of three axes.
         field.activation is not tf.nn.softmax or len(field.shape) == 2

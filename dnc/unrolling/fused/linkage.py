@@ -1,7 +1,7 @@
 """Temporal links, dense; and linkages that are recomputed."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,46 +13,44 @@ from dnc.linkage import (
     update_precedence_weights,
 )
 from dnc.unrolling.fused.products import inner, outer, times, times_transposed
-from dnc.unrolling.fused.registry import Recomputed, fuses
+from dnc.unrolling.fused.registry import Part, fuses
 
 
-class LinkageGradient(NamedTuple):
-    """Gradients w.r.t. the arguments of a linkage."""
+def linkage_step(linkage: Any) -> Callable[..., tuple[tf.Tensor, Any]]:
+    """Returns one step of any linkage, for `Recomputed`."""
+    compute = _cores.unchecked(linkage)
 
-    write_weights: tf.Tensor  # [B, V, N]
-    read_weights: tf.Tensor  # [B, R, N]
-    state: Any
-    fields: Mapping[str, tf.Tensor] = {}
-    variables: Sequence[tf.Tensor] = ()
+    def step(inputs: LinkageInputs, state: Any) -> tuple[tf.Tensor, Any]:
+        directions, next_state = compute(inputs, state)
+        return tf.concat([directions.backward, directions.forward], axis=2), next_state
+
+    return step
 
 
 @fuses(TemporalLinkage)
-class FusedTemporalLinkage:
+class FusedTemporalLinkage(Part):
     """`TemporalLinkage`. The links of its state are a tuple here: [B, N, N] for each write head."""
 
-    recomputes = False
-    grows_linearly = False  # Whether the state grows with N only, not with N x N.
-    variables: Sequence[tf.Variable] = ()
+    grows_linearly = False
 
     def __init__(self, linkage: TemporalLinkage):
         del linkage  # There is nothing to set.
 
     def pack(self, state: TemporalLinkageState) -> TemporalLinkageState:
-        """Returns the state as it is used here, for the linkage's state; also for gradients."""
+        """Returns a tuple of links in place of one tensor."""
         return state._replace(link=tuple(tf.unstack(state.link, axis=1)))
 
     def unpack(self, state: TemporalLinkageState) -> TemporalLinkageState:
         """The inverse of `pack`."""
         return state._replace(link=tf.stack(state.link, axis=1))
 
-    def step(
-        self, inputs: LinkageInputs, state: TemporalLinkageState
-    ) -> tuple[tf.Tensor, TemporalLinkageState]:
-        """Returns the directional weights and the next state.
+    def step(self, arguments: Any, weights: Any = ()) -> tuple[Any, tuple[()]]:
+        """Returns the directional weights and the next state for `LinkageInputs` and the state.
 
         The former are [B, R, 2 V, N]: backward for each write head, then forward.
         """
-        write_weights, read_weights, _ = inputs
+        del weights
+        (write_weights, read_weights, _), state = arguments
         links, backward, forward = [], [], []
         heads = zip(
             state.link,
@@ -67,18 +65,15 @@ class FusedTemporalLinkage:
             forward.append(times_transposed(read_weights, links[-1]))
         precedence = update_precedence_weights(state.precedence_weights, write_weights)
         directions = tf.stack(backward + forward, axis=2)
-        return directions, TemporalLinkageState(tuple(links), precedence)
+        return (directions, TemporalLinkageState(tuple(links), precedence)), ()
 
     def gradient(
-        self,
-        inputs: LinkageInputs,
-        state: TemporalLinkageState,
-        next_state: TemporalLinkageState,
-        d_directions: tf.Tensor,
-        d_next_state: TemporalLinkageState,
-    ) -> LinkageGradient:
-        """Returns the gradients w.r.t. the arguments of `step`."""
-        write_weights, read_weights, _ = inputs
+        self, arguments: Any, results: Any, residuals: Any, d_results: Any, products: Any = ()
+    ) -> tuple[tuple[LinkageInputs, Any], list[tf.Tensor]]:
+        """Returns the gradients."""
+        del residuals, products
+        (write_weights, read_weights, _), state = arguments
+        (_, next_state), (d_directions, d_next_state) = results, d_results
         num_writes = len(state.link)
         d_directions = tf.unstack(d_directions, axis=2)
         d_read_weights, d_links, d_writes, d_precedences = 0.0, [], [], []
@@ -107,61 +102,9 @@ class FusedTemporalLinkage:
         d_write, d_precedence = precedence_gradient(
             state.precedence_weights, write_weights, d_next_state.precedence_weights
         )
-        return LinkageGradient(
-            write_weights=tf.concat(d_writes, axis=1) + d_write,
-            read_weights=d_read_weights,
-            state=TemporalLinkageState(
-                tuple(d_links), tf.concat(d_precedences, axis=1) + d_precedence
-            ),
-        )
-
-
-class RecomputedLinkage:
-    """Any other linkage."""
-
-    recomputes = True
-    grows_linearly = True
-
-    def __init__(self, linkage: Any):
-        compute = _cores.unchecked(linkage)
-
-        def step(inputs: LinkageInputs, state: Any) -> tuple[tf.Tensor, Any]:
-            directions, next_state = compute(inputs, state)
-            return tf.concat([directions.backward, directions.forward], axis=2), next_state
-
-        self._recomputed = Recomputed(step)
-
-    @property
-    def variables(self) -> Sequence[tf.Variable]:
-        """Trainable variables that the linkage reads."""
-        return self._recomputed.variables
-
-    def pack(self, state: Any) -> Any:
-        """Returns the state as it is."""
-        return state
-
-    unpack = pack
-
-    def step(self, inputs: LinkageInputs, state: Any) -> tuple[tf.Tensor, Any]:
-        """Returns the directional weights [B, R, 2 V, N] and the next state."""
-        return self._recomputed(inputs, state)
-
-    def gradient(
-        self,
-        inputs: LinkageInputs,
-        state: Any,
-        next_state: Any,
-        d_directions: tf.Tensor,
-        d_next_state: Any,
-    ) -> LinkageGradient:
-        """Returns the gradients w.r.t. the arguments of `step`."""
-        del next_state
-        (d_inputs, d_state), d_variables = self._recomputed.gradient(
-            (inputs, state), (d_directions, d_next_state)
-        )
-        return LinkageGradient(
-            d_inputs.write_weights, d_inputs.read_weights, d_state, d_inputs.fields, d_variables
-        )
+        d_inputs = LinkageInputs(tf.concat(d_writes, axis=1) + d_write, d_read_weights)
+        d_precedence += tf.concat(d_precedences, axis=1)
+        return (d_inputs, TemporalLinkageState(tuple(d_links), d_precedence)), []
 
 
 def precedence_gradient(

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from dnc import _cores, _nests
 from dnc.core import DNC, DNCState, flatten_words
-from dnc.unrolling.fused.controllers import RecomputedController
-from dnc.unrolling.fused.memory import RecomputedMemory
+from dnc.unrolling.fused.controllers import controller_step
+from dnc.unrolling.fused.memory import FusedMemory, StoredState, access_step
 from dnc.unrolling.fused.products import times_transpose_of
 from dnc.unrolling.fused.registry import fused, is_patched
 
@@ -94,8 +94,8 @@ class FusedUnroll:
     def __init__(self, core: DNC, training: bool | None = None):
         """Chooses what runs each part of the core."""
         self._core, self._training = core, training
-        self._memory = fused(core.access, RecomputedMemory)
-        self._controller = fused(core.controller, RecomputedController, core, training)
+        self._memory = fused(core.access, access_step(core.access))
+        self._controller = fused(core.controller, controller_step(core, training), core)
         layer = core.output_linear
         self._has_linear_output = type(layer) is snt.Linear and not is_patched(layer)
 
@@ -184,10 +184,14 @@ class FusedUnroll:
         return DNCState(words, self._memory.unpack(state.memory), state.controller)
 
     def _store(self, state: LoopState) -> LoopState:
-        return state._replace(memory=self._memory.store_state(state.memory))
+        is_fused = isinstance(self._memory, FusedMemory)
+        memory = self._memory.store(state.memory) if is_fused else StoredState((), state.memory)
+        return state._replace(memory=memory)
 
     def _restore(self, stored: LoopState) -> LoopState:
-        return stored._replace(memory=self._memory.restore_state(stored.memory))
+        is_fused = isinstance(self._memory, FusedMemory)
+        memory = self._memory.restore(stored.memory) if is_fused else stored.memory.rest
+        return stored._replace(memory=memory)
 
     def _forward(
         self, inputs: tf.Tensor, masks: Masks, first: LoopState, fresh: LoopState, weights: Weights
@@ -198,10 +202,11 @@ class FusedUnroll:
             started = state
             if masks.reset is not None:
                 started = _nests.where(masks.reset[t], fresh, state)
-            hidden, controller, of_controller = self._controller.step(
-                inputs[t], started.words, started.controller, weights.controller
+            (hidden, controller), of_controller = self._controller.step(
+                (inputs[t], started.words, started.controller), weights.controller
             )
-            words, memory, of_memory = self._memory.step(hidden, started.memory, weights.memory)
+            vector = _linear(hidden, weights.memory)
+            (words, memory), of_memory = self._memory.step((vector, started.memory))
             next_state = LoopState(flatten_words(words), controller, memory)
             if masks.running is not None:
                 next_state = _nests.where(masks.running[t], next_state, state)
@@ -264,11 +269,9 @@ class FusedUnroll:
             lambda w: times_transpose_of(w, batch_size) if w.shape.rank == 2 else None,
             weights,
         )
-        d_state = LoopState(
-            flatten_words(d_last.access_output),
-            d_last.controller_state,
-            self._memory.pack_gradient(d_last.access_state),
-        )
+        d_state = self._pack(d_last)
+        if isinstance(self._memory, FusedMemory):
+            d_state = d_state._replace(memory=d_state.memory._replace(norms=()))
         words_shape = [-1, *self._core.access.output_size]
 
         def prefetch(t: tf.Tensor) -> Any:
@@ -292,25 +295,23 @@ class FusedUnroll:
                 d_held = _nests.where(masks.running[t], zeros, d_next)
                 d_next = _nests.where(masks.running[t], d_next, zeros)
 
-            by_memory = self._memory.gradient(
-                saved.hidden[t],
-                state.memory,
-                next_state.memory,
+            # A recomputed interface starts from the controller output, others from the vector.
+            hidden = saved.hidden[t]
+            (d_vector, d_memory), by_memory = self._memory.gradient(
+                (hidden, state.memory),
+                (None, next_state.memory),
                 residuals.memory,
-                products.memory,
-                tf.reshape(d_next.words + d_words[t], words_shape),
-                d_next.memory,
+                (tf.reshape(d_next.words + d_words[t], words_shape), d_next.memory),
             )
-            by_controller = self._controller.gradient(
-                inputs[t],
-                state.words,
-                state.controller,
+            d_output = products.memory[0](d_vector) if products.memory else d_vector
+            (d_input, d_read, d_controller), by_controller = self._controller.gradient(
+                (inputs[t], state.words, state.controller),
+                (hidden, next_state.controller),
                 residuals.controller,
+                (d_hidden[t] + d_output, d_next.controller),
                 products.controller,
-                d_hidden[t] + by_memory.hidden,
-                d_next.controller,
             )
-            d_state = LoopState(by_controller.words, by_controller.state, by_memory.state)
+            d_state = LoopState(d_read, d_controller, d_memory)
             d_fresh, d_variables = sums
             if masks.reset is not None:
                 zeros = _nests.zeros_like(d_state)
@@ -318,12 +319,13 @@ class FusedUnroll:
                 d_state = _nests.where(masks.reset[t], zeros, d_state)
             if d_held is not None:
                 d_state = _nests.add(d_state, d_held)
-            found = [*by_controller.variables, *by_memory.variables]
-            arrays = _nests.write(arrays, t, (by_controller.inputs, by_memory.vector))
+            found = [*by_controller, *by_memory]
+            arrays = _nests.write(arrays, t, (d_input, d_vector))
             return t - 1, prefetched, d_state, (d_fresh, _nests.add(d_variables, found)), arrays
 
         input_spec = tf.TensorSpec(inputs.shape[1:], inputs.dtype)
-        vector_spec = self._memory.vector_spec(batch_size, inputs.dtype)
+        vector_size = (weights.memory[0] if weights.memory else saved.hidden).shape[-1]
+        vector_spec = tf.TensorSpec([batch_size, vector_size], inputs.dtype)
         _, _, d_state, (d_fresh, d_variables), arrays = tf.while_loop(
             lambda t, *_: t >= 0,
             body,
@@ -338,7 +340,7 @@ class FusedUnroll:
             parallel_iterations=1,
         )
         d_inputs, d_vectors = _nests.stack(arrays)
-        d_weights = self._weight_gradients(masks, fresh, weights, saved, d_inputs, d_vectors)
+        d_weights = self._weight_gradients(masks, fresh, saved, d_inputs, d_vectors)
         by_arguments = (
             d_inputs,
             self._unpack(d_state, d_last),
@@ -351,10 +353,9 @@ class FusedUnroll:
         self,
         masks: Masks,
         fresh: LoopState,
-        weights: Weights,
         saved: SavedSteps,
         d_inputs: tf.Tensor,
-        d_vectors: Any,
+        d_vectors: tf.Tensor,
     ) -> Weights:
         """Returns gradients w.r.t. the weights: one product each for all steps and examples."""
         started = tf.nest.map_structure(
@@ -365,13 +366,17 @@ class FusedUnroll:
             started = _nests.where(masks.reset, again, started)
         words, states = tf.nest.map_structure(_join_steps, started)
         return Weights(
-            self._controller.weight_gradients(words, states, _join_steps(d_inputs)),
-            self._memory.weight_gradients(
-                _join_steps(saved.hidden),
-                tf.nest.map_structure(_join_steps, d_vectors),
-                weights.memory,
-            ),
+            self._controller.weight_gradients((words, states), _join_steps(d_inputs)),
+            self._memory.weight_gradients(_join_steps(saved.hidden), _join_steps(d_vectors)),
         )
+
+
+def _linear(x: tf.Tensor, weights: list[tf.Tensor]) -> tf.Tensor:
+    """x W + b, or x W, or x, for as many weights as there are."""
+    if not weights:
+        return x
+    product = tf.matmul(x, weights[0])
+    return product + weights[1] if len(weights) > 1 else product
 
 
 def _join_steps(x: tf.Tensor) -> tf.Tensor:

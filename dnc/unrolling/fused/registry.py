@@ -2,10 +2,10 @@
 
 A class in this package is bound to a plain part by `@fuses(Part)`. `fused` returns it for
 instances of exactly that class: a subclass or a part with a replaced method may compute anything,
-so it is recomputed by `Recomputed` instead, like every part that this package does not know.
+so it is `Recomputed` instead, like every part that this package does not know.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import tensorflow as tf
@@ -17,72 +17,114 @@ Fused = TypeVar("Fused", bound=type)
 _FUSED: dict[type, Any] = {}
 
 
-def fuses(*parts: type) -> Callable[[Fused], Fused]:
-    """Binds a class with a step and gradient written by hand to the parts that it stands for.
+class Part:
+    """One step of a part of a core, forwards and backwards.
 
-    The class is called with the part. It may have a static method `fits(part)`.
+    `step(arguments, weights)` returns the results and the residuals, which are what `gradient`
+    needs to know of the step besides its arguments and results. Both take and return nests of
+    tensors. `gradient` returns the gradients w.r.t. the arguments and w.r.t. `variables`.
     """
 
-    def register(fused: Fused) -> Fused:
-        _FUSED.update(dict.fromkeys(parts, fused))
-        return fused
+    recomputes = False  # Whether the step runs again in the backward pass.
+    grows_linearly = True  # Whether the state grows with N only, not with N x N.
+    num_residuals = 0  # Number of rows [B, N] among the residuals.
+    variables: Sequence[tf.Variable] = ()  # Trainable variables that the step reads by itself.
+
+    def pack(self, state: Any) -> Any:
+        """Returns the state, or a gradient w.r.t. it, as it is used here."""
+        return state
+
+    def unpack(self, state: Any) -> Any:
+        """The inverse of `pack`."""
+        return state
+
+    def weights(self) -> list[tf.Tensor]:
+        """Returns the weights that the steps take. Their gradients are taken for all steps."""
+        return []
+
+    def weight_gradients(self, inputs: Any, d_products: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the gradients w.r.t. `weights()`, from all steps, [T B, ...]."""
+        del inputs, d_products
+        return []
+
+    def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns what the steps take of the inputs of all steps, [T B, X]."""
+        return inputs
+
+    def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> Any:
+        """Returns `tf.TensorSpec`s of the residuals that are not rows."""
+        del batch_size, dtype
+        return ()
+
+
+class Recomputed(Part):
+    """A part that runs again, under a tape, when its gradient is taken.
+
+    It must do the same when it runs again. It keeps nothing.
+    """
+
+    recomputes = True
+
+    def __init__(self, function: Callable[..., Any]):
+        """Wraps a function from nests of tensors to a nest of tensors."""
+        self._function = function
+        self.variables: list[tf.Variable] = []  # Known after the first step.
+
+    def step(self, arguments: tuple[Any, ...], weights: Any = ()) -> tuple[Any, tuple[()]]:
+        """Returns the results of the function."""
+        del weights
+        with tf.GradientTape() as tape:
+            results = self._function(*arguments)
+        known = {variable.ref() for variable in self.variables}
+        self.variables += [x for x in tape.watched_variables() if x.ref() not in known]
+        return results, ()
+
+    def gradient(
+        self,
+        arguments: tuple[Any, ...],
+        results: Any,
+        residuals: tuple[()],
+        d_results: Any,
+        products: Any = (),
+    ) -> tuple[Any, list[tf.Tensor]]:
+        """Returns the gradients; entries of `d_results` for integers are ignored."""
+        del results, residuals, products
+        flat = tf.nest.flatten(arguments)
+
+        def function(*flat: tf.Tensor) -> Any:
+            return self._function(*tf.nest.pack_sequence_as(arguments, flat))
+
+        found = gradients(function, flat, d_results, self.variables)
+        return tf.nest.pack_sequence_as(arguments, found[: len(flat)]), found[len(flat) :]
+
+
+def fuses(*parts: type) -> Callable[[Fused], Fused]:
+    """Binds a `Part` with a gradient written by hand to the plain parts that it stands for.
+
+    It is made from the plain part. It may have a static method `fits(part)`.
+    """
+
+    def register(kind: Fused) -> Fused:
+        _FUSED.update(dict.fromkeys(parts, kind))
+        return kind
 
     return register
 
 
-def fused(part: Any, otherwise: Callable[..., Any], *arguments: Any) -> Any:
-    """Returns what runs a part in the fused unroll.
+def fused(part: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Returns the `Part` for a plain part.
 
     Args:
-      part: the part.
-      otherwise: class for parts without a gradient written by hand.
-      *arguments: further arguments of both classes.
+      part: the plain part.
+      function: one step of it, for a part without a gradient written by hand.
+      *arguments: further arguments of the class with a gradient written by hand.
     """
     kind = _FUSED.get(type(part))
     if kind is None or is_patched(part) or not getattr(kind, "fits", lambda _: True)(part):
-        kind = otherwise
+        return Recomputed(function)
     return kind(part, *arguments)
 
 
 def is_patched(part: Any) -> bool:
     """Whether an instance has a method or property that is not that of its class."""
     return any(hasattr(type(part), name) for name in vars(part) if not name.startswith("_self_"))
-
-
-class Recomputed:
-    """A function that runs again, under a tape, when its gradient is taken.
-
-    It must return the same when it runs again.
-
-    Attributes:
-      variables: trainable variables that it read, known after the first call.
-    """
-
-    def __init__(self, function: Callable[..., Any]):
-        """Wraps a function from nests of tensors to a nest of tensors."""
-        self._function = function
-        self.variables: list[tf.Variable] = []
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Returns the results of the function."""
-        with tf.GradientTape() as tape:
-            results = self._function(*arguments)
-        known = {variable.ref() for variable in self.variables}
-        self.variables += [x for x in tape.watched_variables() if x.ref() not in known]
-        return results
-
-    def gradient(self, arguments: tuple[Any, ...], d_results: Any) -> tuple[Any, list[tf.Tensor]]:
-        """Returns gradients w.r.t. the arguments, and w.r.t. `variables`.
-
-        Args:
-          arguments: the arguments of the call.
-          d_results: gradient of the loss w.r.t. the results; entries for integers are ignored.
-        """
-        flat = tf.nest.flatten(arguments)
-
-        def results(*flat: tf.Tensor) -> Any:
-            return self._function(*tf.nest.pack_sequence_as(arguments, flat))
-
-        found = gradients(results, flat, d_results, self.variables)
-        d_arguments = tf.nest.pack_sequence_as(arguments, found[: len(flat)])
-        return d_arguments, found[len(flat) :]

@@ -3,7 +3,6 @@
 The computations for each of the few links then run over many slots at a time.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -16,8 +15,8 @@ from dnc.sparse_linkage import (
     SparseTemporalLinkageState,
     only,
 )
-from dnc.unrolling.fused.linkage import LinkageGradient, precedence_gradient
-from dnc.unrolling.fused.registry import fuses
+from dnc.unrolling.fused.linkage import precedence_gradient
+from dnc.unrolling.fused.registry import Part, fuses
 
 
 class Links(NamedTuple):
@@ -47,12 +46,8 @@ class _Update(NamedTuple):
 
 
 @fuses(SparseTemporalLinkage)
-class FusedSparseTemporalLinkage:
+class FusedSparseTemporalLinkage(Part):
     """`SparseTemporalLinkage`."""
-
-    recomputes = False
-    grows_linearly = True
-    variables: Sequence[tf.Variable] = ()
 
     def __init__(self, linkage: SparseTemporalLinkage):
         self._num_candidates = linkage.num_candidates
@@ -71,9 +66,10 @@ class FusedSparseTemporalLinkage:
         )
         return SparseTemporalLinkageState(SparseLinks(values, columns), state.precedence_weights)
 
-    def step(self, inputs: LinkageInputs, state: SparseState) -> tuple[tf.Tensor, SparseState]:
+    def step(self, arguments: Any, weights: Any = ()) -> tuple[Any, tuple[()]]:
         """As `FusedTemporalLinkage` does."""
-        write_weights, read_weights, _ = inputs
+        del weights
+        (write_weights, read_weights, _), state = arguments
         reads_by_slot = tf.transpose(read_weights, [0, 2, 1])
         new_links, backward, forward = [], [], []
         heads = zip(
@@ -88,18 +84,16 @@ class FusedSparseTemporalLinkage:
             forward.append(_follow_forward(links, reads_by_slot))
             new_links.append(links)
         precedence = update_precedence_weights(state.precedence_weights, write_weights)
-        return tf.stack(backward + forward, axis=2), SparseState(tuple(new_links), precedence)
+        directions = tf.stack(backward + forward, axis=2)
+        return (directions, SparseState(tuple(new_links), precedence)), ()
 
     def gradient(
-        self,
-        inputs: LinkageInputs,
-        state: SparseState,
-        next_state: SparseState,
-        d_directions: tf.Tensor,
-        d_next_state: SparseState,
-    ) -> LinkageGradient:
+        self, arguments: Any, results: Any, residuals: Any, d_results: Any, products: Any = ()
+    ) -> tuple[tuple[LinkageInputs, Any], list[tf.Tensor]]:
         """As `FusedTemporalLinkage` does."""
-        write_weights, read_weights, _ = inputs
+        del residuals, products
+        (write_weights, read_weights, _), state = arguments
+        (_, next_state), (d_directions, d_next_state) = results, d_results
         reads_by_slot = tf.transpose(read_weights, [0, 2, 1])
         num_writes = len(state.links)
         d_directions = tf.unstack(d_directions, axis=2)
@@ -131,11 +125,9 @@ class FusedSparseTemporalLinkage:
         d_write, d_precedence = precedence_gradient(
             state.precedence_weights, write_weights, d_next_state.precedence_weights
         )
-        return LinkageGradient(
-            write_weights=tf.stack(d_writes, axis=1) + d_write,
-            read_weights=d_reads,
-            state=SparseState(tuple(d_links), tf.stack(d_precedences, axis=1) + d_precedence),
-        )
+        d_inputs = LinkageInputs(tf.stack(d_writes, axis=1) + d_write, d_reads)
+        d_precedence += tf.stack(d_precedences, axis=1)
+        return (d_inputs, SparseState(tuple(d_links), d_precedence)), []
 
     def _prepare(self, links: Links, w: tf.Tensor, p: tf.Tensor) -> _Update:
         precedence, candidates = tf.math.top_k(p, self._num_candidates)

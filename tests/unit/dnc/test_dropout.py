@@ -162,15 +162,21 @@ def with_dropout(controller_rate=0.5):
 
 
 class TestInUnroll:
-    OPTIONS = {"sequence_length": [5, 3, 0], "implementation": "steps"}
-
+    @pytest.mark.parametrize("checkpoint_every", [None, 2])
     @pytest.mark.parametrize("mode", ["eager", "graph"])
-    def test_less_memory_gives_the_same(self, mode):
+    def test_all_implementations_give_the_same(self, mode, checkpoint_every):
         model, state = with_dropout()
-        run = functools.partial(with_gradients, dnc.unroll, model, **self.OPTIONS)
+        reset = np.array([[0, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]], bool)
+        options = {"sequence_length": [5, 3, 0], "reset": reset}
+        run = functools.partial(with_gradients, dnc.unroll, model, **options)
         expected = run(random_inputs(5, 3), state)
-        checkpointed = MODES[mode](functools.partial(run, checkpoint_every=2))
-        assert_same(checkpointed(random_inputs(5, 3), state), expected, 1e-10)
+        run = MODES[mode](functools.partial(run, checkpoint_every=checkpoint_every))
+        assert_same(run(random_inputs(5, 3), state), expected, 1e-10)
+
+    def test_training_is_fused(self):
+        model, state = with_dropout()
+        run = functools.partial(dnc.unroll, model, implementation="fused")
+        graph(run)(random_inputs(5, 3), state)
 
     def test_a_step_is_known_to_repeat(self):
         core = dnc.Dropout(0.5)

@@ -391,6 +391,21 @@ class TestOtherParts:
 
         self.check(read_content=Tilted())
 
+    def test_each_part_has_the_gradient_of_its_own_variable(self):
+        access = dnc.MemoryAccess(6, 4, 2)
+        names = ("interface", "freeness", "write_content", "linkage", "read_content")
+        for part in (getattr(access, name) for name in names):
+
+            class Scaled(type(part)):
+                def compute(self, *args, **kwargs):
+                    results = super().compute(*args, **kwargs)
+                    return tf.nest.map_structure(lambda x: tf.sigmoid(self.scale) * x, results)
+
+            object.__setattr__(part, "__class__", Scaled)
+            part.scale = tf.Variable(tf.zeros([], tf.float64))
+        core = with_variables(dnc.DNC(access, snt.GRU(7, dtype=tf.float64), 3))
+        check(core, "graph", **MASKS)
+
     def test_a_linkage_whose_links_are_never_followed(self):
         class Unread(dnc.TemporalLinkage):
             def fields(self):
