@@ -129,15 +129,13 @@ class MemoryAccess(snt.RNNCore):
         self._num_writes = _checks.check_size("num_writes", num_writes)
         _checks.check_callable("content_weights", content_weights)
 
-        def look_up(given: snt.Module | None, num_heads: int, name: str) -> snt.Module:
-            if given is not None:
-                return given
+        def look_up(num_heads: int, name: str) -> snt.Module:
             return content_weights(num_heads, word_size, strength_op, name=name)
 
         self.freeness = Freeness(memory_size) if freeness is None else freeness
         self.linkage = TemporalLinkage(memory_size, num_writes) if linkage is None else linkage
-        self.write_content = look_up(write_content, num_writes, "write_content")
-        self.read_content = look_up(read_content, num_reads, "read_content")
+        self.write_content = write_content or look_up(num_writes, "write_content")
+        self.read_content = read_content or look_up(num_reads, "read_content")
         self._check_sizes()
         fields, self._names = assemble(self._declarations())
         self.interface = Interface(fields, with_bias=with_bias)
@@ -218,12 +216,12 @@ class MemoryAccess(snt.RNNCore):
     def step(self, inputs: tf.Tensor, prev_state: AccessState) -> AccessStep:
         """Performs one step, as `__call__` does, and returns all of its quantities.
 
-        Unused quantities are pruned from a compiled graph.
-
         Raises:
           ValueError: as `__call__`.
         """
         inputs = _checks.check_tensor("controller output", inputs, [None, None])
+        if isinstance(self.interface, Interface):  # It may be replaced.
+            inputs = self.interface.check(inputs)
         self.check_state("memory access state", prev_state, inputs)
         return self.compute(inputs, prev_state)
 

@@ -149,11 +149,19 @@ class Interface(snt.Module):
         Raises:
           ValueError: if the rank, the width or the dtype does not fit.
         """
+        return self.compute(self.check(controller_output))
+
+    def check(self, controller_output: tf.Tensor) -> tf.Tensor:
+        """Returns the controller output as a tensor [B, H].
+
+        Raises:
+          ValueError: if the rank, the width or the dtype does not fit.
+        """
         weights = getattr(self.linear, "w", None)  # Created by the first call.
         expected = (
             ([None, None], None) if weights is None else ([None, weights.shape[0]], weights.dtype)
         )
-        return self.compute(_checks.check_tensor("controller output", controller_output, *expected))
+        return _checks.check_tensor("controller output", controller_output, *expected)
 
     def compute(self, controller_output: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns what `__call__` returns, for arguments that were checked."""

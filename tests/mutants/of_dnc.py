@@ -297,6 +297,13 @@ MUTANTS = (
         "unit/dnc/test_core.py::test_an_access_alone_names_what_does_not_fit",
     ),
     Mutant(
+        "an access alone takes any width",
+        "dnc/access.py",
+        "inputs = self.interface.check(inputs)",
+        "pass",
+        "unit/dnc/test_core.py::test_a_width_that_the_interface_was_not_made_for_is_refused",
+    ),
+    Mutant(
         "a core takes a memory of any state",
         "dnc/core.py",
         'self.access.check_state("state.access_state", prev_state.access_state, inputs)',

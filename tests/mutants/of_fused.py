@@ -212,6 +212,13 @@ MUTANTS = (
     ),
     # --- Parts that run again.
     Mutant(
+        "fast: sparse links run again",
+        "dnc/unrolling/fused/__init__.py",
+        "from dnc.unrolling.fused import sparse_linkage  # noqa: F401  Imported to be registered.\n",
+        "",
+        f"{_TESTS}::test_parts_of_this_package_have_gradients_written_by_hand",
+    ),
+    Mutant(
         "fast: gradient of variables of a part that runs again",
         "dnc/unrolling/fused/registry.py",
         ", found[len(flat) :]",

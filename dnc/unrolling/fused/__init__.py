@@ -19,6 +19,7 @@ is the gradient of the loss w.r.t. x. Gradients w.r.t. states are those of the l
 steps. What a step keeps for the backward pass is called its residuals.
 """
 
+from dnc.unrolling.fused import sparse_linkage  # noqa: F401  Imported to be registered.
 from dnc.unrolling.fused.loop import reason_against, recomputes, unroll
 
 __all__ = ["reason_against", "recomputes", "unroll"]

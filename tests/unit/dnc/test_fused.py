@@ -332,6 +332,12 @@ class Frozen(snt.Module):
         return self.linear(x) + self.b
 
 
+@pytest.mark.parametrize("memory", ACCESS)
+def test_parts_of_this_package_have_gradients_written_by_hand(memory):
+    if "no links" not in memory:
+        assert not fused.recomputes(core_of(memory, "ClippedSignal"))
+
+
 class TestOtherParts:
     """Parts without a gradient written by hand run again in the backward pass."""
 
