@@ -214,7 +214,7 @@ MUTANTS = (
     Mutant(
         "fast: sparse links run again",
         "dnc/unrolling/fused/__init__.py",
-        "from dnc.unrolling.fused import sparse_linkage  # noqa: F401  Imported to be registered.\n",
+        "from dnc.unrolling.fused import sparse_linkage",
         "",
         f"{_TESTS}::test_parts_of_this_package_have_gradients_written_by_hand",
     ),
