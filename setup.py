@@ -1,14 +1,18 @@
 """Packaging: `pip install .` installs the library `dnc`; the rest runs from a checkout."""
 
 import pathlib
+import re
 
 from setuptools import setup
 
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.*)"', (ROOT / "dnc/__init__.py").read_text("utf-8"), re.M)
+
 setup(
     name="dnc-sonnet",
-    version="0.1.0",
+    version=VERSION[1],
     description="Differentiable Neural Computer for TensorFlow 2 and Sonnet 2",
-    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=[

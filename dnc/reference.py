@@ -3,7 +3,7 @@
 Everything here is for one example (no batch axis) and in float64. Slow on purpose: loops over heads
 and slots are written out where that says more than an array expression. Symbols are the paper's
 (Graves et al., Nature 538, 2016, Methods); where the released code differs from the paper, this
-follows the released code and says so. N slots of width W, R read heads, Wn write heads, controller
+follows the released code and says so. N slots of width W, R read heads, V write heads, controller
 width H.
 
     >>> import numpy as np
@@ -109,7 +109,7 @@ def allocation(u: np.ndarray) -> np.ndarray:
 
 
 def write_allocations(u: np.ndarray, g_a: np.ndarray, g_w: np.ndarray) -> np.ndarray:
-    """Each write head allocates as if the heads before it had already written: [Wn, N].
+    """Each write head allocates as if the heads before it had already written: [V, N].
 
     (Released code.)
     """
@@ -166,7 +166,7 @@ def backward(L: np.ndarray, w_r: np.ndarray) -> np.ndarray:
 
 
 def read_weighting(pi: np.ndarray, b: np.ndarray, c: np.ndarray, f: np.ndarray) -> np.ndarray:
-    """w^r = sum of pi times backward [Wn, N], forward [Wn, N] and content [N], in that order: [N].
+    """w^r = sum of pi times backward [V, N], forward [V, N] and content [N], in that order: [N].
 
     (Paper: backward, content, forward.)
     """
@@ -212,19 +212,19 @@ class Interface(NamedTuple):
 
     k_r: np.ndarray  # [R, W] read keys
     beta_r: np.ndarray  # [R] read strengths
-    k_w: np.ndarray  # [Wn, W] write keys
-    beta_w: np.ndarray  # [Wn] write strengths
-    e: np.ndarray  # [Wn, W] erase vectors
-    v: np.ndarray  # [Wn, W] write vectors
+    k_w: np.ndarray  # [V, W] write keys
+    beta_w: np.ndarray  # [V] write strengths
+    e: np.ndarray  # [V, W] erase vectors
+    v: np.ndarray  # [V, W] write vectors
     f: np.ndarray  # [R] free gates
-    g_a: np.ndarray  # [Wn] allocation gates
-    g_w: np.ndarray  # [Wn] write gates
-    pi: np.ndarray  # [R, 1 + 2 Wn] read modes: backward, forward, content
+    g_a: np.ndarray  # [V] allocation gates
+    g_w: np.ndarray  # [V] write gates
+    pi: np.ndarray  # [R, 1 + 2 V] read modes: backward, forward, content
 
 
-def interface(xi: np.ndarray, W: int, R: int, Wn: int, strength_op: Any = softplus) -> Interface:
+def interface(xi: np.ndarray, W: int, R: int, V: int, strength_op: Any = softplus) -> Interface:
     """Cuts the vector xi in the paper's order and applies the activations."""
-    shapes = [(R, W), (R,), (Wn, W), (Wn,), (Wn, W), (Wn, W), (R,), (Wn,), (Wn,), (R, 1 + 2 * Wn)]
+    shapes = [(R, W), (R,), (V, W), (V,), (V, W), (V, W), (R,), (V,), (V,), (R, 1 + 2 * V)]
     ends = np.cumsum([np.prod(shape) for shape in shapes])
     parts = [
         part.reshape(shape) for part, shape in zip(np.split(xi, ends[:-1]), shapes, strict=True)
@@ -255,9 +255,9 @@ class State(NamedTuple):
     r: np.ndarray  # [R, W] words read
     M: np.ndarray  # [N, W] memory
     w_r: np.ndarray  # [R, N] read weightings
-    w_w: np.ndarray  # [Wn, N] write weightings
-    L: np.ndarray  # [Wn, N, N] links
-    p: np.ndarray  # [Wn, N] precedence
+    w_w: np.ndarray  # [V, N] write weightings
+    L: np.ndarray  # [V, N, N] links
+    p: np.ndarray  # [V, N] precedence
     u: np.ndarray  # [N] usage
     h: np.ndarray  # [H] controller hidden state
     s: np.ndarray  # [H] controller cell state
@@ -268,23 +268,23 @@ class Step(NamedTuple):
 
     y: np.ndarray  # [Y] output
     xi: Interface
-    a: np.ndarray  # [Wn, N] allocation
-    c_w: np.ndarray  # [Wn, N] write content weighting
+    a: np.ndarray  # [V, N] allocation
+    c_w: np.ndarray  # [V, N] write content weighting
     c_r: np.ndarray  # [R, N] read content weighting
-    f: np.ndarray  # [R, Wn, N] forward weighting
-    b: np.ndarray  # [R, Wn, N] backward weighting
+    f: np.ndarray  # [R, V, N] forward weighting
+    b: np.ndarray  # [R, V, N] backward weighting
     state: State
 
 
-def initial_state(N: int, W: int, R: int, Wn: int, H: int) -> State:
+def initial_state(N: int, W: int, R: int, V: int, H: int) -> State:
     """The state before the first step: all zero."""
     return State(
         r=np.zeros([R, W]),
         M=np.zeros([N, W]),
         w_r=np.zeros([R, N]),
-        w_w=np.zeros([Wn, N]),
-        L=np.zeros([Wn, N, N]),
-        p=np.zeros([Wn, N]),
+        w_w=np.zeros([V, N]),
+        L=np.zeros([V, N, N]),
+        p=np.zeros([V, N]),
         u=np.zeros([N]),
         h=np.zeros([H]),
         s=np.zeros([H]),
@@ -328,11 +328,11 @@ def step(
     """
     bound = np.inf if clip is None else clip
     R, W = old.r.shape
-    Wn = old.w_w.shape[0]
+    V = old.w_w.shape[0]
 
     h, s = lstm(parameters.lstm, np.concatenate([x, old.r.ravel()]), old.h, old.s)
     h, s = np.clip(h, -bound, bound), np.clip(s, -bound, bound)
-    xi = interface(h @ parameters.w_xi + parameters.b_xi, W, R, Wn, strength_op)
+    xi = interface(h @ parameters.w_xi + parameters.b_xi, W, R, V, strength_op)
     state, inner = access(xi, old)
     y = np.concatenate([h, state.r.ravel()]) @ parameters.w_y + parameters.b_y
     return Step(y=np.clip(y, -bound, bound), xi=xi, state=state._replace(h=h, s=s), **inner)

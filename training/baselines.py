@@ -36,7 +36,7 @@ class NTMState(NamedTuple):
     """State of a Neural Turing Machine."""
 
     memory: Any  # [B, N, W]
-    weights: Any  # [B, R + Wn, N], of read heads, then of write heads
+    weights: Any  # [B, R + V, N], of read heads, then of write heads
     words: Any  # [B, R, W], what was read
     controller: Any
 
@@ -71,7 +71,7 @@ class NTM(snt.RNNCore):
           memory_size: number of slots N.
           word_size: width W of a slot.
           num_reads: number of read heads R.
-          num_writes: number of write heads Wn.
+          num_writes: number of write heads V.
           output_size: width Y of the output.
           clip_value: bound on controller and core outputs; `None`: none.
         """

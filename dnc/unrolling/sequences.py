@@ -6,6 +6,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _cores, _nests
+from dnc.core import DNC
 from dnc.dropout import with_keys_of
 from dnc.unrolling import validation
 from dnc.unrolling.checkpointing import Run, checkpointed
@@ -126,7 +127,7 @@ def unroll(
 
     run_all: Run = run
     if checkpoint_every is not None and has_steps:
-        if not takes_fused:
+        if not (takes_fused and isinstance(core, DNC)):  # A DNC that is fused was checked.
             _cores.check_repeatable(core, step_spec(sequence["inputs"]), given.dtype, training)
         step_results = (output_spec, given.state if return_all_states else ())
         run_all = checkpointed(run, checkpoint_every, step_results)

@@ -11,7 +11,7 @@ from dnc.core import DNC, DNCState, flatten_words
 from dnc.unrolling.fused.controllers import controller_step
 from dnc.unrolling.fused.memory import FusedMemory, StoredState, access_step
 from dnc.unrolling.fused.products import times_transpose_of
-from dnc.unrolling.fused.registry import fused, is_patched
+from dnc.unrolling.fused.registry import fused_part, is_patched
 
 
 class LoopState(NamedTuple):
@@ -94,8 +94,8 @@ class FusedUnroll:
     def __init__(self, core: DNC, training: bool | None = None):
         """Chooses what runs each part of the core."""
         self._core, self._training = core, training
-        self._memory = fused(core.access, access_step(core.access))
-        self._controller = fused(core.controller, controller_step(core, training), core)
+        self._memory = fused_part(core.access, access_step(core.access))
+        self._controller = fused_part(core.controller, controller_step(core, training), core)
         layer = core.output_linear
         self._has_linear_output = type(layer) is snt.Linear and not is_patched(layer)
 

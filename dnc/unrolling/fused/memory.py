@@ -21,7 +21,7 @@ from dnc.unrolling.fused.heads import (
 from dnc.unrolling.fused.interface import FusedInterface
 from dnc.unrolling.fused.linkage import linkage_step
 from dnc.unrolling.fused.products import inner, outer, times, times_transposed
-from dnc.unrolling.fused.registry import Part, fused, fuses
+from dnc.unrolling.fused.registry import Part, fused_part, fuses
 
 Fields = Mapping[str, tf.Tensor]
 
@@ -82,11 +82,13 @@ class FusedMemory(Part):
 
     def __init__(self, access: MemoryAccess):
         self._access = access
-        self._interface = fused(access.interface, _cores.unchecked(access.interface))
-        self._freeness = fused(access.freeness, freeness_step(access.freeness), access.num_writes)
-        self._linkage = fused(access.linkage, linkage_step(access.linkage))
-        self._write_content = fused(access.write_content, look_up_step(access.write_content))
-        self._read_content = fused(access.read_content, look_up_step(access.read_content))
+        self._interface = fused_part(access.interface, _cores.unchecked(access.interface))
+        self._freeness = fused_part(
+            access.freeness, freeness_step(access.freeness), access.num_writes
+        )
+        self._linkage = fused_part(access.linkage, linkage_step(access.linkage))
+        self._write_content = fused_part(access.write_content, look_up_step(access.write_content))
+        self._read_content = fused_part(access.read_content, look_up_step(access.read_content))
         self._has_links = "read_mode" in access.own_field_names("linkage")
         self._parts: tuple[Part, ...] = (
             self._read_content,

@@ -1,6 +1,6 @@
 """Which parts have a step and gradient written by hand, and what happens to all others.
 
-A class in this package is bound to a plain part by `@fuses(Part)`. `fused` returns it for
+A class in this package is bound to a plain part by `@fuses(Part)`. `fused_part` returns it for
 instances of exactly that class: a subclass or a part with a replaced method may compute anything,
 so it is `Recomputed` instead, like every part that this package does not know.
 """
@@ -111,7 +111,7 @@ def fuses(*parts: type) -> Callable[[Fused], Fused]:
     return register
 
 
-def fused(part: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+def fused_part(part: Any, function: Callable[..., Any], *arguments: Any) -> Any:
     """Returns the `Part` for a plain part.
 
     Args:

@@ -115,6 +115,26 @@ def noisy(x):
     return x + tf.random.normal(tf.shape(x))
 
 
+class Noisy(snt.RNNCore):
+    """A core without a memory that does something else when it runs again."""
+
+    def __call__(self, inputs, prev_state):
+        return noisy(inputs), prev_state
+
+    def initial_state(self, batch_size, dtype=None):
+        return ()
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_checkpointing_a_stack_with_a_core_that_does_not_repeat_is_an_error(mode):
+    core = snt.DeepRNN([Noisy(), dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(4), 2)])
+    run = MODES[mode](functools.partial(dnc.unroll, core, checkpoint_every=2))
+    with pytest.raises(
+        ValueError, match=r"step of deep_rnn would not do the same .*RandomStandard"
+    ):
+        run(tf.ones([4, 2, INPUT_SIZE]))
+
+
 @pytest.mark.parametrize(
     "controller",
     {

@@ -87,7 +87,7 @@ def test_every_quantity_of_every_step_agrees_from_a_random_state(sizes, strength
 def test_the_first_steps_from_an_empty_memory_agree():
     core = make_core(dtype=tf.float64, memory_size=3, scale=3.0)
     inputs = random_inputs(5, batch_size=1)
-    empty = reference.initial_state(N=3, W=4, R=2, Wn=1, H=7)
+    empty = reference.initial_state(N=3, W=4, R=2, V=1, H=7)
     expected = reference.unroll(reference.parameters_of(core), inputs[:, 0].numpy(), empty, clip=20)
     outputs, _ = snt.dynamic_unroll(core, inputs, core.initial_state(1, tf.float64))
     np.testing.assert_allclose(outputs[:, 0], [step.y for step in expected], atol=1e-10)
@@ -98,7 +98,7 @@ def test_without_biases_they_agree_too():
     core = dnc.DNC(access, snt.LSTM(6, dtype=tf.float64), 2, with_bias=False)
     inputs = random_inputs(3, batch_size=1)
     outputs, _ = snt.static_unroll(core, inputs, core.initial_state(1, tf.float64))
-    empty = reference.initial_state(N=4, W=3, R=2, Wn=1, H=6)
+    empty = reference.initial_state(N=4, W=3, R=2, V=1, H=6)
     expected = reference.unroll(reference.parameters_of(core), inputs[:, 0].numpy(), empty)
     np.testing.assert_allclose(outputs[:, 0], [step.y for step in expected], atol=1e-10)
 

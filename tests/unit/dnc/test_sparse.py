@@ -14,7 +14,7 @@ SLOTS, READS = 6, 2
 
 
 def dense(links):
-    """The matrix [B, Wn, N, N] of sparse links."""
+    """The matrix [B, V, N, N] of sparse links."""
     values, columns = np.asarray(links.values), np.asarray(links.columns)
     matrix = np.zeros([*values.shape[:3], values.shape[2]])
     for b, w, i, k in np.ndindex(values.shape):
