@@ -380,6 +380,39 @@ class TestOtherParts:
         core = dnc.DNC(access, snt.LSTM(7, dtype=tf.float64), 3)
         check(with_variables(core), mode, **MASKS)
 
+    @pytest.mark.parametrize("shape", ["H", ("H", 3), ("H", 3, 2)])
+    def test_fields_of_any_rank_and_activation(self, shape):
+        class Tilted(dnc.CosineWeights):
+            def __init__(self):
+                super().__init__(2, 4)
+                self.scale = tf.Variable(tf.constant(0.7, tf.float64))
+
+            def fields(self):
+                size = dnc.Field("H", lambda x: tf.exp(self.scale * x))
+                return {**super().fields(), "choice": dnc.Field(shape, tf.nn.softmax), "size": size}
+
+            def compute(self, memory, keys, strengths, choice, size, usage):
+                weights = super().compute(memory, keys, strengths, usage)
+                sharpness = tf.reduce_sum(choice**2, axis=list(range(2, choice.shape.rank)))
+                return (size * sharpness)[..., tf.newaxis] * weights
+
+        self.check(read_content=Tilted())
+
+    def test_each_part_has_the_gradient_of_its_own_variable(self):
+        access = dnc.MemoryAccess(6, 4, 2)
+        names = ("interface", "freeness", "write_content", "linkage", "read_content")
+        for part in (getattr(access, name) for name in names):
+
+            class Scaled(type(part)):
+                def compute(self, *args, **kwargs):
+                    results = super().compute(*args, **kwargs)
+                    return tf.nest.map_structure(lambda x: tf.sigmoid(self.scale) * x, results)
+
+            object.__setattr__(part, "__class__", Scaled)
+            part.scale = tf.Variable(tf.zeros([], tf.float64))
+        core = with_variables(dnc.DNC(access, snt.GRU(7, dtype=tf.float64), 3))
+        check(core, "graph", **MASKS)
+
     def test_a_linkage_whose_links_are_never_followed(self):
         class Unread(dnc.TemporalLinkage):
             def fields(self):
