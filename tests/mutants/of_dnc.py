@@ -1,4 +1,4 @@
-"""Mutants of `dnc`: the model, its unroll, and the bridges to other libraries."""
+"""Mutants of `dnc`: the model."""
 
 from tests.mutants import Mutant
 
@@ -57,22 +57,22 @@ MUTANTS = (
     Mutant(
         "allocation without epsilon",
         "dnc/allocation.py",
-        "return 1.0 - (EPSILON + (1.0 - EPSILON) * usage)",
-        "return 1.0 - usage",
+        "unused = 1.0 - (EPSILON + (1.0 - EPSILON) * usage)",
+        "unused = 1.0 - usage",
         "unit/dnc/test_gradients.py",
     ),
     Mutant(
         "only the first read head frees",
         "dnc/allocation.py",
-        "return usage * product(tf.unstack(kept, axis=1))",
-        "return usage * kept[:, 0]",
+        "return product(tf.unstack(kept, axis=1))",
+        "return kept[:, 0]",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
         "the most used slots are allocated first",
         "dnc/allocation.py",
-        "return (unused_j > unused_i) | (",
-        "return (unused_j < unused_i) | (",
+        "comes_before = (unused_j > unused_i) | (",
+        "comes_before = (unused_j < unused_i) | (",
         "unit/dnc/test_addressing.py",
     ),
     Mutant(
@@ -85,8 +85,8 @@ MUTANTS = (
     Mutant(
         "usage without the previous write",
         "dnc/allocation.py",
-        "usage = usage_after_write(usage, write_weights)",
-        "usage = tf.identity(usage)",
+        "usage = usage_after_write(prev_state, write_weights) * retained",
+        "usage = prev_state * retained",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
@@ -121,9 +121,9 @@ MUTANTS = (
     Mutant(
         "precedence updated before the links",
         "dnc/linkage.py",
-        "link = update_link(prev_state.link, prev_state.precedence_weights, write_weights)",
-        "link = update_link(prev_state.link, update_precedence_weights("
-        "prev_state.precedence_weights, write_weights), write_weights)",
+        "update_link(prev_state.link, prev_state.precedence_weights, inputs.write_weights)",
+        "update_link(prev_state.link, update_precedence_weights("
+        "prev_state.precedence_weights, inputs.write_weights), inputs.write_weights)",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
@@ -136,8 +136,8 @@ MUTANTS = (
     Mutant(
         "links followed the wrong way round",
         "dnc/access.py",
-        "interface.read_mode, read_content, directions.forward, directions.backward",
-        "interface.read_mode, read_content, directions.backward, directions.forward",
+        "mode, read_content, directions.forward, directions.backward",
+        "mode, read_content, directions.backward, directions.forward",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
@@ -157,14 +157,14 @@ MUTANTS = (
     # --- Writing and reading.
     Mutant(
         "write gate ignored",
-        "dnc/access.py",
+        "dnc/heads.py",
         "return write_gate * (allocation_gate *",
         "return (allocation_gate *",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
         "allocation gate inverted",
-        "dnc/access.py",
+        "dnc/heads.py",
         "(allocation_gate * allocation + (1.0 - allocation_gate) * content)",
         "((1.0 - allocation_gate) * allocation + allocation_gate * content)",
         "unit/dnc/test_reference.py",
@@ -172,8 +172,8 @@ MUTANTS = (
     Mutant(
         "erase and write vectors exchanged",
         "dnc/access.py",
-        "new_write_weights, interface.erase_vectors, interface.write_vectors",
-        "new_write_weights, interface.write_vectors, interface.erase_vectors",
+        'new_write_weights, fields["erase_vectors"], fields["write_vectors"]',
+        'new_write_weights, fields["write_vectors"], fields["erase_vectors"]',
         "unit/dnc/test_reference.py",
     ),
     Mutant(
@@ -185,24 +185,137 @@ MUTANTS = (
     ),
     Mutant(
         "modes of a head off by one",
-        "dnc/interface.py",
-        "[self._num_writes, self._num_writes, 1], axis=2",
-        "[self._num_writes - 1, self._num_writes + 1, 1], axis=2",
+        "dnc/heads.py",
+        "[num_writes, num_writes, 1], axis=2",
+        "[num_writes - 1, num_writes + 1, 1], axis=2",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
         "modes in the order of the paper",
-        "dnc/interface.py",
-        "backward, forward, content = tf.split(",
-        "backward, content, forward = tf.split(",
+        "dnc/heads.py",
+        "backward, forward, content_mode = tf.split(",
+        "backward, content_mode, forward = tf.split(",
         "unit/dnc/test_reference.py",
     ),
     Mutant(
         "erase vectors not bounded",
-        "dnc/interface.py",
-        'SIGMOID_FIELDS = ("erase_vectors", "free_gate"',
-        'SIGMOID_FIELDS = ("free_gate"',
+        "dnc/access.py",
+        '"erase_vectors": Field("VW", tf.sigmoid)',
+        '"erase_vectors": Field("VW")',
         "unit/dnc/test_reference.py",
+    ),
+    # --- Interface fields and parts.
+    Mutant(
+        "look-ups exchanged in the interface",
+        "dnc/access.py",
+        'of_part("read_content"),\n            of_part("write_content"),',
+        'of_part("write_content"),\n            of_part("read_content"),',
+        "unit/dnc/test_core.py::test_the_interface_has_the_papers_layout",
+    ),
+    Mutant(
+        "gates before the vectors in the interface",
+        "dnc/access.py",
+        'Declaration("the access", "", vectors, sizes),\n            of_part("freeness"),',
+        'of_part("freeness"),\n            Declaration("the access", "", vectors, sizes),',
+        "unit/dnc/test_core.py::test_the_interface_has_the_papers_layout",
+    ),
+    Mutant(
+        "prefix of a look-up's fields forgotten in a trace",
+        "dnc/access.py",
+        "extras[prefix + name] = Extra(",
+        "extras[name] = Extra(",
+        "unit/dnc/test_recorder.py::TestExtras",
+    ),
+    Mutant(
+        "prefix of a look-up's results forgotten",
+        "dnc/access.py",
+        "extras.update({_prefix(part) + name: x",
+        "extras.update({name: x",
+        "unit/dnc/test_recorder.py::TestExtras",
+    ),
+    Mutant(
+        "results of freeness and linkage forgotten",
+        "dnc/access.py",
+        "extras={**extras, **allocation.extras, **directions.extras}",
+        "extras=extras",
+        "unit/dnc/test_recorder.py::TestExtras",
+    ),
+    Mutant(
+        "two fields of one name",
+        "dnc/interface.py",
+        "if name in fields:",
+        "if False:",
+        "unit/dnc/test_extending.py::TestErrors",
+    ),
+    Mutant(
+        "field of any shape",
+        "dnc/interface.py",
+        "if not all(type(size) is int and size >= 1 for size in shape):",
+        "if False:",
+        "unit/dnc/test_extending.py::TestErrors",
+    ),
+    Mutant(
+        "part of another size",
+        "dnc/access.py",
+        "name, size)) != size:",
+        "name, size)) is None:",
+        "unit/dnc/test_core.py::test_parts_can_be_given_and_must_fit",
+    ),
+    Mutant(
+        "look-up for another number of heads",
+        "dnc/access.py",
+        '**({"num_heads": num_heads[part]} if part in num_heads else {})',
+        "**{}",
+        "unit/dnc/test_extending.py::TestErrors",
+    ),
+    Mutant(
+        "`compute` called where a subclass has another `__call__`",
+        "dnc/_cores.py",
+        "            break\n    return part",
+        "            continue\n    return part",
+        "unit/dnc/test_core.py::test_of_a_part_the_method_nearest_to_its_class_is_called",
+    ),
+    Mutant(
+        "usage returned as the retention",
+        "dnc/allocation.py",
+        "inputs.write_gates), retained), usage",
+        "inputs.write_gates), usage), usage",
+        "unit/dnc/test_recorder.py::TestExtras::test_the_retention_is_what_the_free_gates_leave",
+    ),
+    Mutant(
+        "read modes without links",
+        "dnc/linkage.py",
+        "        return {}\n",
+        "        return super().fields()\n",
+        "unit/dnc/test_composition.py::test_a_linkage_without_links_declares_no_modes",
+    ),
+    Mutant(
+        "an access alone takes any state",
+        "dnc/access.py",
+        'self.check_state("memory access state", prev_state, inputs)',
+        "pass",
+        "unit/dnc/test_core.py::test_an_access_alone_names_what_does_not_fit",
+    ),
+    Mutant(
+        "an access alone takes any width",
+        "dnc/access.py",
+        "inputs = self.interface.check(inputs)",
+        "pass",
+        "unit/dnc/test_core.py::test_a_width_that_the_interface_was_not_made_for_is_refused",
+    ),
+    Mutant(
+        "a core takes a memory of any state",
+        "dnc/core.py",
+        'self.access.check_state("state.access_state", prev_state.access_state, inputs)',
+        "pass",
+        "unit/dnc/test_core.py::test_wrong_inputs_and_states_are_named_with_what_was_expected",
+    ),
+    Mutant(
+        "`step` of a core takes anything",
+        "dnc/core.py",
+        "inputs = self._check(inputs, prev_state)",
+        "inputs = tf.convert_to_tensor(inputs)",
+        "unit/dnc/test_core.py::test_wrong_inputs_and_states_are_named_with_what_was_expected",
     ),
     # --- The core and its controllers.
     Mutant(
@@ -226,283 +339,5 @@ MUTANTS = (
         "lambda dy: dy",
         "unit/dnc/test_composition.py::"
         "test_a_clipped_signal_changes_only_gradients_and_only_large_ones",
-    ),
-    # --- The unroll.
-    Mutant(
-        "sequence_length off by one",
-        "dnc/unrolling/sequences.py",
-        "running = tf.range(num_steps)[:, tf.newaxis] < lengths",
-        "running = tf.range(num_steps)[:, tf.newaxis] <= lengths",
-        "unit/dnc/test_unroll.py::"
-        "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
-    ),
-    Mutant(
-        "outputs in the padding",
-        "dnc/unrolling/steps.py",
-        'outputs = _nests.where(x["running"], outputs, _nests.zeros_like(outputs))',
-        "outputs = tf.nest.map_structure(tf.identity, outputs)",
-        "unit/dnc/test_unroll.py::"
-        "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
-    ),
-    Mutant(
-        "state not held past the end",
-        "dnc/unrolling/steps.py",
-        'next_state = _nests.where(x["running"], next_state, state)',
-        "next_state = tf.nest.map_structure(tf.identity, next_state)",
-        "unit/dnc/test_unroll.py::"
-        "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
-    ),
-    Mutant(
-        "reset after the step instead of before",
-        "dnc/unrolling/steps.py",
-        'outputs, next_state = call(x["inputs"], started)',
-        'outputs, next_state = call(x["inputs"], state)\n'
-        '    if "reset" in x:\n'
-        '        next_state = _nests.where(x["reset"], fresh_state, next_state)',
-        "unit/dnc/test_unroll.py::test_pieces_between_resets_equal_sequences_of_their_own",
-    ),
-    Mutant(
-        "infinite padding reaches the gradient",
-        "dnc/unrolling/sequences.py",
-        "inputs = _nests.where(running, inputs, _nests.zeros_like(inputs))",
-        "inputs = tf.nest.map_structure(tf.identity, inputs)",
-        "unit/dnc/test_unroll.py::"
-        "test_past_its_end_an_example_gives_0_holds_its_state_and_has_no_gradient",
-    ),
-    Mutant(
-        "the last segment is the first again",
-        "dnc/unrolling/checkpointing.py",
-        "(begin_of_rest, num_steps, num_steps % length)]",
-        "(0, num_steps % length, num_steps % length)]",
-        "unit/dnc/test_checkpointing.py::test_checkpointing_changes_neither_values_nor_gradients",
-    ),
-    Mutant(
-        "a segment starts from the state after it",
-        "dnc/unrolling/checkpointing.py",
-        "tf.concat([first[tf.newaxis], x[:-1]], axis=0)",
-        "x",
-        "unit/dnc/test_checkpointing.py::test_checkpointing_changes_neither_values_nor_gradients",
-    ),
-    Mutant(
-        "the reset of a reversed sequence is not reversed",
-        "dnc/unrolling/sequences.py",
-        "sequence = _reverse_steps(given.sequence, given.lengths) if reverse else given.sequence",
-        "sequence = _reverse_steps(given.sequence, given.lengths) if reverse else given.sequence\n"
-        '    sequence |= {"reset": given.sequence["reset"]} if "reset" in sequence else {}',
-        "unit/dnc/test_directions.py::TestReverse::test_it_is_the_unroll_of_the_reversed_sequence",
-    ),
-    Mutant(
-        "padding comes first in a reversed sequence",
-        "dnc/unrolling/sequences.py",
-        "if lengths is None:\n            return tf.reverse(part, [0])",
-        "if lengths is not None:\n            return tf.reverse(part, [0])",
-        "unit/dnc/test_directions.py::TestReverse::"
-        "test_it_sees_the_last_step_first_and_outputs_keep_their_places",
-    ),
-    Mutant(
-        "both directions run forwards",
-        "dnc/unrolling/sequences.py",
-        "unroll(backward, inputs, second, reverse=True, **options)",
-        "unroll(backward, inputs, second, reverse=False, **options)",
-        "unit/dnc/test_directions.py::TestBidirectional::test_it_is_two_unrolls_side_by_side",
-    ),
-    Mutant(
-        "a stack has outputs in the padding",
-        "dnc/unrolling/implementations.py",
-        'if "running" in sequence:',
-        'if "running" not in sequence:',
-        "unit/dnc/test_implementations.py::TestDeepRNN::"
-        "test_the_padding_may_be_anything_and_its_outputs_are_0",
-    ),
-    Mutant(
-        "layers of a stack may mix examples",
-        "dnc/unrolling/layers.py",
-        "return layer._axis in _AXES_OF_ROWS",
-        "return True",
-        "unit/dnc/test_implementations.py::TestDeepRNN::"
-        "test_a_layer_that_may_mix_examples_is_a_reason_against",
-    ),
-    Mutant(
-        "a warning at every call",
-        "dnc/unrolling/implementations.py",
-        "reasons.add(reason)",
-        "pass",
-        "unit/dnc/test_implementations.py::TestWarning::"
-        "test_it_comes_once_for_each_core_and_reason",
-    ),
-    Mutant(
-        "dropout without a key",
-        "dnc/dropout.py",
-        "is_on = stream != 0",
-        "is_on = stream >= 0",
-        "unit/dnc/test_dropout.py::TestDropout::test_without_a_key_nothing_is_dropped",
-    ),
-    Mutant(
-        "the same mask at every step",
-        "dnc/dropout.py",
-        "count + tf.cast(is_on, count.dtype)",
-        "count",
-        "unit/dnc/test_dropout.py::TestDropout::"
-        "test_masks_of_steps_examples_layers_and_seeds_differ",
-    ),
-    Mutant(
-        "layers share a mask",
-        "dnc/dropout.py",
-        "layer = tf.constant(next(layers), tf.int64)",
-        "layer = tf.constant(0, tf.int64)",
-        "unit/dnc/test_dropout.py::TestDropout::"
-        "test_masks_of_steps_examples_layers_and_seeds_differ",
-    ),
-    Mutant(
-        "what is kept is not scaled",
-        "dnc/dropout.py",
-        "tf.constant(1.0 / (1.0 - self._rate), inputs.dtype)",
-        "tf.constant(1.0, inputs.dtype)",
-        "unit/dnc/test_dropout.py::TestDropout::"
-        "test_numbers_are_dropped_at_its_rate_and_the_mean_stays",
-    ),
-    Mutant(
-        "a reset switches dropout off",
-        "dnc/unrolling/sequences.py",
-        "fresh_state = with_keys_of(fresh_state, state)",
-        "fresh_state = with_keys_of(fresh_state, fresh_state)",
-        "unit/dnc/test_dropout.py::TestInUnroll::"
-        "test_a_reset_restarts_from_the_key_that_was_passed",
-    ),
-    # --- Bridges.
-    Mutant(
-        "released variables without the forget bias",
-        "dnc/deepmind.py",
-        "+= _FORGET_BIAS",
-        "+= 0.0",
-        "unit/dnc/test_deepmind.py",
-    ),
-    Mutant(
-        "released variables into other fields",
-        "dnc/deepmind.py",
-        "if tuple(core.access.interface.widths) != _FIELDS:",
-        "if False:",
-        "unit/dnc/test_deepmind.py::test_a_core_made_in_another_way_is_refused",
-    ),
-    Mutant(
-        "gates in the released order",
-        "dnc/deepmind.py",
-        "return np.concatenate([i, f, j, o], axis=-1)",
-        "return np.concatenate([i, j, f, o], axis=-1)",
-        "unit/dnc/test_deepmind.py",
-    ),
-    Mutant(
-        "links resized along one axis only",
-        "dnc/linkage.py",
-        "link=resize_slots(self.link, memory_size, axes=(2, 3))",
-        "link=resize_slots(self.link, memory_size, axes=(2,))",
-        "unit/dnc/test_resizing.py",
-    ),
-    Mutant(
-        "new slots added at the front",
-        "dnc/linkage.py",
-        "padding[axis] = [0, memory_size - size[axis]]",
-        "padding[axis] = [memory_size - size[axis], 0]",
-        "unit/dnc/test_resizing.py",
-    ),
-    Mutant(
-        "used slots dropped without a word",
-        "dnc/resizing.py",
-        "return _checks.require(tf.reduce_all(largest <= tolerance), message, state)",
-        "return state",
-        "unit/dnc/test_resizing.py",
-    ),
-    Mutant(
-        "mask of Keras ignored",
-        "dnc/keras.py",
-        "return super().call(sequences, initial_state, mask, training)",
-        "return super().call(sequences, initial_state, None, training)",
-        "unit/dnc/test_keras.py::TestMask",
-    ),
-    Mutant(
-        "RNN cell takes the width for the batch size",
-        "dnc/rnn_cells.py",
-        "tf.shape(inputs)[0], inputs.dtype",
-        "tf.shape(inputs)[1], inputs.dtype",
-        "unit/dnc/test_rnn_cell.py::test_the_cell_says_what_tensorflow_asks",
-    ),
-    Mutant(
-        "parts of a served state in the reverse order",
-        "dnc/saved_model.py",
-        "tf.nest.flatten(_nests.without_none(state)), strict=True)",
-        "tf.nest.flatten(_nests.without_none(state))[::-1], strict=True)",
-        "unit/dnc/test_saved_model.py",
-    ),
-    Mutant(
-        "backward mode recorded as forward mode",
-        "dnc/recording/recorder.py",
-        '"forward_mode": access.read_mode.forward,',
-        '"forward_mode": access.read_mode.backward,',
-        "unit/dnc/test_recorder.py",
-    ),
-    Mutant(
-        "links recorded of the wrong slot",
-        "dnc/recording/recorder.py",
-        "np.where(link.columns == NO_LINK, num_slots, link.columns)",
-        "np.where(link.columns == NO_LINK, 0, link.columns)",
-        "unit/dnc/test_recorder.py",
-    ),
-    Mutant(
-        "extras are not recorded",
-        "dnc/recording/recorder.py",
-        "for name, extra in core.access.extras().items()",
-        "for name, extra in {}.items()",
-        "unit/dnc/test_recorder.py::TestExtras",
-    ),
-    Mutant(
-        "examples of an extra by its first axis",
-        "dnc/recording/trace.py",
-        'if name in QUANTITIES else "TB"',
-        'if name in QUANTITIES else "BT"',
-        "unit/dnc/test_trace.py::TestExtras",
-    ),
-    Mutant(
-        "groups of scalars without their tag",
-        "dnc/recording/summaries.py",
-        'yield f"{group}{name}", value',
-        "yield name, value",
-        "unit/dnc/test_summaries.py",
-    ),
-    Mutant(
-        "statistics of the padding",
-        "dnc/recording/summaries.py",
-        "[:, np.newaxis] < trace.sequence_length",
-        "[:, np.newaxis] <= trace.sequence_length",
-        "unit/dnc/test_summaries.py",
-    ),
-    Mutant(
-        "configuration forgets the linkage",
-        "dnc/_config.py",
-        'parts = ("write_content", "read_content", "linkage", "freeness")',
-        'parts = ("write_content", "read_content", "freeness")',
-        "unit/dnc/test_keras_saving.py::test_a_configuration_names_classes_and_their_arguments",
-    ),
-    Mutant(
-        "configuration of version 0.1 with an unknown argument",
-        "dnc/_config.py",
-        'arguments.pop("compute_dtype", None)',
-        "pass",
-        "unit/dnc/test_keras_saving.py::test_a_cell_of_version_0_1_is_loaded",
-    ),
-    Mutant(
-        "a core of version 0.1 without links loses its read modes",
-        "dnc/_config.py",
-        'linkage = {**linkage, "class": NoLinkageWithModes.__name__}',
-        "linkage = dict(linkage)",
-        "unit/dnc/test_keras_saving.py::"
-        "test_a_core_of_version_0_1_without_links_has_the_same_interface",
-    ),
-    Mutant(
-        "an unregistered function saved by its name",
-        "dnc/_config.py",
-        "return name if keras.saving.get_registered_object(name) is x else None",
-        "return name",
-        "unit/dnc/test_keras_saving.py::"
-        "test_a_part_that_cannot_be_described_is_refused_with_the_remedy",
     ),
 )

@@ -1,10 +1,21 @@
 """All mutants, in the order in which they run."""
 
-from tests.mutants import of_dnc, of_fused, of_inspector, of_tasks, of_tools, of_training
+from tests.mutants import (
+    of_bridges,
+    of_dnc,
+    of_fused,
+    of_inspector,
+    of_tasks,
+    of_tools,
+    of_training,
+    of_unrolling,
+)
 
 MUTANTS = (
     *of_dnc.MUTANTS,
+    *of_unrolling.MUTANTS,
     *of_fused.MUTANTS,
+    *of_bridges.MUTANTS,
     *of_tasks.MUTANTS,
     *of_training.MUTANTS,
     *of_inspector.MUTANTS,

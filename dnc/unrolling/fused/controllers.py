@@ -9,7 +9,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _cores
-from dnc.controllers import ClippedSignal, EmbeddedInputs
+from dnc.controllers import ClippedSignal, EmbeddedInputs, FeedForward
 from dnc.core import DNC
 from dnc.unrolling.fused.registry import Part, fuses, is_patched
 
@@ -144,3 +144,61 @@ def _unwrap(controller: snt.RNNCore) -> tuple[list[snt.RNNCore], snt.RNNCore]:
         wrappers.append(controller)
         controller = controller.core
     return wrappers, controller
+
+
+@fuses(FeedForward)
+class FusedFeedForward(Part):
+    """`dnc.FeedForward` of one layer: h = relu(x W_x + b + r W), with x W_x + b for all steps."""
+
+    @staticmethod
+    def fits(controller: FeedForward) -> bool:
+        """Whether this is one linear layer with ReLU, made from its size."""
+        parts = controller.submodules
+        if list(map(type, parts)) != [snt.nets.MLP, snt.Linear] or any(map(is_patched, parts)):
+            return False
+        return not callable(controller.network) and parts[0]._activation is tf.nn.relu
+
+    def __init__(self, controller: FeedForward, core: DNC):
+        self._core = core
+        _, self._layer = controller.submodules
+        self._words_width = core.access.num_reads * core.access.word_size
+
+    def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the inputs of `step`, [T B, H], for the inputs of all steps, [T B, X]."""
+        return tf.matmul(inputs, self._layer.w[: inputs.shape[1]]) + self._layer.b
+
+    def weights(self) -> list[tf.Tensor]:
+        """Returns the matrix that `step` multiplies the words read with."""
+        return [self._layer.w[-self._words_width :]]
+
+    def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> tf.TensorSpec:
+        """Returns the spec of what a step keeps for `gradient`."""
+        return tf.TensorSpec([batch_size, self._layer.output_size], dtype)
+
+    def step(
+        self, arguments: Any, weights: list[tf.Tensor]
+    ) -> tuple[tuple[tf.Tensor, tuple[()]], tf.Tensor]:
+        """Returns the output and the empty state, for inputs, words and state; the sums."""
+        inputs, words, state = arguments
+        sums = inputs + tf.matmul(words, weights[0])
+        return (self._core.clip(tf.nn.relu(sums)), state), sums
+
+    def gradient(
+        self,
+        arguments: Any,
+        results: Any,
+        residuals: tf.Tensor,
+        d_results: Any,
+        products: list[Callable[[tf.Tensor], tf.Tensor]],
+    ) -> tuple[tuple[tf.Tensor, tf.Tensor, tuple[()]], list[tf.Tensor]]:
+        """Returns the gradients. `products` multiply with the transposed weights."""
+        del arguments, results
+        passes = residuals > 0.0
+        if self._core.clip_value is not None:
+            passes &= residuals <= self._core.clip_value
+        d_sums = tf.where(passes, d_results[0], tf.zeros([], residuals.dtype))
+        return (d_sums, products[0](d_sums), ()), []
+
+    def weight_gradients(self, inputs: Any, d_products: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the gradients w.r.t. `weights`, from the words and states of all steps."""
+        return [tf.matmul(inputs[0], d_products, transpose_a=True)]

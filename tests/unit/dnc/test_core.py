@@ -221,7 +221,38 @@ def test_the_interface_has_the_papers_layout():
     offsets = np.cumsum([0, *access.interface.widths.values()])
     assert list(offsets) == [0, 256, 260, 324, 325, 389, 453, 457, 458, 459, 471]
     fields = access.interface(tf.random.stateless_normal([2, 10], [1, 2]))
+    assert list(fields) == [
+        "read_keys",
+        "read_strengths",
+        "write_keys",
+        "write_strengths",
+        "erase_vectors",
+        "write_vectors",
+        "free_gate",
+        "allocation_gate",
+        "write_gate",
+        "read_mode",
+    ]
     np.testing.assert_allclose(tf.reduce_sum(fields["read_mode"], -1), tf.ones([2, 4]), rtol=1e-6)
+
+
+def test_of_a_part_the_method_nearest_to_its_class_is_called():
+    class Half(dnc.CosineWeights):
+        def compute(self, *args, **kwargs):
+            return 0.5 * super().compute(*args, **kwargs)
+
+    class Quarter(Half):
+        def __call__(self, *args, **kwargs):
+            return 0.5 * super().__call__(*args, **kwargs)
+
+    class Eighth(Quarter):
+        def compute(self, *args, **kwargs):
+            return 0.125 * dnc.CosineWeights.compute(self, *args, **kwargs)
+
+    for kind, total in {dnc.CosineWeights: 1.0, Half: 0.5, Quarter: 0.25, Eighth: 0.125}.items():
+        core = make_core(read_content=kind(2, 4))
+        weights = core.step(tf.zeros([2, 5]), core.initial_state(2)).access.read_content_weights
+        np.testing.assert_allclose(tf.reduce_sum(weights, axis=2), tf.fill([2, 2], total), 1e-6)
 
 
 # Wrong input.
@@ -260,6 +291,18 @@ def test_wrong_inputs_and_states_are_named_with_what_was_expected(arguments, mes
     core = make_core()
     with pytest.raises(ValueError, match=message):
         step(core, **arguments)
+
+
+@pytest.mark.parametrize("method", ["__call__", "step"])
+def test_an_access_alone_names_what_does_not_fit(method):
+    access = dnc.MemoryAccess(6, 4)
+    call, state = getattr(access, method), access.initial_state(2)
+    with pytest.raises(ValueError, match=r"memory access state.usage .*\[2, 6\].*\[2, 7\]"):
+        call(tf.zeros([2, 5]), state._replace(usage=tf.zeros([2, 7])))
+    with pytest.raises(ValueError, match=r"state.linkage must be a TemporalLinkageState"):
+        call(tf.zeros([2, 5]), state._replace(linkage=None))
+    with pytest.raises(ValueError, match=r"controller output must .*got shape \[2, 1, 5\]"):
+        call(tf.zeros([2, 1, 5]), state)
 
 
 def test_a_state_of_another_core_is_refused():

@@ -68,7 +68,8 @@ CONTROLLERS = {
     "GRU": lambda: snt.GRU(7, dtype=tf.float64),
     "VanillaRNN": lambda: snt.VanillaRNN(7, dtype=tf.float64),
     "DeepLSTM": lambda: dnc.DeepLSTM([4, 3], dtype=tf.float64),
-    "FeedForward": lambda: dnc.FeedForward([7, 6]),
+    "FeedForward": lambda: dnc.FeedForward(7),
+    "FeedForward of two layers": lambda: dnc.FeedForward([7, 6]),
     # So small a bound that it makes a difference.
     "ClippedSignal": lambda: dnc.ClippedSignal(snt.LSTM(7, dtype=tf.float64), 0.01),
     "ClippedSignal, twice": lambda: dnc.ClippedSignal(
@@ -174,7 +175,7 @@ def test_it_gives_the_same_when_it_is_compiled(memory, controller, masks):
     check(core_of(memory, controller), "compiled", **masks)
 
 
-@pytest.mark.parametrize("controller", ["LSTM", "LSTM with projection", "DeepLSTM"])
+@pytest.mark.parametrize("controller", ["LSTM", "LSTM with projection", "DeepLSTM", "FeedForward"])
 def test_what_is_clipped_has_no_gradient(controller):
     check(core_of("dense links", controller, clip_value=0.2, scale=3.0), "graph")
 
@@ -378,6 +379,39 @@ class TestOtherParts:
         access = dnc.MemoryAccess(**sizes, linkage=Recent(6, 2, "recent"))
         core = dnc.DNC(access, snt.LSTM(7, dtype=tf.float64), 3)
         check(with_variables(core), mode, **MASKS)
+
+    @pytest.mark.parametrize("shape", ["H", ("H", 3), ("H", 3, 2)])
+    def test_fields_of_any_rank_and_activation(self, shape):
+        class Tilted(dnc.CosineWeights):
+            def __init__(self):
+                super().__init__(2, 4)
+                self.scale = tf.Variable(tf.constant(0.7, tf.float64))
+
+            def fields(self):
+                size = dnc.Field("H", lambda x: tf.exp(self.scale * x))
+                return {**super().fields(), "choice": dnc.Field(shape, tf.nn.softmax), "size": size}
+
+            def compute(self, memory, keys, strengths, choice, size, usage):
+                weights = super().compute(memory, keys, strengths, usage)
+                sharpness = tf.reduce_sum(choice**2, axis=list(range(2, choice.shape.rank)))
+                return (size * sharpness)[..., tf.newaxis] * weights
+
+        self.check(read_content=Tilted())
+
+    def test_each_part_has_the_gradient_of_its_own_variable(self):
+        access = dnc.MemoryAccess(6, 4, 2)
+        names = ("interface", "freeness", "write_content", "linkage", "read_content")
+        for part in (getattr(access, name) for name in names):
+
+            class Scaled(type(part)):
+                def compute(self, *args, **kwargs):
+                    results = super().compute(*args, **kwargs)
+                    return tf.nest.map_structure(lambda x: tf.sigmoid(self.scale) * x, results)
+
+            object.__setattr__(part, "__class__", Scaled)
+            part.scale = tf.Variable(tf.zeros([], tf.float64))
+        core = with_variables(dnc.DNC(access, snt.GRU(7, dtype=tf.float64), 3))
+        check(core, "graph", **MASKS)
 
     def test_a_linkage_whose_links_are_never_followed(self):
         class Unread(dnc.TemporalLinkage):

@@ -266,6 +266,32 @@ class TestExtras:
         trace.save(tmp_path / "trace.npz")
         assert dnc.Trace.load(tmp_path / "trace.npz").declared == trace.declared
 
+    def test_those_of_freeness_and_linkage_are_recorded(self):
+        class Freeness(dnc.Freeness):
+            def extras(self):
+                return {"is_full": "N"}
+
+            def compute(self, inputs, prev_state):
+                allocation, usage = super().compute(inputs, prev_state)
+                return allocation._replace(extras={"is_full": usage > 0.5}), usage
+
+        class Linkage(dnc.TemporalLinkage):
+            def extras(self):
+                return {"followers": "VN"}
+
+            def compute(self, inputs, prev_state):
+                directions, state = super().compute(inputs, prev_state)
+                followers = tf.reduce_sum(state.link, axis=2)
+                return directions._replace(extras={"followers": followers}), state
+
+        trace = recorded(float64_core(freeness=Freeness(6), linkage=Linkage(6)))
+        assert trace.declared == {
+            "is_full": {"axes": "TBN", "before": "allocation_weights"},
+            "followers": {"axes": "TBVN", "before": "forward_weights"},
+        }
+        np.testing.assert_array_equal(trace.extras["is_full"], trace.usage > 0.5)
+        np.testing.assert_allclose(trace.extras["followers"], trace.link.sum(axis=3), atol=1e-12)
+
     def test_a_dnc_between_other_layers_has_them_too(self):
         inner = float64_core(input_size=4, content_weights=Masked)
         outer = snt.DeepRNN([snt.Linear(4), inner])
