@@ -68,19 +68,19 @@ class FusedInterface(Part):
         del weights
         fields = self._cut(arguments[0])
         for name, x in fields.items():
-            if name not in self._recomputed and (op := self._fields[name].activation) is not None:
-                fields[name] = op(x)
+            activation = self._fields[name].activation
+            if activation is not None and name not in self._recomputed:
+                fields[name] = activation(x)
         residuals = self._join(fields)
-        for name, activation in self._recomputed.items():
-            fields[name], _ = activation.step((fields[name],))
-        return fields, residuals
+        return self._recomputed_too(fields), residuals
 
     def fields(self, residuals: tf.Tensor) -> Fields:
         """Returns the fields of a step again."""
-        fields = self._cut(residuals)
-        for name, activation in self._recomputed.items():
-            fields[name], _ = activation.step((fields[name],))
-        return fields
+        return self._recomputed_too(self._cut(residuals))
+
+    def _recomputed_too(self, fields: dict[str, tf.Tensor]) -> Fields:
+        """Applies the activations that run again in the backward pass."""
+        return fields | {name: x.step((fields[name],))[0] for name, x in self._recomputed.items()}
 
     def gradient(
         self,
