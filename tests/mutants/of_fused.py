@@ -291,8 +291,8 @@ MUTANTS = (
     Mutant(
         "fast: an activation runs again with its value",
         "dnc/unrolling/fused/interface.py",
-        "        return fields, residuals\n",
-        "        return fields, self._join(fields)\n",
+        "return self._recomputed_too(fields), residuals",
+        "return (found := self._recomputed_too(fields)), self._join(found)",
         f"{_TESTS}::TestOtherParts::test_fields_of_any_rank_and_activation",
     ),
     Mutant(
