@@ -2,7 +2,7 @@
 
 from tests.mutants import Mutant
 
-_TESTS = "unit/dnc/test_fused.py"
+_TESTS = "unit/dnc/unrolling/test_fused.py"
 _PARTS = f"{_TESTS}::test_every_memory_and_controller_gives_what_the_plain_steps_give"
 _LARGE = f"{_TESTS}::test_full_and_empty_slots_have_the_same_finite_gradients"
 

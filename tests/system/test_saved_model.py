@@ -10,6 +10,7 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
+from dnc import _cores
 from tests.models import make_core, random_inputs, random_state
 
 INTERPRETER_WARNING = pytest.mark.filterwarnings(
@@ -339,3 +340,24 @@ def test_tflite_has_no_product_for_the_sorting_of_more_than_256_slots(tmp_path):
     converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path), signature_keys=["step"])
     with pytest.raises(Exception, match=r"'tf.Cumprod' op is neither a custom op nor a flex op"):
         converter.convert()
+
+
+def test_a_model_with_dropout_serves_a_state_with_keys(tmp_path):
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(5, dtype=tf.float64), 2)
+    model = snt.DeepRNN([dnc.Dropout(0.5), core])
+    inputs = random_inputs(4, 3)
+    state = dnc.seed_dropout(model.initial_state(3), (0, 1))
+    dnc.export(model, tmp_path, input_size=5, dtype=tf.float64)
+    served = tf.saved_model.load(str(tmp_path)).signatures["sequence"]
+    names = ["_".join(path) for path in _cores.part_paths(state)]
+    names = [name if name.isidentifier() else f"state_{name}" for name in names]
+    arguments = dict(zip(names, tf.nest.flatten(state), strict=True))
+    results = served(inputs=inputs, sequence_length=tf.constant([4, 4, 4]), **arguments)
+    expected = dnc.unroll(model, inputs, state)[0]
+    np.testing.assert_allclose(results["outputs"], expected, atol=1e-12)
+    assert not np.allclose(expected, dnc.unroll(model, inputs)[0])
+
+
+def test_a_core_that_does_not_repeat_is_exported_without_a_warning(tmp_path):
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), lambda x: tf.nn.dropout(x, 0.5), 2)
+    dnc.export(core, tmp_path, input_size=5)  # The suite turns warnings into errors.

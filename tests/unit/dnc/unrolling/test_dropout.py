@@ -215,22 +215,3 @@ class TestInUnroll:
         inputs = random_inputs(5, 3)
         expected, _ = dnc.unroll(model, inputs, state)
         np.testing.assert_allclose(dnc.record(model, inputs, state).outputs, expected, atol=1e-12)
-
-    def test_it_is_exported(self, tmp_path):
-        model, state = with_dropout()
-        dnc.export(model, tmp_path, input_size=5, dtype=tf.float64)
-        served = tf.saved_model.load(str(tmp_path)).signatures["sequence"]
-        inputs = random_inputs(4, 3)
-        lengths = tf.constant([4, 4, 4])
-        arguments = dict(zip(state_names(model), tf.nest.flatten(state), strict=True))
-        results = served(inputs=inputs, sequence_length=lengths, **arguments)
-        np.testing.assert_allclose(
-            results["outputs"], dnc.unroll(model, inputs, state)[0], atol=1e-12
-        )
-
-
-def state_names(model):
-    """The names that `dnc.export` gives to the parts of a state."""
-    paths = _cores.part_paths(model.initial_state(1))
-    names = ["_".join(path) for path in paths]
-    return [name if name.isidentifier() else f"state_{name}" for name in names]

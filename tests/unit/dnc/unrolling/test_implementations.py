@@ -110,7 +110,7 @@ class TestWarning:
             )
             assert 'implementation="steps"' in text
 
-    def test_there_is_none_where_the_steps_were_asked_for_or_there_is_no_other_way(self, tmp_path):
+    def test_there_is_none_where_the_steps_were_asked_for_or_there_is_no_other_way(self):
         core = core_with(dropout)
         dnc.unroll(core, inputs_of())
         graph(step_by_step)(core, inputs_of())
@@ -118,7 +118,6 @@ class TestWarning:
         graph(functools.partial(dnc.unroll, core))(inputs_of(0))
         graph(dnc.unroll)(snt.DeepRNN([snt.LSTM(4), dropout]), inputs_of())
         dnc.record(core, inputs_of())
-        dnc.export(core, tmp_path)
 
     def test_it_names_the_line_that_called_unroll(self):
         core = core_with(dropout)

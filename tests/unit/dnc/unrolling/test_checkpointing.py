@@ -14,7 +14,6 @@ from tests.models import (
     assert_same,
     make_core,
     random_inputs,
-    random_state,
     with_gradients,
 )
 
@@ -26,7 +25,6 @@ CHECKPOINTED = {
     "fast, sparse links": ("sparse", "graph"),
     "plain": ("DNC", "eager"),
     "plain, sparse links": ("sparse", "eager"),
-    "a stack": ("DeepRNN", "graph"),
     "another core": ("LSTM", "graph"),
     "another core, compiled": ("LSTM", "compiled"),
 }
@@ -43,11 +41,6 @@ def test_checkpointing_changes_neither_values_nor_gradients(kind, every):
         linkage = dnc.SparseTemporalLinkage(6, num_links=3) if name == "sparse" else None
         core = make_core(dtype=tf.float64, linkage=linkage)
         state = after_some_steps(core)
-    elif name == "DeepRNN":
-        memory = make_core(dtype=tf.float64, input_size=4)
-        core = snt.DeepRNN([snt.Linear(4), tf.nn.relu, memory, snt.Linear(2)])
-        state = (random_state(memory, BATCH_SIZE),)
-        core(inputs[0], state)
     else:
         core = snt.LSTM(4, dtype=tf.float64)
         state = core.initial_state(BATCH_SIZE)
