@@ -51,13 +51,11 @@ def test_checkpointing_changes_neither_values_nor_gradients(kind, every):
     assert_same(checkpointed(inputs, state), run(inputs, state), 1e-10)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph"])
-def test_checkpointing_returns_all_states_when_asked(mode):
+def test_checkpointing_returns_all_states_when_asked():  # In a graph: tests/system.
     core = make_core(dtype=tf.float64)
     inputs, state = random_inputs(7, BATCH_SIZE), after_some_steps(core)
     run = functools.partial(with_gradients, dnc.unroll, core, return_all_states=True)
-    checkpointed = MODES[mode](functools.partial(run, checkpoint_every=3))
-    assert_same(checkpointed(inputs, state), run(inputs, state), 1e-10)
+    assert_same(run(inputs, state, checkpoint_every=3), run(inputs, state), 1e-10)
 
 
 def test_checkpointing_passes_gradients_to_a_learned_initial_state():

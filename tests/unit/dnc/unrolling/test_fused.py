@@ -163,16 +163,8 @@ def test_every_memory_and_controller_gives_what_the_plain_steps_give(number, tak
     assert taken
 
 
-@pytest.mark.parametrize(
-    ("memory", "controller", "masks"),
-    [
-        ("dense links", "LSTM", MASKS),
-        ("sparse links, two write heads", "GRU", MASKS),
-        ("many columns", "DeepLSTM", {}),
-    ],
-)
-def test_it_gives_the_same_when_it_is_compiled(memory, controller, masks):
-    check(core_of(memory, controller), "compiled", **masks)
+def test_it_gives_the_same_when_it_is_compiled():  # Others: tests/system/test_unrolling.py.
+    check(core_of("dense links", "LSTM"), "compiled", **MASKS)
 
 
 @pytest.mark.parametrize("controller", ["LSTM", "LSTM with projection", "DeepLSTM", "FeedForward"])
@@ -233,24 +225,6 @@ def test_gradients_agree_with_finite_differences():
         step = 1e-5
         slope = (unroll(inputs + step * direction) - unroll(inputs - step * direction)) / (2 * step)
         np.testing.assert_allclose(slope, tf.reduce_sum(gradient * direction), rtol=1e-6)
-
-
-def test_second_derivatives_are_those_of_the_plain_steps():
-    core = make_core(dtype=tf.float64)
-    inputs, state = random_inputs(2, 2), after_some_steps(core, 2)
-
-    def second(unroll):
-        with tf.GradientTape() as outer:
-            outer.watch(inputs)
-            with tf.GradientTape() as inner:
-                inner.watch(inputs)
-                loss = tf.reduce_sum(tf.sin(unroll(core, inputs, state)[0]))
-            gradient = inner.gradient(loss, inputs)
-            slope = tf.reduce_sum(gradient * tf.cos(gradient))
-        return outer.gradient(slope, inputs)
-
-    fast = graph(functools.partial(second, dnc.unroll))()
-    assert_same(fast, second(snt.dynamic_unroll), 1e-12)
 
 
 def test_one_trace_serves_any_number_of_steps_and_any_batch_size():
