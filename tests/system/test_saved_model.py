@@ -1,5 +1,6 @@
 """A SavedModel run by a process that has neither this package nor Sonnet, and by TFLite."""
 
+import pathlib
 import subprocess
 import sys
 import textwrap
@@ -361,3 +362,14 @@ def test_a_model_with_dropout_serves_a_state_with_keys(tmp_path):
 def test_a_core_that_does_not_repeat_is_exported_without_a_warning(tmp_path):
     core = dnc.DNC(dnc.MemoryAccess(4, 3), lambda x: tf.nn.dropout(x, 0.5), 2)
     dnc.export(core, tmp_path, input_size=5)  # The suite turns warnings into errors.
+
+
+def test_a_core_is_exported_to_an_address():
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(5), output_size=2)
+    address = "ram://exported/core"
+
+    dnc.export(core, pathlib.Path(address), input_size=6)
+
+    inputs = tf.ones([3, 2, 6])
+    found = tf.saved_model.load(address).signatures["serving_default"](inputs)["outputs"]
+    np.testing.assert_allclose(found, dnc.unroll(core, inputs)[0], rtol=1e-5, atol=1e-6)

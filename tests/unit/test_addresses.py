@@ -3,7 +3,6 @@
 import pathlib
 import sys
 
-import numpy as np
 import pytest
 import sonnet as snt
 import tensorflow as tf
@@ -99,17 +98,6 @@ def test_a_local_path_stays_as_it_is(path):
 def test_tensorflow_gets_all_slashes_of_it(address):
     assert paths.for_tensorflow(address) == address
     assert paths.for_tensorflow(pathlib.Path(address)) == address
-
-
-def test_a_core_is_exported_to_it():
-    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(5), output_size=2)
-    address = "ram://exported/core"
-
-    dnc.export(core, pathlib.Path(address), input_size=6)
-
-    inputs = tf.ones([3, 2, 6])
-    found = tf.saved_model.load(address).signatures["serving_default"](inputs)["outputs"]
-    np.testing.assert_allclose(found, dnc.unroll(core, inputs)[0], rtol=1e-5, atol=1e-6)
 
 
 def test_an_export_to_where_tensorflow_has_no_access_says_so():
