@@ -89,8 +89,8 @@ class FusedFreeness(Part):
 
     def _allocation_gradient(
         self, inputs: FreenessInputs, results: Any, residuals: Any, d_weights: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Gradients w.r.t. the usage [B, N] and the gates [B, V]."""
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Gradients w.r.t. the usage [B, N] and the gates [B, V]; `None` for a single head."""
         used_before, free_lists = residuals
         gates = tf.unstack(inputs.write_gates, axis=1)
         weights = tf.unstack(results[0], axis=1)
@@ -111,14 +111,14 @@ class FusedFreeness(Part):
             free_list = free_lists[:, i] if _is_sorted(self._num_slots) else None
             d_own = _head_gradient(usages[i], weights[i], used_before[:, i], free_list, d_head)
             d_usage = d_own if d_usage is None else d_usage + d_own
-        return d_usage, tf.stack(d_gates[::-1], axis=1)
+        return d_usage, tf.stack(d_gates[::-1], axis=1) if len(gates) > 1 else None
 
     def _usage_gradient(
         self,
         inputs: FreenessInputs,
         prev_usage: tf.Tensor,
         d_usage: tf.Tensor,
-        d_gates: tf.Tensor,
+        d_gates: tf.Tensor | None,
     ) -> tuple[FreenessInputs, tf.Tensor]:
         """Gradients through the usage after the previous step's write and reads."""
         after_write = allocation.usage_after_write(prev_usage, inputs.write_weights)

@@ -291,8 +291,9 @@ class FusedMemory(Part):
             (step.rows.get("used_before"), free_list),
             (d_allocation, d_usage if d_used is None else d_usage + d_used),
         )
-        d_gates["allocation_gate"] += d_freeness.write_gates * fields["write_gate"]
-        d_gates["write_gate"] += d_freeness.write_gates * fields["allocation_gate"]
+        if d_freeness.write_gates is not None:
+            d_gates["allocation_gate"] += d_freeness.write_gates * fields["write_gate"]
+            d_gates["write_gate"] += d_freeness.write_gates * fields["allocation_gate"]
 
         d_fields = _sum_by_name(
             {**d_vectors, **d_gates, **d_mode},
