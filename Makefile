@@ -75,7 +75,7 @@ results: $(READY)  ## Train the tasks with three seeds, DNC and LSTM, and measur
 	$(BIN)/python -m bench.results --cores=dnc,lstm \
 	  --presets=addition,argmax,associative_recall,copy,copy_series,key_value,ngrams,priority_sort_chainer,repeat_copy
 
-mutants: $(READY)  ## Put small faults into a copy of the code: do the tests find each? (6 minutes on two cores).
+mutants: $(READY)  ## Put small faults into a copy of the code: do the tests find each? (some minutes on two cores).
 	$(BIN)/python -m tests.mutants --jobs=2
 
 clean:  ## Remove the environment and caches; trained models stay.

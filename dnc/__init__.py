@@ -15,7 +15,7 @@ be swapped. `unroll` runs a core over sequences, `record` returns every quantity
 `allocation`         usage of the slots and their allocation
 `linkage`            the order of writes; `sparse_linkage` keeps the strongest links only
 `heads`              equations of the write and read heads
-`unrolling`          `unroll` and its two implementations: step by step, and fused
+`unrolling`          `unroll` and its implementations
 `recording`          `record`, traces and their summaries for TensorBoard
 `keras`              layers and cells for Keras 3
 `rnn_cells`          cells for TensorFlow 1

@@ -1,6 +1,6 @@
 """Small faults that the tests must notice, and a command that makes them one at a time.
 
-    python -m tests.mutants --jobs=2           all faults: 6 minutes on two cores
+    python -m tests.mutants --jobs=2           all faults: some minutes on two cores
     python -m tests.mutants links training     those with one of these words in name, file or tests
     python -m tests.mutants --list
 
