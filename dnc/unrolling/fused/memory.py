@@ -138,8 +138,8 @@ class FusedMemory(Part):
 
     def store(self, state: MemoryState) -> StoredState:
         """Packs a state to be kept for the backward pass."""
-        rows = [state.norms, state.read_weights, state.write_weights, state.usage[:, tf.newaxis]]
-        joined = tf.concat(rows, axis=1)
+        usage = state.usage[:, tf.newaxis]
+        joined = tf.concat([state.norms, state.read_weights, state.write_weights, usage], axis=1)
         if self._linkage.grows_linearly:
             return StoredState((joined, state.linkage), state.words)
         return StoredState(joined, (state.words, state.linkage))
@@ -152,8 +152,7 @@ class FusedMemory(Part):
             joined, (words, linkage) = stored
         sizes = [1, self._access.num_reads, self._access.num_writes, 1]
         norms, read_weights, write_weights, usage = tf.split(joined, sizes, axis=1)
-        usage = tf.squeeze(usage, axis=1)
-        return MemoryState(words, norms, read_weights, write_weights, linkage, usage)
+        return MemoryState(words, norms, read_weights, write_weights, linkage, usage[:, 0])
 
     # --- Residuals.
 
@@ -181,10 +180,14 @@ class FusedMemory(Part):
 
     def _cut_rows(self, joined: tf.Tensor) -> dict[str, tf.Tensor]:
         sizes = self._row_sizes()
-        rows = dict(zip(sizes, tf.split(joined, list(sizes.values()), axis=1), strict=True))
+        # In one go: cut from a part that was cut before, the directions cost XLA another pass.
+        num_directions = 2 * self._access.num_writes if self._has_links else 0
+        num_rows = [size for name, size in sizes.items() if name != "directions"]
+        num_rows += [self._access.num_reads] * num_directions
+        parts = tf.split(joined, num_rows, axis=1)
+        rows = dict(zip(sizes, parts, strict=False))
         if self._has_links:
-            by_direction = tf.split(rows["directions"], 2 * self._access.num_writes, axis=1)
-            rows["directions"] = tf.stack(by_direction, axis=2)
+            rows["directions"] = tf.stack(parts[-num_directions:], axis=2)
         return rows
 
     # --- Forwards.
@@ -247,7 +250,6 @@ class FusedMemory(Part):
         self, arguments: Any, results: Any, residuals: Residuals, d_results: Any, products: Any = ()
     ) -> tuple[tuple[tf.Tensor, MemoryState], list[tf.Tensor]]:
         """Returns the gradients; the words among the results are not needed."""
-        del products
         (vector, state), (_, next_state), (d_read_words, d_next) = arguments, results, d_results
         of_interface, free_list = residuals.others
         if isinstance(self._interface, FusedInterface):
