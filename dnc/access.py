@@ -108,7 +108,8 @@ class MemoryAccess(snt.RNNCore):
           freeness: core that keeps the usage and allocates; by default `Freeness(memory_size)`.
           write_content: content look-up of the write heads, such as
             `CosineWeights(num_writes, word_size)`; by default made by `content_weights`.
-          read_content: content look-up of the read heads, likewise with `num_reads`.
+          read_content: content look-up of the read heads, such as
+            `CosineWeights(num_reads, word_size)`; by default made by `content_weights`.
           content_weights: function or class that makes the look-ups that are not given:
             `CosineWeights` as in the paper, or `UsedCosineWeights`, which empty slots do not
             disturb. It is called with the number of heads, `word_size`, `strength_op` and a `name`.

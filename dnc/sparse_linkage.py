@@ -30,7 +30,7 @@ class SparseLinks(NamedTuple):
     """The strongest links of each slot: L[i, columns[i, k]] = values[i, k], all others 0."""
 
     values: Any  # [B, V, N, K], >= 0
-    columns: Any  # [B, V, N, K], int32; those of a row differ, or are -1: no link
+    columns: Any  # [B, V, N, K], int32; distinct in each row, except -1 for no link
 
 
 class SparseTemporalLinkageState(NamedTuple):

@@ -99,7 +99,7 @@ def weighted_sum(nest):
 
 
 def with_gradients(unroll, core, inputs, state, **options):
-    """What `unroll` returns and gradients by all variables, inputs and parts of the state."""
+    """Results of `unroll`, and gradients w.r.t. the inputs, the state and all variables."""
     watched = floats((inputs, state))
     with tf.GradientTape() as tape:
         tape.watch(watched)

@@ -96,7 +96,7 @@ def unroll_fused(
 ) -> tuple[Any, Any]:
     """Returns outputs and last state of a core for which `is_fused` holds.
 
-    Arguments are those of `unroll_steps`; `dtype` is as for `_cores.run_on_zeros`.
+    Arguments are as for `unroll_steps`; `dtype` is as for `_cores.run_on_zeros`.
     """
     if isinstance(core, DNC):
         return fused.unroll(core, sequence, state, fresh_state, training)

@@ -50,7 +50,7 @@ def unroll(
         ...         loss = tf.reduce_mean(outputs**2)
         ...     gradients = tape.gradient(loss, core.trainable_variables)
 
-    In a graph, such as that of a `tf.function`, a `dnc.DNC` runs by the fused implementation, with
+    In a graph, as in a `tf.function`, a `dnc.DNC` runs by the fused implementation, with
     a backward pass written by hand: several times faster than `snt.dynamic_unroll`, with the same
     outputs and gradients (docs/performance.md). Parts of your own, such as another controller, run
     again in the backward pass, so they must return the same when they run again.
@@ -168,7 +168,7 @@ def bidirectional_unroll(
       backward: another one, whose outputs have the same structure.
       inputs: [T, B, ...], or a nest of such tensors, as for `unroll`.
       initial_states: the pair of their initial states, each of which may be `None`; by default
-        those of the cores.
+        the cores' own.
       sequence_length: [B], integers in 0..T: the number of steps of each example. The second core
         starts from the last of them. All T by default.
       time_major: whether time is the first axis of inputs and outputs, or the second.
@@ -202,7 +202,7 @@ class _Given(NamedTuple):
 
     sequence: dict[str, Any]  # `inputs`; with lengths also `running`, if given also `reset`
     state: Any  # before the first step, with () in place of each `None`
-    fresh_state: Any  # likewise
+    fresh_state: Any  # with () in place of `None`, too
     state_like: Any  # a state with its `None`
     lengths: Any  # [B], int32, or `None`
     num_steps: Any

@@ -28,7 +28,7 @@ def unroll_steps(
       sequence: `inputs`, a nest of tensors [T, B, ...]; if given, `running` and `reset`, [T, B]
         booleans.
       state: state before the first step, with () in place of `None`.
-      fresh_state: state to restart from where `reset` is true, likewise.
+      fresh_state: state to restart from where `reset` is true, also with () in place of `None`.
       state_like: a state of the core, with its `None`.
       output_spec: see `scan`.
       keep_states: whether to return all states.
@@ -51,7 +51,7 @@ def output_spec_of(
       core: any `snt.RNNCore`.
       inputs: nest of tensors [T, B, ...].
       dtype: as for `_cores.run_on_zeros`.
-      training: likewise.
+      training: as for `_cores.run_on_zeros`.
     """
     example, _ = _cores.run_on_zeros(core, step_spec(inputs), dtype, training)
     batch_size = tf.nest.flatten(inputs)[0].shape[1]

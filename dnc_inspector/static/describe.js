@@ -229,7 +229,7 @@ function describeHead(episode, t, kind, head) {
 }
 
 /**
- * What all heads do at a step, in a sentence or two, and one for each extra.
+ * Describes all heads at a step, in a sentence or two, and each extra in one.
  *
  * @param {Episode} episode
  * @param {number} t

@@ -121,7 +121,7 @@ export function describeExtra({ sizes }, extra, t, place) {
 }
 
 /**
- * What all extras are at a step, for those who cannot see the picture.
+ * Describes all extras at a step, for readers who cannot see the picture.
  *
  * @type {(episode: Episode, t: number) => string}
  */

@@ -245,7 +245,7 @@ export function detailsLayout({ sizes, extras }, slots, width) {
     const box = {
       x: matrixX,
       y: titleY + 12,
-      // Numbers of a word are below those of the memory.
+      // Numbers of a word are below the same numbers of the memory.
       width: axes.endsWith("W") ? matrixWidth : Math.min(available, Math.max(14, columns * 14)),
       height: rows * clamp(160 / Math.max(1, rows), 2, VECTOR_ROW),
     };

@@ -14,9 +14,8 @@ package computes the same outputs, states and gradients in less time and memory,
 `products`        matrix products in the forms that XLA computes fast on a CPU
 ================  =================================================================================
 
-docs/performance.md derives the gradients. Names are those of the paper's symbols in full, and `d_x`
-is the gradient of the loss w.r.t. x. Gradients w.r.t. states are those of the loss through *later*
-steps. What a step keeps for the backward pass is called its residuals.
+docs/performance.md derives the gradients. Names spell out the paper's symbols, and `d_x` is the
+gradient of the loss w.r.t. x. A gradient w.r.t. a state is the gradient through *later* steps. What a step keeps for the backward pass is called its residuals.
 """
 
 from dnc.unrolling.fused import sparse_linkage  # noqa: F401  Imported to be registered.

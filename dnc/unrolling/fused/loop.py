@@ -139,7 +139,7 @@ class FusedUnroll:
     ) -> tuple[tf.Tensor, tf.Tensor, DNCState]:
         """Returns words [T, B, R W] and controller outputs [T, B, H] of all steps; the last state.
 
-        Its gradient is that of `_backward`.
+        `_backward` computes its gradient.
         """
         arguments = (inputs, state, fresh_state, weights)
 

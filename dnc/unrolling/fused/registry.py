@@ -126,5 +126,5 @@ def fused_part(part: Any, function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def is_patched(part: Any) -> bool:
-    """Whether an instance has a method or property that is not that of its class."""
+    """Whether an instance replaces a method or property of its class."""
     return any(hasattr(type(part), name) for name in vars(part) if not name.startswith("_self_"))

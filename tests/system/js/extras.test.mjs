@@ -157,7 +157,7 @@ test("matrices are below the memory and do not overlap", async () => {
   }
 });
 
-test("words of an extra line up with those of the memory", async () => {
+test("words of an extra line up with the words of the memory", async () => {
   const { memory, extras } = detailsLayout((await scene()).episode, 6, 560);
   assert.deepEqual(
     [extras[0].box.x, extras[0].box.width],
