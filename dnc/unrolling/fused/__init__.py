@@ -15,10 +15,11 @@ package computes the same outputs, states and gradients in less time and memory,
 ================  =================================================================================
 
 docs/performance.md derives the gradients. Names spell out the paper's symbols, and `d_x` is the
-gradient of the loss w.r.t. x. A gradient w.r.t. a state is the gradient through *later* steps. What a step keeps for the backward pass is called its residuals.
+gradient of the loss w.r.t. x. A gradient w.r.t. a state is the gradient through *later* steps. What
+a step keeps for the backward pass is called its residuals.
 """
 
-from dnc.unrolling.fused import sparse_linkage  # noqa: F401  Imported to be registered.
+from dnc.unrolling.fused import interface, sparse_linkage  # noqa: F401  Imported to be registered.
 from dnc.unrolling.fused.loop import reason_against, recomputes, unroll
 
 __all__ = ["reason_against", "recomputes", "unroll"]

@@ -96,8 +96,8 @@ class FusedLSTM(Part):
         (_, _, state), (d_output, d_next_state) = arguments, d_results
         hidden, cell, i, f, g, o, tanh_cell = self._activate(residuals, state.cell)
         d_hidden = self._bounded(d_output) + self._bounded(d_next_state.hidden)
-        d_hidden = self._unless_clipped(hidden, d_hidden)
-        d_cell = self._unless_clipped(cell, self._bounded(d_next_state.cell))
+        d_hidden = _unless_clipped(self._core, hidden, d_hidden)
+        d_cell = _unless_clipped(self._core, cell, self._bounded(d_next_state.cell))
         d_cell += d_hidden * o * (1.0 - tf.square(tanh_cell))
         d_gates = tf.concat(
             [
@@ -131,10 +131,12 @@ class FusedLSTM(Part):
             return gradient
         return tf.clip_by_value(gradient, -self._bound, self._bound)
 
-    def _unless_clipped(self, x: tf.Tensor, d_clipped: tf.Tensor) -> tf.Tensor:
-        if self._core.clip_value is None:
-            return d_clipped
-        return tf.where(tf.abs(x) > self._core.clip_value, tf.zeros([], x.dtype), d_clipped)
+
+def _unless_clipped(core: DNC, x: tf.Tensor, d_clipped: tf.Tensor) -> tf.Tensor:
+    """Gradient w.r.t. x, from the gradient w.r.t. what the core clips x to."""
+    if core.clip_value is None:
+        return d_clipped
+    return tf.where(tf.abs(x) > core.clip_value, tf.zeros([], x.dtype), d_clipped)
 
 
 def _unwrap(controller: snt.RNNCore) -> tuple[list[snt.RNNCore], snt.RNNCore]:
@@ -193,10 +195,8 @@ class FusedFeedForward(Part):
     ) -> tuple[tuple[tf.Tensor, tf.Tensor, tuple[()]], list[tf.Tensor]]:
         """Returns the gradients. `products` multiply with the transposed weights."""
         del arguments, results
-        passes = residuals > 0.0
-        if self._core.clip_value is not None:
-            passes &= residuals <= self._core.clip_value
-        d_sums = tf.where(passes, d_results[0], tf.zeros([], residuals.dtype))
+        d_output = _unless_clipped(self._core, residuals, d_results[0])
+        d_sums = tf.where(residuals > 0.0, d_output, tf.zeros([], residuals.dtype))
         return (d_sums, products[0](d_sums), ()), []
 
     def weight_gradients(self, inputs: Any, d_products: tf.Tensor) -> list[tf.Tensor]:

@@ -74,8 +74,9 @@ class FusedInterface(Part):
         residuals = self._join(fields)
         return self._recomputed_too(fields), residuals
 
-    def fields(self, residuals: tf.Tensor) -> Fields:
-        """Returns the fields of a step again."""
+    def results_again(self, arguments: Any, residuals: tf.Tensor) -> Fields:
+        """Returns the fields of a step in the backward pass."""
+        del arguments
         return self._recomputed_too(self._cut(residuals))
 
     def _recomputed_too(self, fields: dict[str, tf.Tensor]) -> Fields:
@@ -90,11 +91,11 @@ class FusedInterface(Part):
         d_results: Fields,
         products: Any = (),
     ) -> tuple[tuple[tf.Tensor], list[tf.Tensor]]:
-        """Returns the gradients; `d_results` lacks fields without influence."""
+        """Returns the gradients."""
         del arguments, results, products
         d_vector, d_variables = {}, []
         for name, kept in self._cut(residuals).items():
-            d_field = d_results[name] if name in d_results else tf.zeros_like(kept)
+            d_field = d_results[name]
             if name in self._recomputed:
                 (d_field,), found = self._recomputed[name].gradient((kept,), (), (), d_field)
                 d_variables += found

@@ -9,7 +9,7 @@ import tensorflow as tf
 from dnc import _cores, _nests
 from dnc.core import DNC, DNCState, flatten_words
 from dnc.unrolling.fused.controllers import controller_step
-from dnc.unrolling.fused.memory import FusedMemory, StoredState, access_step
+from dnc.unrolling.fused.memory import access_step
 from dnc.unrolling.fused.products import times_transpose_of
 from dnc.unrolling.fused.registry import fused_part, is_patched
 
@@ -184,14 +184,7 @@ class FusedUnroll:
         return DNCState(words, self._memory.unpack(state.memory), state.controller)
 
     def _store(self, state: LoopState) -> LoopState:
-        is_fused = isinstance(self._memory, FusedMemory)
-        memory = self._memory.store(state.memory) if is_fused else StoredState((), state.memory)
-        return state._replace(memory=memory)
-
-    def _restore(self, stored: LoopState) -> LoopState:
-        is_fused = isinstance(self._memory, FusedMemory)
-        memory = self._memory.restore(stored.memory) if is_fused else stored.memory.rest
-        return stored._replace(memory=memory)
+        return state._replace(memory=self._memory.store(state.memory))
 
     def _forward(
         self, inputs: tf.Tensor, masks: Masks, first: LoopState, fresh: LoopState, weights: Weights
@@ -269,9 +262,11 @@ class FusedUnroll:
             lambda w: times_transpose_of(w, batch_size) if w.shape.rank == 2 else None,
             weights,
         )
-        d_state = self._pack(d_last)
-        if isinstance(self._memory, FusedMemory):
-            d_state = d_state._replace(memory=d_state.memory._replace(norms=()))
+        d_state = LoopState(
+            flatten_words(d_last.access_output),
+            d_last.controller_state,
+            self._memory.pack_gradient(d_last.access_state),
+        )
         words_shape = [-1, *self._core.access.output_size]
 
         def prefetch(t: tf.Tensor) -> Any:
@@ -281,7 +276,7 @@ class FusedUnroll:
             rest = saved.states._replace(memory=saved.states.memory.rest)
             stored = _nests.at(rest, t)
             memory = saved.states.memory._replace(prefetched=prefetched, rest=stored.memory)
-            return self._restore(stored._replace(memory=memory))
+            return stored._replace(memory=self._memory.restore(memory))
 
         def body(t: tf.Tensor, prefetched: Any, d_next: LoopState, sums: Any, arrays: Any) -> Any:
             state, next_state = restore(t, prefetched[0]), restore(t + 1, prefetched[1])

@@ -18,10 +18,9 @@ from dnc.unrolling.fused.heads import (
     write_gradient,
     write_weights_gradient,
 )
-from dnc.unrolling.fused.interface import FusedInterface
 from dnc.unrolling.fused.linkage import linkage_step
 from dnc.unrolling.fused.products import inner, outer, times, times_transposed
-from dnc.unrolling.fused.registry import Part, fused_part, fuses
+from dnc.unrolling.fused.registry import Part, StoredState, fused_part, fuses
 
 Fields = Mapping[str, tf.Tensor]
 
@@ -35,16 +34,6 @@ class MemoryState(NamedTuple):
     write_weights: Any  # [B, V, N]
     linkage: Any
     usage: Any  # [B, N]
-
-
-class StoredState(NamedTuple):
-    """A state that is kept for the backward pass, as few tensors: each is copied at every step."""
-
-    # What every two slots, or two links of a slot, are computed from. The backward loop fetches it
-    # one step ahead, so that it is an array of its own: otherwise XLA would look it up among the
-    # arrays of all steps for every two slots.
-    prefetched: Any
-    rest: Any
 
 
 class Residuals(NamedTuple):
@@ -127,7 +116,7 @@ class FusedMemory(Part):
         )
 
     def unpack(self, state: MemoryState) -> AccessState:
-        """The inverse of `pack`."""
+        """The inverse of `pack` and `pack_gradient`."""
         return AccessState(
             memory=tf.transpose(state.words, [0, 2, 1]),
             read_weights=state.read_weights,
@@ -135,6 +124,10 @@ class FusedMemory(Part):
             linkage=self._linkage.unpack(state.linkage),
             usage=state.usage,
         )
+
+    def pack_gradient(self, d_state: AccessState) -> MemoryState:
+        """`pack` for gradients, which have no norms."""
+        return self.pack(d_state)._replace(norms=())
 
     def store(self, state: MemoryState) -> StoredState:
         """Packs a state to be kept for the backward pass."""
@@ -252,10 +245,7 @@ class FusedMemory(Part):
         """Returns the gradients; the words among the results are not needed."""
         (vector, state), (_, next_state), (d_read_words, d_next) = arguments, results, d_results
         of_interface, free_list = residuals.others
-        if isinstance(self._interface, FusedInterface):
-            fields = self._interface.fields(of_interface)
-        else:
-            fields, _ = self._interface.step((vector,))
+        fields = self._interface.results_again((vector,), of_interface)
         step = _Step(fields, state, next_state, self._cut_rows(residuals.rows))
 
         d_words, d_read_content, d_directions, d_mode = self._read_gradient(

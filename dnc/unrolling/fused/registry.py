@@ -6,7 +6,7 @@ so it is `Recomputed` instead, like every part that this package does not know.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
 
@@ -17,6 +17,16 @@ Fused = TypeVar("Fused", bound=type)
 _FUSED: dict[type, Any] = {}
 
 
+class StoredState(NamedTuple):
+    """A state that is kept for the backward pass, as few tensors: each is copied at every step."""
+
+    # What every two slots, or two links of a slot, are computed from. The backward loop fetches it
+    # one step ahead, so that it is an array of its own: otherwise XLA would look it up among the
+    # arrays of all steps for every two slots.
+    prefetched: Any
+    rest: Any
+
+
 class Part:
     """One step of a part of a core, forwards and backwards.
 
@@ -25,18 +35,32 @@ class Part:
     tensors. `gradient` returns the gradients w.r.t. the arguments and w.r.t. `variables`.
     """
 
+    step: Callable[..., tuple[Any, Any]]
+    gradient: Callable[..., tuple[Any, list[tf.Tensor]]]
     recomputes = False  # Whether the step runs again in the backward pass.
     grows_linearly = True  # Whether the state grows with N only, not with N x N.
     num_residuals = 0  # Number of rows [B, N] among the residuals.
     variables: Sequence[tf.Variable] = ()  # Trainable variables that the step reads by itself.
 
     def pack(self, state: Any) -> Any:
-        """Returns the state, or a gradient w.r.t. it, as it is used here."""
+        """Returns the state as it is used here."""
         return state
 
     def unpack(self, state: Any) -> Any:
-        """The inverse of `pack`."""
+        """The inverse of `pack`, and of `pack_gradient`."""
         return state
+
+    def pack_gradient(self, d_state: Any) -> Any:
+        """Returns a gradient w.r.t. the state as it is used here."""
+        return self.pack(d_state)
+
+    def store(self, state: Any) -> StoredState:
+        """Packs a state to be kept for the backward pass."""
+        return StoredState((), state)
+
+    def restore(self, stored: StoredState) -> Any:
+        """The inverse of `store`."""
+        return stored.rest
 
     def weights(self) -> list[tf.Tensor]:
         """Returns the weights that the steps take. Their gradients are taken for all steps."""
@@ -50,6 +74,11 @@ class Part:
     def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns what the steps take of the inputs of all steps, [T B, X]."""
         return inputs
+
+    def results_again(self, arguments: Any, residuals: Any) -> Any:
+        """Returns the results of a step in the backward pass."""
+        del residuals
+        return self.step(arguments)[0]
 
     def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> Any:
         """Returns `tf.TensorSpec`s of the residuals that are not rows."""
