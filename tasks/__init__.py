@@ -1,21 +1,83 @@
-"""Tasks by name: `tasks.get("repeat_copy", num_bits=4)`.
+"""Tasks by name: `tasks.get("repeat_copy", num_bits=4)`. They know nothing of `dnc`."""
 
-Knows TensorFlow and NumPy, knows nothing of `dnc`.
-"""
+import importlib
+from typing import Any
 
-from tasks import (  # noqa: F401  Each registers what it has.
-    addition,
-    argmax,
-    associative_recall,
-    babi,
-    copy,
-    copy_series,
-    key_value,
-    ngrams,
-    priority_sort,
-    repeat_copy,
-)
-from tasks.babi import Babi
-from tasks.base import Batch, Task, defaults, get, names
+from tasks.answers import BitTask, NumberTask
+from tasks.base import Batch, InteractiveTask, Record, Task, make_batch
+from tasks.copy import Copy
+from tasks.lessons import Lesson, Lessons
+from tasks.options import option, options
+from tasks.report import Report
 
-__all__ = ["Babi", "Batch", "Task", "defaults", "get", "names"]
+__all__ = [
+    "Batch",
+    "BitTask",
+    "InteractiveTask",
+    "Lesson",
+    "Lessons",
+    "NumberTask",
+    "Record",
+    "Report",
+    "Task",
+    "find",
+    "get",
+    "make_batch",
+    "names",
+    "option",
+    "options",
+]
+
+_TASKS: dict[str, type[Task]] = {task.name: task for task in (Copy,)}
+
+
+def names() -> list[str]:
+    """Returns the names of all tasks of this package."""
+    return sorted(_TASKS)
+
+
+def find(name: str) -> type[Task]:
+    """Returns the class of a task.
+
+    Args:
+      name: one of `names()`, or "package.module:Class" for a task of your own.
+
+    Raises:
+      ValueError: if there is no such task.
+    """
+    if ":" not in name:
+        if name not in _TASKS:
+            raise ValueError(
+                f"Unknown task {name!r}; there are: {', '.join(names())}. A task of your own is "
+                "package.module:Class."
+            )
+        return _TASKS[name]
+    module, _, path = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"Cannot load task {name}: {error}.") from error
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise ValueError(f"{name} is not a subclass of tasks.Task.")
+    return found
+
+
+def get(name: str, **given: Any) -> Task:
+    """Returns a task.
+
+    Args:
+      name: as for `find`.
+      **given: options of the task; the others have their defaults.
+
+    Raises:
+      ValueError: if there is no such task or option, or an option is out of range.
+    """
+    task = find(name)
+    allowed = options(task)
+    if unknown := sorted(given.keys() - allowed.keys()):
+        raise ValueError(
+            f"Task {name} has no option {', '.join(unknown)}; it has {', '.join(allowed)}."
+        )
+    return task(**given)

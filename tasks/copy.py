@@ -13,54 +13,51 @@ l + 1 .. 2 l  0                             the rows
 Answers count (mask 1) from step l + 1 on.
 """
 
-from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 import tensorflow as tf
 
-from tasks import base
+from tasks import draws, encoding
+from tasks.answers import BitTask
+from tasks.base import Batch, make_batch
+from tasks.options import option
 
 
-@base.register("copy")
-class Copy(base.BitTask):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Copy(BitTask):
     """The copy task."""
 
-    def __init__(
-        self,
-        num_bits: int = 8,
-        batch_size: int = 16,
-        min_length: int = 1,
-        max_length: int = 20,
-    ):
-        """Creates the task.
+    name = "copy"
 
-        Args:
-          num_bits: width b of a row, >= 1.
-          batch_size: episodes in a batch, >= 1.
-          min_length: least number l of rows, >= 1; lengths are drawn uniformly.
-          max_length: greatest number of rows, >= `min_length`.
+    num_bits: int = option(8, "Width b of a row.", minimum=1)
+    min_length: int = option(1, "Minimum number l of rows; drawn uniformly.", minimum=1)
+    max_length: int = option(20, "Maximum number of rows.", minimum=1)
 
-        Raises:
-          ValueError: if an option is out of range.
-        """
-        base.check_positive(num_bits=num_bits, batch_size=batch_size)
-        base.check_range("length", min_length, max_length)
-        self.num_bits = num_bits
-        self.batch_size = batch_size
-        self.max_length = max_length
-        self.sizes = {"length": (min_length, max_length)}
-        self.num_steps = base.check_num_steps(2 * max_length + 1)
-        self.input_size = num_bits + 1
-        self.target_size = num_bits
+    @property
+    def input_size(self) -> int:
+        """Width of an observation: the bits and the delimiter."""
+        return self.num_bits + 1
 
-    def batch(self, seed: Any, step: Any, sizes: Mapping[str, Any] | None = None) -> base.Batch:
+    @property
+    def output_size(self) -> int:
+        """Width of an answer."""
+        return self.num_bits
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the longest episode."""
+        return 2 * self.max_length + 1
+
+    def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
         """Returns a batch that depends on its arguments alone."""
-        keys = base.split(seed, step, 2)
+        keys = draws.keys(split, seed, step, 2)
+        lesson = self.draw_lessons(split, seed, step, lesson)
         shape = [self.batch_size, self.max_length, self.num_bits]
-        rows = base.uniform_integers(keys[0], shape, 0, 1)
-        return self.encode(rows, self.draw_size("length", keys[1], sizes))
+        rows = draws.uniform_integers(keys[0], shape, 0, 1)
+        return self.encode(rows, self.draw_size("length", keys[1], lesson))
 
-    def encode(self, rows: Any, lengths: Any) -> base.Batch:
+    def encode(self, rows: Any, lengths: Any) -> Batch:
         """Lays out given episodes as observations, targets and mask.
 
         Args:
@@ -71,17 +68,17 @@ class Copy(base.BitTask):
         t = tf.range(self.num_steps)[:, tf.newaxis]
         is_answer = (t > lengths) & (t <= 2 * lengths)
         observations = tf.concat(
-            [base.place(rows, t, t < lengths), base.channel(t == lengths)], axis=2
+            [encoding.place(rows, t, t < lengths), encoding.channel(t == lengths)], axis=2
         )
-        target = base.place(rows, t - lengths - 1, is_answer)
-        return base.Batch(observations, target, tf.cast(is_answer, tf.float32))
+        target = encoding.place(rows, t - lengths - 1, is_answer)
+        return make_batch(observations, target, is_answer)
 
-    def step_labels(self, batch: base.Batch) -> list[list[str]]:
+    def step_labels(self, batch: Batch) -> list[list[str]]:
         """Returns for each episode "row 1", ..., "copy", "1", "2", ..."""
         return [
-            base.padded(
+            encoding.padded(
                 [*(f"row {row + 1}" for row in range(n)), "copy", *map(str, range(1, n + 1))],
                 self.num_steps,
             )
-            for n in base.answer_steps(batch)
+            for n in encoding.answer_steps(batch.mask)
         ]
