@@ -1,7 +1,7 @@
 """Episodes: the only module that runs a core on a task.
 
-`collect` returns a batch, `replay` the core's outputs for it, with gradients, and `watch` a trace of
-the memory. Training, evaluation, the probe and the search for non-finite numbers all use these.
+`collect` returns a batch, `replay` the core's outputs for it, with gradients, and `watch` a trace
+of the memory. Training, evaluation, the probe and the search for non-finite numbers all use these.
 """
 
 from collections.abc import Callable
