@@ -48,6 +48,10 @@ class Lessons:
     def __getitem__(self, number: int) -> Lesson:
         return self.lessons[number]
 
+    def vary(self, name: str) -> bool:
+        """Whether any lesson has its own range of a size."""
+        return any(name in lesson.ranges for lesson in self.lessons)
+
     def draw(
         self, split: str, seed: Any, step: Any, lesson: Any, batch_size: int
     ) -> tf.Tensor | None:
@@ -122,7 +126,9 @@ def exponential(sizes: Ranges, **more: Any) -> Lessons:
 CURRICULA: Mapping[str, Callable[..., Lessons]] = {
     "naive": naive,
     "look_back": lambda sizes, **more: naive(sizes, replay=0.1, **more),
-    "look_back_and_forward": lambda sizes, **more: naive(sizes, replay=0.2, replay_any=True, **more),
+    "look_back_and_forward": lambda sizes, **more: naive(
+        sizes, replay=0.2, replay_any=True, **more
+    ),
     "exponential": exponential,
 }
 CURRICULUM_NAMES: Sequence[str] = ("none", *CURRICULA)
