@@ -6,7 +6,6 @@ import pytest
 import sonnet as snt
 import tensorflow as tf
 
-import dnc
 import tasks
 from tasks import draws
 from tasks.repeat_copy import RepeatCopy
@@ -18,7 +17,7 @@ from training import episodes
 from training.baselines import LSTMBaseline
 from training.evaluation import Evaluation
 from training.optimization import Update, adam
-from training.step import TrainingStep, create_variables
+from training.step import TrainingStep
 
 TASKS = [Feedback(batch_size=8), Bandit(batch_size=8)]
 
