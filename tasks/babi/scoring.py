@@ -110,19 +110,25 @@ def report(task: Task, answers: Iterable[tuple[Batch, Any]], num_examples: int =
                 text = task.to_human_readable(batch.episode(b), outputs[:, b : b + 1])
                 verdict = "all right" if key[1] else "not all right"
                 examples.setdefault(key, []).append(f"task {number}, {verdict}:\n{text}")
-    rows = []
-    for number in sorted(counts):
-        row = {"task": number, **dict(zip(COUNTS, map(int, counts[number]), strict=True))}
-        row["question_error"] = row["wrong_questions"] / row["questions"]
-        row["word_error"] = row["wrong_words"] / row["words"]
-        rows.append(row)
-    metrics = {
-        name: float(np.mean([row[name] for row in rows]))
-        for name in ("question_error", "word_error")
-    }
-    metrics |= {f"question_error/{row['task']}": row["question_error"] for row in rows}
+    rows = [row(number, counts[number]) for number in sorted(counts)]
+    metrics = means(rows)
     shown = [text for key in sorted(examples) for text in examples[key]]
     return BabiReport(metrics, rows, task.is_solved(metrics), shown)
+
+
+def row(number: int, counts: Sequence[int]) -> dict[str, Any]:
+    """Returns the line of a bAbI task in a report, for its four `COUNTS`."""
+    found = {"task": number, **dict(zip(COUNTS, map(int, counts), strict=True))}
+    found["question_error"] = found["wrong_questions"] / found["questions"]
+    found["word_error"] = found["wrong_words"] / found["words"]
+    return found
+
+
+def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Returns the metrics: means over the bAbI tasks, and each task's question error."""
+    errors = ("question_error", "word_error")
+    found = {name: float(np.mean([row[name] for row in rows])) for name in errors}
+    return found | {f"question_error/{row['task']}": row["question_error"] for row in rows}
 
 
 def count(outputs: tf.Tensor, batch: Batch) -> tf.Tensor:
