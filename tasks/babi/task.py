@@ -114,7 +114,7 @@ class QuestionAnswering(Task):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Babi(QuestionAnswering):
-    """The bAbI tasks: questions about stories from files.
+    """The bAbI tasks: answer questions about stories, see docs/babi.md.
 
     A tenth of each task's stories to train on is kept for validation. A story of a batch is any
     with the same probability, but all of a batch are from one bucket of stories of about the same
