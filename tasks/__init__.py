@@ -3,11 +3,12 @@
 import importlib
 from typing import Any
 
+from tasks import options
 from tasks.answers import BitTask, NumberTask
 from tasks.base import Batch, InteractiveTask, Record, Task, make_batch
 from tasks.copy import Copy
 from tasks.lessons import Lesson, Lessons
-from tasks.options import option, options
+from tasks.options import option
 from tasks.report import Report
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "make_batch",
     "names",
     "option",
-    "options",
 ]
 
 _TASKS: dict[str, type[Task]] = {task.name: task for task in (Copy,)}
@@ -75,7 +75,7 @@ def get(name: str, **given: Any) -> Task:
       ValueError: if there is no such task or option, or an option is out of range.
     """
     task = find(name)
-    allowed = options(task)
+    allowed = options.of(task)
     if unknown := sorted(given.keys() - allowed.keys()):
         raise ValueError(
             f"Task {name} has no option {', '.join(unknown)}; it has {', '.join(allowed)}."

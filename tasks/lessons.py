@@ -122,7 +122,9 @@ def exponential(sizes: Ranges, **more: Any) -> Lessons:
 CURRICULA: Mapping[str, Callable[..., Lessons]] = {
     "naive": naive,
     "look_back": lambda sizes, **more: naive(sizes, replay=0.1, **more),
-    "look_back_and_forward": lambda sizes, **more: naive(sizes, replay=0.2, replay_any=True, **more),
+    "look_back_and_forward": lambda sizes, **more: naive(
+        sizes, replay=0.2, replay_any=True, **more
+    ),
     "exponential": exponential,
 }
 CURRICULUM_NAMES: Sequence[str] = ("none", *CURRICULA)

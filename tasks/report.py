@@ -36,7 +36,9 @@ class Report:
     @classmethod
     def table(cls, reports: Mapping[str, "Report"]) -> Iterator[str]:
         """Yields the lines of a table of one or several models, by the model's name."""
-        columns = list(dict.fromkeys(c for each in reports.values() for row in each.rows for c in row))
+        columns = list(
+            dict.fromkeys(c for each in reports.values() for row in each.rows for c in row)
+        )
         lines = [["model", *(column.replace("_", " ") for column in columns)]]
         for name, report in reports.items():
             lines += [[name, *(shown(row.get(c)) for c in columns)] for row in report.rows]
