@@ -11,8 +11,8 @@ import tensorflow as tf
 import dnc
 import tasks
 from dnc._version_0_1 import NoLinkageWithModes
-from training.baselines import NTM, LSTMBaseline
 from tasks.lessons import CURRICULA
+from training.baselines import NTM, LSTMBaseline
 from training.checkpoints import Checkpoint
 from training.config import Config
 from training.messages import LESS_MEMORY

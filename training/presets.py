@@ -210,7 +210,7 @@ def settings(preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings of a preset.
 
     Args:
-      preset: name of the preset, or "none"; `None`: the name of the task, if there is such a preset.
+      preset: name of the preset, or "none"; `None`: the one with the name of the task, if any.
       given: the settings that were given, which decide which preset fits.
 
     Raises:
