@@ -1,10 +1,10 @@
 """Training of cores on tasks.
 
-    import training
+import training
 
-    config = training.Config.of(task="copy", num_training_iterations=2000)
-    result = training.train(config)
-    core, task = training.load(result.directory)
+config = training.Config.of(task="copy", num_training_iterations=2000)
+result = training.train(config)
+core, task = training.load(result.directory)
 """
 
 from training.quiet import native_logs_hidden

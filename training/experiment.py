@@ -26,7 +26,7 @@ from training.config import Config
 from training.distribution import Distribution, SharedRun
 from training.evaluation import BATCH_SIZE, NUM_BATCHES, Evaluation
 from training.loop import Callback, Loop
-from training.messages import muted, say
+from training.messages import mute, muted, say
 from training.models import make_core, make_task, num_parameters, with_memory
 from training.optimization import Update, adam, rmsprop
 from training.probe import Probe
@@ -97,10 +97,9 @@ def train(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
             _check_trace_file(config.trace_file, directory)
         return Run(directory, config)
 
-    with (
-        muted(config.quiet or not distribution.is_chief),
-        SharedRun(distribution, open_run) as run,
-    ):
+    if not distribution.is_chief:
+        mute()
+    with muted(config.quiet), SharedRun(distribution, open_run) as run:
         for note in task.notes:
             say(note)
         return _Experiment(config, core, task, distribution, run).result(callbacks)
@@ -175,11 +174,14 @@ class _Experiment:
             self._probe.record(loop.step).save(config.trace_file)
         metrics = {} if loop.ending == "interrupted" else self._evaluation.final(loop.step)
         if metrics:
-            say(f"{_ENDINGS.get(loop.ending, loop.ending)} step {loop.step:,}. {self._found(metrics)}")
+            say(
+                f"{_ENDINGS.get(loop.ending, loop.ending)} step {loop.step:,}. {self._found(metrics)}"
+            )
         return Result(self._core, task, run.directory, loop.step, metrics, loop.ending)
 
     def _announce(self) -> None:
         config, run, training = self._config, self._run, self._training
+        varies = type(self._task).steps_of_batch is not tasks.Task.steps_of_batch
         if self._distribution:
             number = self._distribution.num_replicas
             say(f"Replicas: {number}, of {config.batch_size // number} episodes of each batch.")
@@ -187,14 +189,12 @@ class _Experiment:
             f"{'Training' if self._state is None else 'Resuming'} in {run.directory}: "
             f"{config.task}, {num_parameters(self._core):,} parameters, step "
             f"{int(training.step):,}. Compiling takes a few seconds"
-            + (", again for each new length of batches." if self._task.varies_in_length else ".")
+            + (", again for each new length of batches." if varies else ".")
         )
         for name, before in run.changes.items():
             say(f"It continues with {name}={config.saved()[name]}; before it was {before}.")
 
-    def _callbacks(
-        self, events: EventFile, is_interrupted: Callable[[], bool]
-    ) -> list[Callback]:
+    def _callbacks(self, events: EventFile, is_interrupted: Callable[[], bool]) -> list[Callback]:
         """The callbacks of the configuration, in their order. The last one saves."""
         config, task, evaluation = self._config, self._task, self._evaluation
         steps = config.num_training_iterations
@@ -210,7 +210,9 @@ class _Experiment:
             found.append(Curriculum(task, events))
         if config.stop_when_solved and not validates:
             found.append(Success(report, evaluation))
-        found.append(Look(config.summary_interval if config.summaries else None, self._probe, events))
+        found.append(
+            Look(config.summary_interval if config.summaries else None, self._probe, events)
+        )
         if validates:
             found.append(
                 Validation(

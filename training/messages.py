@@ -20,6 +20,12 @@ NO_MEMORY = f"There is not enough memory for this. {LESS_MEMORY}"
 _is_muted = False
 
 
+def mute() -> None:
+    """Lets `say` print nothing from now on, in a worker that is not the chief."""
+    global _is_muted
+    _is_muted = True
+
+
 @contextlib.contextmanager
 def muted(is_muted: bool = True) -> Iterator[None]:
     """Context in which `say` prints nothing."""

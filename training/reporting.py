@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import tensorflow as tf
 import tqdm
+from tensorboard.plugins.hparams import api as hparams
 
 from dnc_trace import paths
 from training.messages import reason, say, warn
@@ -72,6 +73,11 @@ class EventFile:
         with self._writer.as_default(), self._until_an_error():
             yield
             self._writer.flush()
+
+    def write_settings(self, settings: Mapping[str, Any]) -> None:
+        """Writes settings for TensorBoard's tab HParams, which compares runs by them."""
+        with self.open():
+            hparams.hparams({k: "" if v is None else v for k, v in settings.items()})
 
     def close(self) -> None:
         """Ends the file."""

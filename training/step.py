@@ -212,8 +212,12 @@ class TrainingStep:
         """Returns why the next step is not finite, see `numerics.explain`."""
         step, lesson = int(self.step), self._current_lesson
         core = self._core_of(self._memory_size(lesson))
-        batch = episodes.collect(core, self.task, "train", self._seed, step, lesson)
-        return explain(core, self.task, batch, step, directory, checkpoint)
+
+        def explained() -> str:
+            batch = episodes.collect(core, self.task, "train", self._seed, step, lesson)
+            return explain(core, self.task, batch, step, directory, checkpoint)
+
+        return self._distribution.of_chief(explained) if self._distribution else explained()
 
     def skip(self) -> None:
         """Omits the next step."""
