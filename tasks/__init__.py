@@ -1,14 +1,23 @@
 """Tasks by name: `tasks.get("repeat_copy", num_bits=4)`. They know nothing of `dnc`."""
 
 import importlib
+import inspect
 from typing import Any
 
 from tasks import options
+from tasks.addition import Addition
 from tasks.answers import BitTask, NumberTask
+from tasks.argmax import Argmax
+from tasks.associative_recall import AssociativeRecall
 from tasks.base import Batch, InteractiveTask, Record, Task, make_batch
 from tasks.copy import Copy
+from tasks.copy_series import CopySeries
+from tasks.key_value import KeyValue
 from tasks.lessons import Lesson, Lessons
+from tasks.ngrams import NGrams
 from tasks.options import option
+from tasks.priority_sort import PrioritySort
+from tasks.repeat_copy import RepeatCopy
 from tasks.report import Report
 
 __all__ = [
@@ -28,7 +37,20 @@ __all__ = [
     "option",
 ]
 
-_TASKS: dict[str, type[Task]] = {task.name: task for task in (Copy,)}
+_TASKS: dict[str, type[Task]] = {
+    task.name: task
+    for task in (
+        Addition,
+        Argmax,
+        AssociativeRecall,
+        Copy,
+        CopySeries,
+        KeyValue,
+        NGrams,
+        PrioritySort,
+        RepeatCopy,
+    )
+}
 
 
 def names() -> list[str]:
@@ -57,10 +79,13 @@ def find(name: str) -> type[Task]:
         found: Any = importlib.import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"Cannot load task {name}: {error}.") from error
     if not (isinstance(found, type) and issubclass(found, Task)):
         raise ValueError(f"{name} is not a subclass of tasks.Task.")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise ValueError(f"{name} must define {missing}.")
     return found
 
 

@@ -3,15 +3,18 @@
 The episodes are laid out as in `tasks.digits`.
 """
 
+import dataclasses
+
 import tensorflow as tf
 
-from tasks import base
 from tasks.digits import DigitTask
 
 
-@base.register("addition")
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Addition(DigitTask):
-    """The sum of the digits."""
+    """The addition task: the answer is the sum of the digits."""
+
+    name = "addition"
 
     def right_answer(self, digits: tf.Tensor) -> tf.Tensor:
         """Returns the sums."""

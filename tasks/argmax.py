@@ -1,17 +1,20 @@
-"""Argmax: see digits, then say where the first greatest one was.
+"""Argmax: see digits, then say the place of their first maximum.
 
 The episodes are laid out as in `tasks.digits`.
 """
 
+import dataclasses
+
 import tensorflow as tf
 
-from tasks import base
 from tasks.digits import DigitTask
 
 
-@base.register("argmax")
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Argmax(DigitTask):
-    """The place of the first greatest digit, from 0."""
+    """The argmax task: the answer is the place of the first maximum, from 0."""
+
+    name = "argmax"
 
     def right_answer(self, digits: tf.Tensor) -> tf.Tensor:
         """Returns the places."""

@@ -1,4 +1,4 @@
-"""Associative recall: see items, then one of them again, and say which followed it.
+"""Associative recall: see items, then one of them again, and say the one that followed it.
 
 An episode of m items of r rows, b bits wide (Graves et al. 2014, section 4.3), with q = m (r + 1):
 
@@ -15,69 +15,53 @@ q + r + 2 ..            0                             the rows of the next item
 Answers count (mask 1) in the last r steps. The item asked for is never the last.
 """
 
-from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tasks import base
+from tasks import draws, encoding
+from tasks.answers import BitTask
+from tasks.base import Batch, make_batch
+from tasks.options import option
 
 
-@base.register("associative_recall")
-class AssociativeRecall(base.BitTask):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AssociativeRecall(BitTask):
     """The associative recall task."""
 
-    def __init__(
-        self,
-        num_bits: int = 6,
-        batch_size: int = 16,
-        min_items: int = 2,
-        max_items: int = 6,
-        rows_per_item: int = 3,
-    ):
-        """Creates the task.
+    name = "associative_recall"
 
-        Args:
-          num_bits: width b of a row, >= 1.
-          batch_size: episodes in a batch, >= 1.
-          min_items: least number m of items, >= 2; drawn uniformly.
-          max_items: greatest number of items, >= `min_items`.
-          rows_per_item: number r of rows of an item, >= 1.
+    num_bits: int = option(6, "Width b of a row.", minimum=1)
+    min_items: int = option(2, "Minimum number m of items; drawn uniformly.", minimum=2)
+    max_items: int = option(6, "Maximum number of items.", minimum=2)
+    rows_per_item: int = option(3, "Number r of rows of an item.", minimum=1)
 
-        Raises:
-          ValueError: if an option is out of range.
-        """
-        base.check_positive(num_bits=num_bits, batch_size=batch_size, rows_per_item=rows_per_item)
-        base.check_range("items", min_items, max_items, at_least=2)
-        self.num_bits = num_bits
-        self.batch_size = batch_size
-        self.max_items = max_items
-        self.rows_per_item = rows_per_item
-        self.sizes = {"items": (min_items, max_items)}
-        self.num_steps = base.check_num_steps((max_items + 2) * (rows_per_item + 1))
-        self.input_size = num_bits + 2
-        self.target_size = num_bits
+    input_size = property(lambda self: self.num_bits + 2)
+    output_size = property(lambda self: self.num_bits)
+    num_steps = property(lambda self: (self.max_items + 2) * (self.rows_per_item + 1))
 
-    def batch(self, seed: Any, step: Any, sizes: Mapping[str, Any] | None = None) -> base.Batch:
+    def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
         """Returns a batch that depends on its arguments alone."""
-        keys = base.split(seed, step, 3)
+        keys = draws.keys(split, seed, step, 3)
+        lesson = self.draw_lessons(split, seed, step, lesson)
         shape = [self.batch_size, self.max_items, self.rows_per_item, self.num_bits]
-        number = self.draw_size("items", keys[1], sizes)
+        number = self.draw_size("items", keys[1], lesson)
         # An equal chance for each item but the last.
-        drawn = base.uniform_numbers(keys[2], [self.batch_size])
+        drawn = draws.uniform_numbers(keys[2], [self.batch_size])
         asked = tf.cast(drawn * tf.cast(number - 1, tf.float32), tf.int32)
-        items = base.uniform_integers(keys[0], shape, 0, 1)
+        items = draws.uniform_integers(keys[0], shape, 0, 1)
         return self.encode(items, number, tf.minimum(asked, number - 2))
 
-    def encode(self, items: Any, number: Any, asked: Any) -> base.Batch:
+    def encode(self, items: Any, number: Any, asked: Any) -> Batch:
         """Lays out given episodes as observations, targets and mask.
 
         Args:
-          items: [B, max_items, rows_per_item, num_bits], 0 or 1; those that are too many are
+          items: [B, max_items, rows_per_item, num_bits], 0 or 1; surplus items are
             ignored.
           number: [B], number of items, in [2, max_items].
-          asked: [B], which item is shown again, in [0, number - 2].
+          asked: [B], number of the item that is shown again, in [0, number - 2].
         """
         rows = tf.reshape(tf.cast(items, tf.float32), [self.batch_size, -1, self.num_bits])
         number, asked = tf.cast(number, tf.int32), tf.cast(asked, tf.int32)
@@ -91,17 +75,17 @@ class AssociativeRecall(base.BitTask):
         is_answer = (t >= answer) & (t < answer + per_item)
         observations = tf.concat(
             [
-                base.place(rows, item * per_item + row + 0 * number, is_item)
-                + base.place(rows, asked * per_item + t - question - 1, is_question),
-                base.channel((t < question) & (row < 0)),
-                base.channel((t == question) | (t == answer - 1)),
+                encoding.place(rows, item * per_item + row + 0 * number, is_item)
+                + encoding.place(rows, asked * per_item + t - question - 1, is_question),
+                encoding.channel((t < question) & (row < 0)),
+                encoding.channel((t == question) | (t == answer - 1)),
             ],
             axis=2,
         )
-        target = base.place(rows, (asked + 1) * per_item + t - answer, is_answer)
-        return base.Batch(observations, target, tf.cast(is_answer, tf.float32))
+        target = encoding.place(rows, (asked + 1) * per_item + t - answer, is_answer)
+        return make_batch(observations, target, is_answer)
 
-    def step_labels(self, batch: base.Batch) -> list[list[str]]:
+    def step_labels(self, batch: Batch) -> list[list[str]]:
         """Returns for each episode "item 1", "1.1", ..., "which", "? 1", ..., "next", "1", ..."""
         observations = np.asarray(batch.observations)
         rows = range(1, self.rows_per_item + 1)
@@ -111,5 +95,5 @@ class AssociativeRecall(base.BitTask):
             for item in range(1, int(observations[:, b, -2].sum()) + 1):
                 episode += [f"item {item}", *(f"{item}.{row}" for row in rows)]
             episode += ["which", *(f"? {row}" for row in rows), "next", *map(str, rows)]
-            labels.append(base.padded(episode, self.num_steps))
+            labels.append(encoding.padded(episode, self.num_steps))
         return labels

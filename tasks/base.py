@@ -25,7 +25,7 @@ class Batch(NamedTuple):
       target: [T, B, ...], the right answers.
       mask: [T, B], the weight of each step in the loss, 0 where no answer is required.
       lengths: int32 [B], number of time steps of each episode.
-      extras: further arrays [T, B, ...] or [B, ...] that the loss needs, in any nest.
+      extras: further arrays that the loss or the report needs, [T, B, ...] or [B], in any nest.
     """
 
     observations: Any
@@ -33,6 +33,11 @@ class Batch(NamedTuple):
     mask: Any
     lengths: Any
     extras: Any = ()
+
+    def episode(self, number: int) -> "Batch":
+        """Returns one episode as a batch."""
+        own = slice(number, number + 1)
+        return tf.nest.map_structure(lambda x: x[own] if len(x.shape) == 1 else x[:, own], self)
 
 
 def make_batch(observations: Any, target: Any, mask: Any, extras: Any = ()) -> Batch:
@@ -58,7 +63,8 @@ class Task(abc.ABC):
     notes: ClassVar[Sequence[str]] = ()
 
     batch_size: int = option(16, "Episodes in a batch.", minimum=1, maximum=2**31 - 1)
-    lessons: Lessons = Lessons()
+    # Not hashable, as its ranges are mappings.
+    lessons: Lessons = dataclasses.field(default_factory=Lessons, hash=False)
 
     def __init_subclass__(cls, **arguments: Any):
         """Names a class that does not name itself."""
@@ -71,7 +77,13 @@ class Task(abc.ABC):
 
         Raises:
           ValueError: if an option is not of its kind or out of range.
+          TypeError: if the class has options but is no dataclass.
         """
+        if any(isinstance(x, dataclasses.Field) for x in vars(type(self)).values()):
+            raise TypeError(
+                f"{type(self).__name__} must have the decorator "
+                "@dataclasses.dataclass(frozen=True, kw_only=True)."
+            )
         options.check(self)
         self.check()
         # TensorFlow counts time steps in 32 bits.
@@ -80,7 +92,7 @@ class Task(abc.ABC):
                 f"Episodes may have at most {2**31 - 1:,} time steps, got {self.num_steps:,}."
             )
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027  Most tasks have no such rule.
         """Raises `ValueError` if options that are in range do not fit together."""
 
     @property
@@ -131,8 +143,8 @@ class Task(abc.ABC):
         Args:
           split: "train", "validation" or "test".
           seed: integer >= 0, or integer scalar tensor.
-          step: number of the batch, likewise.
-          lesson: number of the lesson, from 0, likewise; `None`: episodes of all sizes.
+          step: number of the batch, of the same types.
+          lesson: number of the lesson, from 0, of the same types; `None`: episodes of all sizes.
         """
 
     def every_batch(self, split: str) -> Iterator[Batch] | None:
@@ -182,8 +194,8 @@ class Task(abc.ABC):
         for batch, outputs in answers:
             found.append({k: float(v) for k, v in self.metrics(outputs, batch).items()})
             for b in range(min(num_examples - len(examples), self.batch_size)):
-                one = tf.nest.map_structure(lambda x, b=b: x[:, b : b + 1], (batch[:3], outputs))
-                examples.append(self.to_human_readable(Batch(*one[0], ()), one[1]))
+                own = tf.nest.map_structure(lambda x, b=b: x[:, b : b + 1], outputs)
+                examples.append(self.to_human_readable(batch.episode(b), own))
         metrics = {k: float(np.mean([each[k] for each in found])) for k in self.metric_names}
         return Report(metrics, is_solved=self.is_solved(metrics), examples=examples)
 
@@ -211,7 +223,7 @@ class Task(abc.ABC):
           int32 [B, *shape].
         """
         whole, shape = self.sizes[name], [self.batch_size, *shape]
-        if lesson is None:
+        if lesson is None or not self.lessons.vary(name):
             return draws.uniform_integers(key, shape, *whole)
         low, high = self.lessons.range(name, whole, lesson)
         low, high = (tf.reshape(x, [-1] + [1] * (len(shape) - 1)) for x in (low, high))

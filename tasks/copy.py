@@ -34,20 +34,9 @@ class Copy(BitTask):
     min_length: int = option(1, "Minimum number l of rows; drawn uniformly.", minimum=1)
     max_length: int = option(20, "Maximum number of rows.", minimum=1)
 
-    @property
-    def input_size(self) -> int:
-        """Width of an observation: the bits and the delimiter."""
-        return self.num_bits + 1
-
-    @property
-    def output_size(self) -> int:
-        """Width of an answer."""
-        return self.num_bits
-
-    @property
-    def num_steps(self) -> int:
-        """Steps of the longest episode."""
-        return 2 * self.max_length + 1
+    input_size = property(lambda self: self.num_bits + 1)
+    output_size = property(lambda self: self.num_bits)
+    num_steps = property(lambda self: 2 * self.max_length + 1)
 
     def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
         """Returns a batch that depends on its arguments alone."""

@@ -15,75 +15,52 @@ l + 1 .. 2 l           0                             the rows
 Answers count (mask 1) in steps l + 1 to 2 l of each copy; or all steps do.
 """
 
-from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tasks import base
+from tasks import draws, encoding
+from tasks.answers import BitTask
+from tasks.base import Batch, make_batch
+from tasks.options import option
 
 
-@base.register("copy_series")
-class CopySeries(base.BitTask):
-    """The copy series task."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CopySeries(BitTask):
+    """The copy series task; by default the paper's, of 10 copies of 5 rows."""
 
-    def __init__(
-        self,
-        num_bits: int = 6,
-        batch_size: int = 16,
-        min_copies: int = 10,
-        max_copies: int = 10,
-        min_length: int = 5,
-        max_length: int = 5,
-        blank: bool = False,
-        mask_all: bool = False,
-    ):
-        """Creates the task; by default that of the paper, of 10 copies of 5 rows.
+    name = "copy_series"
 
-        Args:
-          num_bits: width b of a row, >= 1.
-          batch_size: episodes in a batch, >= 1.
-          min_copies: least number of copies, >= 1; drawn uniformly for each episode.
-          max_copies: greatest number of copies, >= `min_copies`.
-          min_length: least number l of rows, >= 1; drawn uniformly for each copy.
-          max_length: greatest number of rows, >= `min_length`.
-          blank: whether each copy ends with a step without anything.
-          mask_all: whether all steps count, not the answers alone.
+    num_bits: int = option(6, "Width b of a row.", minimum=1)
+    min_copies: int = option(10, "Minimum number of copies; drawn uniformly.", minimum=1)
+    max_copies: int = option(10, "Maximum number of copies.", minimum=1)
+    min_length: int = option(
+        5, "Minimum number l of rows; drawn uniformly for each copy.", minimum=1
+    )
+    max_length: int = option(5, "Maximum number of rows.", minimum=1)
+    blank: bool = option(False, "Whether each copy ends with an empty step.")
+    mask_all: bool = option(False, "Whether all steps count, not only the answers.")
 
-        Raises:
-          ValueError: if an option is out of range.
-        """
-        base.check_positive(num_bits=num_bits, batch_size=batch_size)
-        base.check_range("copies", min_copies, max_copies)
-        base.check_range("length", min_length, max_length)
-        self.num_bits = num_bits
-        self.batch_size = batch_size
-        self.max_copies, self.max_length = max_copies, max_length
-        self.blank, self.mask_all = blank, mask_all
-        self.sizes = {"copies": (min_copies, max_copies), "length": (min_length, max_length)}
-        self.num_steps = base.check_num_steps(max_copies * (2 * max_length + 1 + blank))
-        self.input_size = num_bits + 1
-        self.target_size = num_bits
+    input_size = property(lambda self: self.num_bits + 1)
+    output_size = property(lambda self: self.num_bits)
+    num_steps = property(lambda self: self.max_copies * (2 * self.max_length + 1 + self.blank))
 
-    def batch(self, seed: Any, step: Any, sizes: Mapping[str, Any] | None = None) -> base.Batch:
-        """Returns a batch that depends on its arguments alone.
-
-        A given length is that of all copies of an episode.
-        """
-        keys = base.split(seed, step, 3)
+    def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
+        """Returns a batch that depends on its arguments alone."""
+        keys = draws.keys(split, seed, step, 3)
+        lesson = self.draw_lessons(split, seed, step, lesson)
         shape = [self.batch_size, self.max_copies]
-        lengths = base.uniform_integers(keys[1], shape, *self.sizes["length"])
-        if sizes and "length" in sizes:
-            lengths = tf.broadcast_to(tf.cast(sizes["length"], tf.int32)[:, tf.newaxis], shape)
-        rows = base.uniform_integers(keys[0], [*shape, self.max_length, self.num_bits], 0, 1)
-        return self.encode(rows, lengths, self.draw_size("copies", keys[2], sizes))
+        lengths = self.draw_size("length", keys[1], lesson, [self.max_copies])
+        rows = draws.uniform_integers(keys[0], [*shape, self.max_length, self.num_bits], 0, 1)
+        return self.encode(rows, lengths, self.draw_size("copies", keys[2], lesson))
 
-    def encode(self, rows: Any, lengths: Any, copies: Any) -> base.Batch:
+    def encode(self, rows: Any, lengths: Any, copies: Any) -> Batch:
         """Lays out given episodes as observations, targets and mask.
 
         Args:
-          rows: [B, max_copies, max_length, num_bits], 0 or 1; those that are too many are ignored.
+          rows: [B, max_copies, max_length, num_bits], 0 or 1; surplus ones are ignored.
           lengths: [B, max_copies], in [1, max_length].
           copies: [B], in [1, max_copies].
         """
@@ -104,16 +81,16 @@ class CopySeries(base.BitTask):
         is_answer = is_there & (step > length) & (step <= 2 * length)
         observations = tf.concat(
             [
-                base.place(rows, first_row + step, is_there & (step < length)),
-                base.channel(is_there & (step == length)),
+                encoding.place(rows, first_row + step, is_there & (step < length)),
+                encoding.channel(is_there & (step == length)),
             ],
             axis=2,
         )
-        target = base.place(rows, first_row + step - length - 1, is_answer)
+        target = encoding.place(rows, first_row + step - length - 1, is_answer)
         mask = is_there if self.mask_all else is_answer
-        return base.Batch(observations, target, tf.cast(mask, tf.float32))
+        return make_batch(observations, target, mask)
 
-    def step_labels(self, batch: base.Batch) -> list[list[str]]:
+    def step_labels(self, batch: Batch) -> list[list[str]]:
         """Returns for each episode "1 row 1", ..., "copy", "1.1", ..., then of copy 2, ..."""
         ends = np.asarray(batch.observations)[:, :, -1]
         labels = []
@@ -124,5 +101,5 @@ class CopySeries(base.BitTask):
                 episode += [f"{number} row {row}" for row in range(1, length + 1)]
                 episode += ["copy", *(f"{number}.{row}" for row in range(1, length + 1))]
                 episode += [""] * self.blank
-            labels.append(base.padded(episode, self.num_steps))
+            labels.append(encoding.padded(episode, self.num_steps))
         return labels

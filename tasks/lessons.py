@@ -48,6 +48,10 @@ class Lessons:
     def __getitem__(self, number: int) -> Lesson:
         return self.lessons[number]
 
+    def vary(self, name: str) -> bool:
+        """Whether any lesson has its own range of a size."""
+        return any(name in lesson.ranges for lesson in self.lessons)
+
     def draw(
         self, split: str, seed: Any, step: Any, lesson: Any, batch_size: int
     ) -> tf.Tensor | None:

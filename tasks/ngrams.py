@@ -10,114 +10,103 @@ steps  observation (1 wide)        target (1 wide)
 t      bit t - 1                   bit t
 =====  ==========================  ===============
 
-All steps count (mask 1). Nobody can be always right: `excess_bits` is by how much the answer is
-worse than the best that can be known from the bits so far.
+All steps count (mask 1). Nobody can be always right: `excess_bits` is the difference between the
+loss and the best that the bits so far allow.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tasks import base
+from tasks import draws, encoding
+from tasks.answers import BitTask, masked_sigmoid_cross_entropy
+from tasks.base import Batch, make_batch
+from tasks.options import option
 
 # In bits per episode. The NTM of the paper came within about 2 of the optimum, its LSTM 5.
 _SOLVED = 3.0
 
 
-@base.register("ngrams")
-class NGrams(base.BitTask):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NGrams(BitTask):
     """The dynamic n-grams task."""
+
+    name = "ngrams"
 
     metric_names = ("excess_bits", "solved_sequences")
 
-    def __init__(
-        self,
-        batch_size: int = 16,
-        min_length: int = 200,
-        max_length: int = 200,
-        context: int = 5,
-    ):
-        """Creates the task.
+    min_length: int = option(200, "Minimum number of bits; drawn uniformly.", minimum=1)
+    max_length: int = option(200, "Maximum number of bits.", minimum=1)
+    context: int = option(
+        5, "Number c of bits that the next one depends on.", minimum=1, maximum=16
+    )
 
-        Args:
-          batch_size: episodes in a batch, >= 1.
-          min_length: least number of bits, >= 1; drawn uniformly.
-          max_length: greatest number of bits, >= `min_length`.
-          context: number c of bits that the next one depends on, from 1 to 16.
+    input_size = property(lambda self: 1)
+    output_size = property(lambda self: 1)
+    num_steps = property(lambda self: self.max_length)
 
-        Raises:
-          ValueError: if an option is out of range.
-        """
-        base.check_positive(batch_size=batch_size, context=context)
-        base.check_range("length", min_length, max_length)
-        if context > 16:
-            raise ValueError(f"context must be at most 16, got {context}.")
-        self.batch_size = batch_size
-        self.context = context
-        self.sizes = {"length": (min_length, max_length)}
-        self.num_steps = base.check_num_steps(max_length)
-        self.input_size = self.target_size = 1
-
-    def batch(self, seed: Any, step: Any, sizes: Mapping[str, Any] | None = None) -> base.Batch:
+    def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
         """Returns a batch that depends on its arguments alone."""
-        keys = base.split(seed, step, 3)
-        uniform = base.uniform_numbers(keys[0], [self.batch_size, 2**self.context])
+        keys = draws.keys(split, seed, step, 3)
+        lesson = self.draw_lessons(split, seed, step, lesson)
+        uniform = draws.uniform_numbers(keys[0], [self.batch_size, 2**self.context])
         # The inverse of the distribution function of Beta(1/2, 1/2).
         probabilities = tf.sin(0.5 * np.pi * uniform) ** 2
-        draws = base.uniform_numbers(keys[1], [self.num_steps, self.batch_size])
-        return self.encode(probabilities, draws, self.draw_size("length", keys[2], sizes))
+        drawn = draws.uniform_numbers(keys[1], [self.num_steps, self.batch_size])
+        return self.encode(probabilities, drawn, self.draw_size("length", keys[2], lesson))
 
-    def encode(self, probabilities: Any, draws: Any, lengths: Any) -> base.Batch:
+    def encode(self, probabilities: Any, drawn: Any, lengths: Any) -> Batch:
         """Draws the bits and lays out the episodes.
 
         Args:
           probabilities: [B, 2^context], of a 1 after each context. The last bit is the lowest of
             the context's number.
-          draws: [max_length, B], in [0, 1): the bit is 1 where this is less than its probability.
+          drawn: [max_length, B], in [0, 1): the bit is 1 where this is less than its probability.
           lengths: [B], in [1, max_length].
         """
         probabilities = tf.cast(probabilities, tf.float32)
 
-        def next_bit(before: tuple[tf.Tensor, ...], drawn: tuple[tf.Tensor, ...]) -> Any:
-            (context, _), (step, draw) = before, drawn
+        def next_bit(before: tuple[tf.Tensor, ...], at: tuple[tf.Tensor, ...]) -> Any:
+            (context, _), (step, draw) = before, at
             known = tf.gather(probabilities, context, batch_dims=1)
             bit = tf.cast(draw < tf.where(step < self.context, 0.5, known), tf.int32)
             return (2 * context + bit) % 2**self.context, bit
 
         none = tf.zeros([self.batch_size], tf.int32)
         steps = tf.range(self.num_steps)
-        _, bits = tf.scan(next_bit, (steps, tf.cast(draws, tf.float32)), (none, none))
+        _, bits = tf.scan(next_bit, (steps, tf.cast(drawn, tf.float32)), (none, none))
         is_there = steps[:, tf.newaxis] < tf.cast(lengths, tf.int32)
-        target = base.channel(is_there, tf.cast(bits, tf.float32))
+        target = encoding.channel(is_there, tf.cast(bits, tf.float32))
         observations = tf.pad(target[:-1], [[1, 0], [0, 0], [0, 0]])
         observations *= tf.cast(is_there, tf.float32)[:, :, tf.newaxis]
-        return base.Batch(observations, target, tf.cast(is_there, tf.float32))
+        return make_batch(observations, target, is_there)
 
     def is_solved(self, metrics: Mapping[str, float]) -> bool:
-        """Whether it is less than 3 bits per sequence worse than the best possible."""
+        """Whether the loss is less than 3 bits per sequence above the best possible."""
         return metrics["excess_bits"] < _SOLVED
 
-    def metrics(self, logits: tf.Tensor, batch: base.Batch) -> dict[str, tf.Tensor]:
-        """Returns `excess_bits`, and `solved_sequences`: 1 if these are less than 3.
+    def metrics(self, outputs: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
+        """Returns `excess_bits`, and `solved_sequences`: 1 if these are fewer than 3.
 
-        One episode says little about a prediction, so that is judged by the mean of the batch.
+        One episode says little about a prediction, so this is judged by the mean of the batch.
         """
-        cost = base.masked_sigmoid_cross_entropy(
-            logits, batch.target, batch.mask, log_prob_in_bits=True
+        loss = masked_sigmoid_cross_entropy(
+            outputs, batch.target, batch.mask, log_prob_in_bits=True
         )
-        excess = cost - tf.reduce_mean(self.optimal_cost(batch))
+        excess = loss - tf.reduce_mean(self.optimal_loss(batch))
         return {
             "excess_bits": excess,
-            "solved_sequences": tf.cast(excess < _SOLVED, logits.dtype),
+            "solved_sequences": tf.cast(excess < _SOLVED, outputs.dtype),
         }
 
-    def optimal_cost(self, batch: base.Batch) -> tf.Tensor:
-        """Returns the least cost that can be expected, in bits per episode, [B].
+    def optimal_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the minimum of the expected loss, in bits per episode, [B].
 
-        It is that of the Bayesian prediction (N1 + 1/2) / (N0 + N1 + 1) from how often 0 and 1 came
-        after the same context before.
+        The Bayesian prediction (N1 + 1/2) / (N0 + N1 + 1) reaches it, with the numbers N0 and N1
+        of zeros and ones after the same context before.
         """
         bits = tf.cast(batch.target[:, :, 0], tf.int32)  # [T, B]
         contexts = tf.zeros_like(bits)

@@ -25,70 +25,67 @@ l + 1 ..        0                                                        the row
 There all 2 l steps count. Priorities are drawn uniformly from [-1, 1).
 """
 
-from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tasks import base
+from tasks import draws, encoding
+from tasks.answers import BitTask
+from tasks.base import Batch, make_batch
+from tasks.options import option
 
-LAYOUTS = ("ntm", "chainer")
 
-
-@base.register("priority_sort")
-class PrioritySort(base.BitTask):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrioritySort(BitTask):
     """The priority sort task."""
 
-    def __init__(
-        self,
-        num_bits: int = 8,
-        batch_size: int = 16,
-        min_length: int = 20,
-        max_length: int = 20,
-        layout: str = "ntm",
-    ):
-        """Creates the task.
+    name = "priority_sort"
 
-        Args:
-          num_bits: width b of a row, >= 1.
-          batch_size: episodes in a batch, >= 1.
-          min_length: least l, >= 1, or >= 2 for the layout "chainer"; drawn uniformly.
-          max_length: greatest l, >= `min_length`.
-          layout: "ntm" or "chainer".
+    num_bits: int = option(8, "Width b of a row.", minimum=1)
+    min_length: int = option(20, "Minimum l; drawn uniformly. At least 2 for chainer.", minimum=1)
+    max_length: int = option(20, "Maximum l.", minimum=1)
+    layout: str = option("ntm", "Layout of an episode.", choices=("ntm", "chainer"))
 
-        Raises:
-          ValueError: if an option is out of range.
-        """
-        base.check_positive(num_bits=num_bits, batch_size=batch_size)
-        base.check_choice("layout", layout, LAYOUTS)
-        base.check_range("length", min_length, max_length, at_least=1 + (layout == "chainer"))
-        self.num_bits = num_bits
-        self.batch_size = batch_size
-        self.layout = layout
-        self.sizes = {"length": (min_length, max_length)}
-        steps = max_length + 1 + self._num_answers(max_length)
-        self.num_steps = base.check_num_steps(2 * max_length if layout == "chainer" else steps)
-        self.max_rows = max_length - (layout == "chainer")
-        self.input_size = num_bits + 2
-        self.target_size = num_bits
+    input_size = property(lambda self: self.num_bits + 2)
+    output_size = property(lambda self: self.num_bits)
 
-    def batch(self, seed: Any, step: Any, sizes: Mapping[str, Any] | None = None) -> base.Batch:
+    @property
+    def num_steps(self) -> int:
+        """Steps of the longest episode."""
+        if self.layout == "chainer":
+            return 2 * self.max_length
+        return self.max_length + 1 + self._num_answers(self.max_length)
+
+    @property
+    def max_rows(self) -> int:
+        """Maximum number of rows."""
+        return self.max_length - (self.layout == "chainer")
+
+    def check(self) -> None:
+        """Raises `ValueError` if there are no rows."""
+        if self.layout == "chainer" and self.min_length < 2:
+            raise ValueError(
+                f"min_length must be >= 2 for the layout chainer, got {self.min_length}."
+            )
+
+    def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
         """Returns a batch that depends on its arguments alone."""
-        keys = base.split(seed, step, 3)
+        keys = draws.keys(split, seed, step, 3)
+        lesson = self.draw_lessons(split, seed, step, lesson)
         shape = [self.batch_size, self.max_rows]
         return self.encode(
-            rows=base.uniform_integers(keys[0], [*shape, self.num_bits], 0, 1),
-            priorities=base.uniform_numbers(keys[1], shape, -1.0, 1.0),
-            lengths=self.draw_size("length", keys[2], sizes),
+            rows=draws.uniform_integers(keys[0], [*shape, self.num_bits], 0, 1),
+            priorities=draws.uniform_numbers(keys[1], shape, -1.0, 1.0),
+            lengths=self.draw_size("length", keys[2], lesson),
         )
 
-    def encode(self, rows: Any, priorities: Any, lengths: Any) -> base.Batch:
+    def encode(self, rows: Any, priorities: Any, lengths: Any) -> Batch:
         """Lays out given episodes as observations, targets and mask.
 
         Args:
-          rows: [B, max_rows, num_bits], 0 or 1, where max_rows is the greatest l, or one less for
-            the layout "chainer"; those that are too many are ignored.
+          rows: [B, max_rows, num_bits], 0 or 1; surplus ones are ignored.
           priorities: [B, max_rows], in [-1, 1].
           lengths: [B], the l of each episode.
         """
@@ -104,15 +101,15 @@ class PrioritySort(base.BitTask):
         first, num_answers = lengths + 1, self._num_answers(lengths) if is_ntm else number
         is_answer = (t >= first) & (t < first + num_answers)
         shown = t < number
-        bits = base.place(rows, t, shown)
-        priority = base.place(priorities[:, :, tf.newaxis], t, shown)
-        end = base.channel(t == number)
+        bits = encoding.place(rows, t, shown)
+        priority = encoding.place(priorities[:, :, tf.newaxis], t, shown)
+        end = encoding.channel(t == number)
         parts = [bits, priority, end] if is_ntm else [priority, bits, end]
-        target = base.place(in_order, t - first, is_answer)
+        target = encoding.place(in_order, t - first, is_answer)
         mask = is_answer if is_ntm else t < 2 * lengths
-        return base.Batch(tf.concat(parts, axis=2), target, tf.cast(mask, tf.float32))
+        return make_batch(tf.concat(parts, axis=2), target, mask)
 
-    def step_labels(self, batch: base.Batch) -> list[list[str]]:
+    def step_labels(self, batch: Batch) -> list[list[str]]:
         """Returns for each episode the priorities, "sort", then "no. 1", "no. 2", ..."""
         observations, mask = np.asarray(batch.observations), np.asarray(batch.mask)
         priority = self.num_bits if self.layout == "ntm" else 0
@@ -123,7 +120,7 @@ class PrioritySort(base.BitTask):
             episode = [f"{x:+.2f}" for x in observations[:end, b, priority]] + ["sort"]
             episode += [""] * (self.layout == "chainer")
             episode += [f"no. {k + 1}" for k in range(last + 1 - len(episode))]
-            labels.append(base.padded(episode, self.num_steps))
+            labels.append(encoding.padded(episode, self.num_steps))
         return labels
 
     @staticmethod
