@@ -6,14 +6,12 @@
 Prints a table, and whether each model has solved its task; --plot and --csv write files. Where the
 episodes have sizes, the table has a row for each size, also for ones that were not trained.
 
-The options of the models' task are flags, too, for an evaluation with other values than in training.
-With models on the command line, --help lists them.
+Models given on the command line add the options of their task to the flags, and to --help.
 """
 
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from absl import flags
 
@@ -34,7 +32,8 @@ from training.measuring import SizeReport
 from training.messages import say
 from training.models import make_task, restore
 
-_Models = Mapping[str, Checkpoint]  # By name.
+# By name; with the configuration to evaluate.
+_Models = Mapping[str, tuple[Checkpoint, Config]]
 
 
 def main(argv: list[str]) -> int:
@@ -42,13 +41,14 @@ def main(argv: list[str]) -> int:
     tf.get_logger().setLevel("ERROR")  # It advises against making many functions.
     values = _flags()
     try:
-        models = _models(values, argv)
-        options = _options(models, values)
+        found = _checkpoints(values, argv)
+        declared = task_options(next(iter(found.values())).settings["task"]) if found else {}
     except (ValueError, OSError) as error:
         return command.fail("evaluate.py", error)
-    define(values, options.values())
+    options = [each for name, each in declared.items() if name not in values]
+    define(values, options)
     return command.run(
-        "evaluate.py", values, argv, __doc__, lambda: _evaluate(values, models, options)
+        "evaluate.py", values, argv, __doc__, lambda: _evaluate(values, found, options)
     )
 
 
@@ -58,10 +58,9 @@ def _flags() -> flags.FlagValues:
     for name, text in {
         "checkpoint_dir": "Directories of models, one or several.",
         "pretrained": "Names of models that come with this program, one or several.",
-        "lengths": "Sizes of episodes (length, number of items, ...: the task's first size) to try; "
-        "by default the largest in training, and 2, 4 and 8 times as large.",
-        "memory_size": "Number of memory slots, if not as in training; one for all sizes, or one "
-        "for each.",
+        "lengths": "Sizes of episodes (length, number of items, ...: the task's first size); by "
+        "default the largest in training, and 2, 4 and 8 times as large.",
+        "memory_size": "Memory slots, if not as in training; one number, or one for each size.",
     }.items():
         default = None if name in ("lengths", "memory_size") else []
         flags.DEFINE_list(name, default, text, flag_values=values)
@@ -81,81 +80,69 @@ def _flags() -> flags.FlagValues:
     return values
 
 
-def _models(values: flags.FlagValues, argv: Sequence[str]) -> _Models:
-    """The models on a command line, whose other flags nobody knows yet."""
+def _checkpoints(values: flags.FlagValues, argv: Sequence[str]) -> dict[str, Checkpoint]:
+    """The models on a command line, by name. The options of their task are unknown yet."""
     values.set_gnu_getopt(True)  # The value of an unknown flag does not end the flags.
     try:
         values(argv, known_only=True)
     except flags.Error:
         return {}  # `command.run` finds it again.
-    directories = [pathlib.Path(directory) for directory in values["checkpoint_dir"].value]
-    directories += map(runs.pretrained, values["pretrained"].value)
-    names = [path.name for path in directories]
-    models = {
+    paths = [pathlib.Path(directory) for directory in values["checkpoint_dir"].value]
+    paths += map(runs.pretrained, values["pretrained"].value)
+    names = [path.name for path in dict.fromkeys(paths)]
+    found = {
         path.name if names.count(path.name) == 1 else str(path): runs.newest_checkpoint(
             path, values["best"].value
         )
-        for path in directories
+        for path in paths
     }
-    tasks = {name: model.settings["task"] for name, model in models.items()}
+    tasks = {name: checkpoint.settings["task"] for name, checkpoint in found.items()}
     if len(set(tasks.values())) > 1:
-        found = ", ".join(f"{name} of {task}" for name, task in tasks.items())
-        raise ValueError(f"Only models of one task can be compared, got {found}.")
-    return models
+        text = ", ".join(f"{name} of {task}" for name, task in tasks.items())
+        raise ValueError(f"Only models of one task can be compared, got {text}.")
+    return found
 
 
-def _options(models: _Models, values: flags.FlagValues) -> dict[str, Option]:
-    """The options of the models' task, but for names that are flags of this program."""
-    if not models:
-        return {}
-    task = next(iter(models.values())).settings["task"]
-    return {name: each for name, each in task_options(task).items() if name not in values}
-
-
-def _evaluate(values: flags.FlagValues, models: _Models, options: Mapping[str, Option]) -> None:
-    if not models:
+def _evaluate(
+    values: flags.FlagValues, found: Mapping[str, Checkpoint], options: Sequence[Option]
+) -> None:
+    if not found:
         raise ValueError("Give checkpoint_dir or pretrained: the models to measure.")
-    for path in filter(None, [values["plot"].value, values["csv"].value]):
+    plot, table = values["plot"].value, values["csv"].value
+    for path in filter(None, [plot, table]):
         if not pathlib.Path(path).resolve().parent.is_dir():
             raise ValueError(f"There is no folder for {path}.")
-    changes = given(values, options.values())
-    slots, sizes = _whole_numbers(values, "memory_size"), _whole_numbers(values, "lengths")
-    configs = {
-        name: Config.of_run(checkpoint.settings).replace(**changes)
-        for name, checkpoint in models.items()
+    changes = given(values, options)
+    models = {
+        name: (checkpoint, Config.of_run(checkpoint.settings).replace(**changes))
+        for name, checkpoint in found.items()
     }
-    task = make_task(next(iter(configs.values())), 1)
+    task = make_task(next(iter(models.values()))[1], batch_size=1)
     if task.sizes and task.every_batch("test") is None:
-        reports = _at_sizes(values, models, changes, sizes, slots)
-    elif sizes:
+        reports = _at_sizes(values, models)
+    elif values["lengths"].value:
         raise ValueError(f"lengths is for tasks with sizes, and {task.name} has none.")
     else:
-        reports = _of_the_test(values, models, configs, slots)
+        reports = _of_the_test(values, models)
     for name, report in reports.items():
         for example in report.examples:
             say(f"\n{name}:\n{example}")
-    if values["csv"].value:
-        write_csv(reports, values["csv"].value)
-    if values["plot"].value:
-        next(iter(reports.values())).plot(reports, values["plot"].value)
+    if table:
+        write_csv(reports, table)
+    if plot:
+        next(iter(reports.values())).plot(reports, plot)
 
 
-def _at_sizes(
-    values: flags.FlagValues,
-    models: _Models,
-    changes: Mapping[str, Any],
-    sizes: Sequence[int] | None,
-    slots: Sequence[int] | None,
-) -> dict[str, Report]:
+def _at_sizes(values: flags.FlagValues, models: _Models) -> dict[str, Report]:
     """Measures models at several sizes; prints each line of the table as soon as it is there."""
     reports = {}
-    for name, checkpoint in models.items():
+    for name, (checkpoint, config) in models.items():
         rows, examples = [], []
         for row, texts in measuring.at_sizes(
             checkpoint,
-            changes,
-            sizes,
-            slots,
+            config,
+            _whole_numbers(values, "lengths"),
+            _whole_numbers(values, "memory_size"),
             num_sequences=values["num_sequences"].value,
             num_examples=values["examples"].value,
             seed=values["seed"].value,
@@ -170,18 +157,14 @@ def _at_sizes(
     return reports
 
 
-def _of_the_test(
-    values: flags.FlagValues,
-    models: _Models,
-    configs: Mapping[str, Config],
-    slots: Sequence[int] | None,
-) -> dict[str, Report]:
+def _of_the_test(values: flags.FlagValues, models: _Models) -> dict[str, Report]:
     """Measures models on all episodes of the test; prints the task's own table."""
-    if slots and len(slots) > 1:
+    slots = _whole_numbers(values, "memory_size") or []
+    if len(slots) > 1:
         raise ValueError(f"memory_size must be one number, got {len(slots)}.")
     reports, num_sequences = {}, values["num_sequences"].value
-    for name, checkpoint in models.items():
-        config = configs[name].replace(memory_size=slots[0]) if slots else configs[name]
+    for name, (checkpoint, config) in models.items():
+        config = config.replace(memory_size=slots[0]) if slots else config
         core, task = restore(checkpoint, config, min(BATCH_SIZE, num_sequences))
         evaluation = Evaluation(core, task, values["seed"].value, values["jit"].value)
         reports[name] = evaluation.report("test", num_sequences, values["examples"].value)

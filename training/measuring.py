@@ -57,7 +57,7 @@ class SizeReport(Report):
 
 def at_sizes(
     checkpoint: Checkpoint,
-    changes: Mapping[str, Any],
+    config: Config,
     sizes: Sequence[int] | None = None,
     slots: Sequence[int] | None = None,
     *,
@@ -70,7 +70,7 @@ def at_sizes(
 
     Args:
       checkpoint: the model, trained on a task with sizes.
-      changes: options of the task that differ from training.
+      config: its configuration, perhaps with other options of the task than in training.
       sizes: values of the task's first size; by default the largest in training, and 2, 4 and 8
         times as large.
       slots: numbers of memory slots, one for all sizes or one for each; by default as in training.
@@ -83,17 +83,17 @@ def at_sizes(
       ValueError: if a value is out of range, or there are neither one nor as many slots as sizes.
     """
     trained = Config.of_run(checkpoint.settings)
-    config = trained.replace(**changes)
     name, (_, trained_to) = next(iter(make_task(trained).sizes.items()))
-    if fixed := {f"min_{name}", f"max_{name}"} & changes.keys():
-        raise ValueError(f"Give lengths in place of {' and '.join(sorted(fixed))}.")
+    for option in (f"min_{name}", f"max_{name}"):
+        if config.options.get(option) != trained.options.get(option):
+            raise ValueError(f"Give lengths, the values of {name}, in place of {option}.")
     batch_size = min(BATCH_SIZE, num_sequences)
     sizes = sizes or [trained_to * factor for factor in _FACTORS]
     for size, memory_size in zip(sizes, _for_each(sizes, slots, trained), strict=True):
         task = make_task(config, batch_size).with_size(name, size)
         core = restore_core(checkpoint, config.replace(memory_size=memory_size), task)
         evaluation = Evaluation(core, task, seed, jit)
-        metrics = evaluation.metrics(0, -(-num_sequences // batch_size))
+        report = evaluation.report("test", num_sequences, num_examples)
         as_trained = not has_slots(config) or memory_size == trained.memory_size
         as_trained = as_trained and config == trained and size == trained_to
         row = {
@@ -105,14 +105,11 @@ def at_sizes(
             "size": size,
             "trained_to": trained_to,
             "error_name": task.error_name,
-            "error": metrics[task.error_name],
-            "solved_sequences": metrics["solved_sequences"],
-            "solved": task.is_solved(metrics) if as_trained else None,
+            "error": report.metrics[task.error_name],
+            "solved_sequences": report.metrics["solved_sequences"],
+            "solved": report.is_solved if as_trained else None,
         }
-        texts = (
-            evaluation.report("test", num_examples, num_examples).examples if num_examples else ()
-        )
-        yield row, [f"{name} {size}:\n{text}" for text in texts]
+        yield row, [f"{name} {size}:\n{text}" for text in report.examples]
 
 
 def _for_each(sizes: Sequence[int], slots: Sequence[int] | None, trained: Config) -> Sequence[int]:

@@ -7,22 +7,21 @@ import pytest
 import tensorflow as tf
 
 from training import models
+from training.config import Config
 
-CONFIG = {
-    "task": "repeat_copy",
-    "num_bits": 3,
-    "memory_size": 5,
-    "word_size": 6,
-    "num_read_heads": 2,
-    "num_write_heads": 1,
-    "hidden_size": 7,
-    "clip_value": 20.0,
-}
+CONFIG = Config.of(
+    preset="none",
+    task="repeat_copy",
+    num_bits=3,
+    memory_size=5,
+    word_size=6,
+    num_read_heads=2,
+    hidden_size=7,
+)
 TASK = models.make_task(CONFIG, batch_size=4)
 KINDS = {
     "dnc": {},
     "lstm": {"core": "lstm"},
-    "matched lstm": {"core": "lstm", "match_parameters": True},
     "ntm": {"core": "ntm"},
     "deep": {"controller": "deep_lstm", "num_layers": 2},
     "feedforward": {"controller": "feedforward", "max_signal": 1.0},
