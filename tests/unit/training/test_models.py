@@ -1,8 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import dnc
+from tasks.copy import Copy
 from training import episodes
 from training.config import Config
 from training.models import load, make_core, make_task, with_memory
@@ -46,8 +49,15 @@ def test_a_task_has_the_lessons_of_the_curriculum():
     assert not make_task(CONFIG).lessons
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoSizes(Copy):
+    """A task whose episodes are all alike."""
+
+    sizes = property(lambda self: {})
+
+
 def test_a_task_without_sizes_cannot_have_a_curriculum():
-    config = Config.of(task="tests.data.tasks:NoSizes", curriculum="naive")
+    config = Config.of(task=f"{__name__}:NoSizes", curriculum="naive")
     with pytest.raises(ValueError, match="has no sizes: use curriculum=none"):
         make_task(config)
 
