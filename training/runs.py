@@ -207,7 +207,7 @@ class Run:
             checkpoints.set_aside(self.directory, step)
         if self._damaged:
             self._warn(
-                f"{'; '.join(self._damaged.values())}: going on from step {self._found.step:,}. "
+                f"{'; '.join(self._damaged.values())}: continuing from step {self._found.step:,}. "
                 "The damaged files are kept as *.damaged."
             )
 
