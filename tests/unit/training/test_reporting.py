@@ -53,6 +53,7 @@ def test_without_a_terminal_each_report_is_a_plain_line_and_a_sample():
 
 def test_on_a_terminal_one_line_of_80_columns_stays_below_the_samples(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
     stream = Terminal()
 
     show_two_reports(stream)
@@ -62,9 +63,9 @@ def test_on_a_terminal_one_line_of_80_columns_stays_below_the_samples(monkeypatc
     assert f"Step 1,000: {figures}\n\nfirst sample\n" in text
     assert "second sample" in text
     shown = [x for line in text.splitlines() for x in line.split("\r") if " of 2,000 |" in x]
-    (lesson,) = {x for x in shown if "lesson 2 of 3" in x and x.startswith("1,000 of")}
-    assert "wrong bits 0.500" in lesson and lesson.rstrip().endswith(" left")
-    assert "/s, " in lesson
+    last = [x for x in shown if x.startswith("1,000 of")][-1].rstrip()
+    assert "| lesson 2 of 3, wrong bits 0.500, " in last
+    assert "/s, " in last and last.endswith(" left")
     assert max(map(len, shown)) <= 80
 
 
