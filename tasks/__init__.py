@@ -4,6 +4,7 @@ import importlib
 import inspect
 from typing import Any
 
+from tasks import options
 from tasks.addition import Addition
 from tasks.answers import BitTask, NumberTask
 from tasks.argmax import Argmax
@@ -15,7 +16,7 @@ from tasks.copy_series import CopySeries
 from tasks.key_value import KeyValue
 from tasks.lessons import Lesson, Lessons
 from tasks.ngrams import NGrams
-from tasks.options import option, options
+from tasks.options import option
 from tasks.priority_sort import PrioritySort
 from tasks.repeat_copy import RepeatCopy
 from tasks.report import Report
@@ -35,7 +36,6 @@ __all__ = [
     "make_batch",
     "names",
     "option",
-    "options",
 ]
 
 _TASKS: dict[str, type[Task]] = {
@@ -102,7 +102,7 @@ def get(name: str, **given: Any) -> Task:
       ValueError: if there is no such task or option, or an option is out of range.
     """
     task = find(name)
-    allowed = options(task)
+    allowed = options.of(task)
     if unknown := sorted(given.keys() - allowed.keys()):
         raise ValueError(
             f"Task {name} has no option {', '.join(unknown)}; it has {', '.join(allowed)}."

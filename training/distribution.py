@@ -1,13 +1,14 @@
 """Training on several devices and machines: one training step, split over replicas.
 
-A replica is a device with a copy of the model's variables. Each computes the gradients of its part
-of the batch; their mean is what one device would have found for the whole batch, up to rounding,
-and updates all copies alike. One process (a worker) has one or more replicas; the first worker is
+A replica is a device with a copy of the model's variables. Each replica computes the gradients of
+its part of the batch. Their mean is, up to rounding, the gradient of the whole batch on one device,
+and it updates all copies alike. A process (a worker) has one or more replicas. The first worker is
 the chief, which alone reads, writes and prints.
 
-All workers must do the same things in the same order, or they wait for each other for ever. What
-one of them knows better than the others (how long a step takes, that it was told to stop, what is
-on the disk) is therefore exchanged: `Distribution.of_chief` and `any`, and `SharedRun`.
+All workers must do the same things in the same order, or they wait for each other forever. So they
+exchange everything that only one of them knows, such as the time that a step takes, a request to
+stop or the contents of the disk: with `Distribution.of_chief`, `shared` and `any`, and with
+`SharedRun`. Nothing else in a training depends on the number of workers.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ import tensorflow as tf
 from training.messages import NO_MEMORY, OUT_OF_MEMORY, say
 from training.runs import Run
 
-KINDS = ("none", "mirrored", "multi_worker", "tpu")
+KINDS = ("none", "mirrored", "multi_worker")
 EXIT_CODE_OF_A_LOST_WORKER = os.EX_TEMPFAIL  # 75: "the user is invited to retry".
 # What a collective operation ends in, by how TensorFlow came to know.
 _SIGNS_OF_A_LOST_WORKER = (
@@ -106,11 +107,10 @@ class Distribution:
           kind: "none": this process, without replicas; "mirrored": all GPUs of this machine, or,
             if there is none, all logical CPU devices (one, unless the program made more);
             "multi_worker": the workers that TF_CONFIG names; then nothing of TensorFlow may have
-            run before; "tpu": the cores of the TPU that TPU_NAME names, or of this machine.
+            run before.
 
         Raises:
-          ValueError: if TF_CONFIG does not say which workers there are, its address is not
-            free here, or there is no TPU.
+          ValueError: if TF_CONFIG does not name the workers, or its address is not free here.
         """
         self.num_workers, self.is_chief = 1, True
         self._strategy: tf.distribute.Strategy | None = None
@@ -122,8 +122,6 @@ class Distribution:
             self.num_workers = len(cluster.addresses)
             self.is_chief = cluster.address == cluster.addresses[0]
             self._strategy = _join(cluster)
-        elif kind == "tpu":
-            self._strategy = _tpu()
         self.num_replicas = self._strategy.num_replicas_in_sync if self._strategy else 1
 
     def __bool__(self) -> bool:
@@ -196,6 +194,16 @@ class Distribution:
             raise ValueError(answer["message"])
         return answer["result"]
 
+    def shared(self, own: T) -> T:
+        """Returns an object whose methods run in the chief alone and return their results in all.
+
+        Results are JSON values; `ValueError` and `OSError` are raised in all processes.
+
+        Args:
+          own: object whose methods these are; with one process it is returned itself.
+        """
+        return own if self.num_workers == 1 else _Shared(self, own)
+
     def any(self, flag: bool) -> bool:
         """Returns whether the flag is set in any process."""
         return flag if self.num_workers == 1 else bool(self._sum(np.int32(flag)) > 0)
@@ -214,6 +222,19 @@ class Distribution:
         values = iter([tf.constant(value)] + [tf.zeros_like(value)] * (num_devices - 1))
         each = self._strategy.experimental_distribute_values_from_function(lambda _: next(values))
         return self._strategy.reduce("sum", each, axis=None).numpy()
+
+
+class _Shared:
+    """Stand-in for an object, see `Distribution.shared`."""
+
+    def __init__(self, distribution: Distribution, own: Any):
+        self._distribution, self._own = distribution, own
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._own, name)
+        return lambda *arguments, **named: self._distribution.of_chief(
+            lambda: method(*arguments, **named)
+        )
 
 
 class SharedRun:
@@ -299,24 +320,6 @@ class SharedRun:
         return self._distribution.of_chief(lambda: function(self._run))
 
 
-def part(batch: T, index: tf.Tensor, num_parts: int) -> T:
-    """Returns the part number `index`, of `num_parts` equal ones, of a batch's episodes.
-
-    Args:
-      batch: nest of tensors [T, B, ...].
-      index: int32 scalar.
-      num_parts: divides B.
-    """
-
-    def of(x: tf.Tensor) -> tf.Tensor:
-        size = x.shape.as_list()
-        size[1] //= num_parts
-        # Sizes are constants, so that shapes stay static.
-        return tf.slice(x, tf.stack([0, index * size[1]] + [0] * (len(size) - 2)), size)
-
-    return tf.nest.map_structure(of, batch)
-
-
 @contextlib.contextmanager
 def leaving_when_a_worker_is_lost(kind: str) -> Iterator[None]:
     """Context in which a worker whose peers are gone ends its process, with exit code 75.
@@ -362,16 +365,3 @@ def _join(cluster: Cluster) -> tf.distribute.Strategy:
     finally:
         # TensorFlow now catches SIGTERM, and does nothing; as before, it shall end the process.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-
-
-def _tpu() -> tf.distribute.Strategy:
-    """Connects to a TPU. Never run: written after TensorFlow's documentation."""
-    try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(os.environ.get("TPU_NAME"))
-        if os.environ.get("TPU_NAME", "local") != "local":
-            tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
-        return tf.distribute.TPUStrategy(resolver)
-    except (ValueError, tf.errors.OpError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"distribution=tpu: no TPU was found: {reason}") from error

@@ -1,11 +1,13 @@
 """Episodes: the only module that runs a core on a task.
 
-`collect` returns a batch, `replay` the core's outputs for it, with gradients, and `watch` a trace of
-the memory. Training, evaluation, the probe and the search for non-finite numbers all use these.
+`collect` returns a batch, `replay` the core's outputs for it, with gradients, and `watch` a trace
+of the memory. Training, evaluation, the probe and the search for non-finite numbers all use these.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
@@ -26,20 +28,21 @@ def collect(
 
     Args:
       core: the core that answers.
-      task: the task.
-      split: as for `Task.batch`, as are the others.
-      seed: see `split`.
-      step: see `split`.
-      lesson: see `split`.
+      task: the task. With tensors as arguments, whose values a program does not have yet, it must
+        be the result of `Task.of_length` if its batches differ in length.
+      split: "train", "validation" or "test".
+      seed: integer >= 0, or integer scalar tensor, as are the others.
+      step: number of the batch.
+      lesson: number of the lesson, from 0; `None`: episodes of all sizes.
     """
+    if not any(tf.is_tensor(argument) for argument in (seed, step, lesson)):
+        task = task.of_length(task.steps_of_batch(split, seed, step, lesson))
     if isinstance(task, tasks.InteractiveTask):
         return _roll_out(core, task, split, seed, step, lesson)
     return task.batch(split, seed, step, lesson)
 
 
-def replay(
-    core: snt.RNNCore, batch: tasks.Batch, recompute_every: int | None = None
-) -> Any:
+def replay(core: snt.RNNCore, batch: tasks.Batch, recompute_every: int | None = None) -> Any:
     """Returns the core's outputs [T, B, Y] for the observations of a batch.
 
     Args:
@@ -50,9 +53,7 @@ def replay(
     return dnc.unroll(core, batch.observations, checkpoint_every=recompute_every)[0]
 
 
-def watch(
-    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, step: int
-) -> dnc.Trace | None:
+def watch(core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, step: int) -> dnc.Trace | None:
     """Returns a trace of the core's memory in a batch; `None` if it has none.
 
     Args:
@@ -63,11 +64,12 @@ def watch(
     """
     if not has_memory(core):
         return None
+    num_steps, batch_size = batch.mask.shape
     trace = dnc.record(core, batch.observations, sequence_length=batch.lengths)
     return trace.replace(
-        target=batch.target,
+        target=np.reshape(np.asarray(batch.target, np.float32), [num_steps, batch_size, -1]),
         mask=batch.mask,
-        tokens=task.step_labels(batch),
+        tokens=task.of_length(num_steps).step_labels(batch),
         task=task.name,
         step=step,
     )
@@ -78,25 +80,51 @@ def has_memory(core: snt.RNNCore) -> bool:
     return isinstance(core, dnc.DNC)
 
 
+def part(batch: tasks.Batch, index: tf.Tensor, num_parts: int) -> tasks.Batch:
+    """Returns part number `index`, of `num_parts` equal parts, of a batch's episodes.
+
+    Args:
+      batch: the batch, of tensors.
+      index: int32 scalar.
+      num_parts: divides B.
+    """
+
+    def cut(x: tf.Tensor, axis: int) -> tf.Tensor:
+        size = x.shape.as_list()
+        size[axis] //= num_parts
+        begin = [0] * len(size)
+        begin[axis] = index * size[axis]
+        # Sizes are constants, so that shapes stay static.
+        return tf.slice(x, tf.stack(begin), size)
+
+    return _of_episodes(batch, cut)
+
+
+def longest(batch: tasks.Batch, number: int) -> tasks.Batch:
+    """Returns the longest episodes of a batch, the longest first, as arrays."""
+    chosen = np.argsort(-np.asarray(batch.lengths), kind="stable")[:number]
+    return _of_episodes(batch, lambda x, axis: np.take(np.asarray(x), chosen, axis))
+
+
+def _of_episodes(batch: tasks.Batch, select: Callable[[Any, int], Any]) -> tasks.Batch:
+    """Applies select(array, axis of the episodes) to each array of a batch."""
+    return tf.nest.map_structure(lambda x: select(x, int(len(x.shape) > 1)), batch)
+
+
 def _roll_out(
-    core: snt.RNNCore,
-    task: tasks.InteractiveTask,
-    split: str,
-    seed: Any,
-    step: Any,
-    lesson: Any,
+    core: snt.RNNCore, task: tasks.InteractiveTask, split: str, seed: Any, step: Any, lesson: Any
 ) -> tasks.Batch:
     key = draws.fold_in(draws.keys(split, seed, step, 1)[0], _RESPONSES)
 
     def advance(t: Any, environment: Any, observation: tf.Tensor, state: Any) -> Any:
         outputs, state = core(observation, state)
-        environment, following, record = task.respond(environment, outputs, draws.fold_in(key, t))
+        # The type of the number is the key's: all its bits are random.
+        response_key = draws.fold_in(key, tf.cast(t, tf.int64))
+        environment, following, record = task.respond(environment, outputs, response_key)
         return environment, following, state, (observation, record)
 
     environment, observation = task.start(split, seed, step, lesson)
-    environment, observation, state, seen = advance(
-        0, environment, observation, core.initial_state(task.batch_size)
-    )
+    *following, seen = advance(0, environment, observation, core.initial_state(task.batch_size))
     # The first step is outside of the loop: it shows what there is to stack.
     stacks = [
         tf.TensorArray(x.dtype, task.num_steps, element_shape=x.shape).write(0, x)
@@ -108,12 +136,12 @@ def _roll_out(
         written = zip(stacks, tf.nest.flatten(seen), strict=True)
         return t + 1, *following, [stack.write(t, x) for stack, x in written]
 
-    _, _, _, _, stacks = tf.while_loop(
+    *_, stacks = tf.while_loop(
         lambda t, *_: t < task.num_steps,
         body,
-        (tf.constant(1), environment, observation, state, stacks),
-        maximum_iterations=task.num_steps,
+        (tf.constant(1), *following, stacks),
+        maximum_iterations=task.num_steps - 1,
     )
-    stacked = tf.nest.map_structure(tf.stop_gradient, [stack.stack() for stack in stacks])
+    stacked = [tf.stop_gradient(stack.stack()) for stack in stacks]
     observations, record = tf.nest.pack_sequence_as(seen, stacked)
     return tasks.make_batch(observations, record.target, record.mask, record.extras)

@@ -1,55 +1,89 @@
-"""Judges a core on sequences it was not trained on."""
+"""Evaluation of a core on episodes that it was not trained on."""
 
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-import dnc
 import tasks
-from training import question_answering
-from training.question_answering import Examination
+from training import episodes
 
-BATCH_SIZE, NUM_BATCHES = 100, 10  # 1,000 sequences.
+BATCH_SIZE, NUM_BATCHES = 100, 10  # 1,000 episodes.
 
 
 class Evaluation:
-    """Runs a core over fresh batches of a task.
+    """Runs a core over batches of a task's splits "validation" and "test".
 
-    Training uses the batches of seeds >= 0, evaluation those of seeds < 0, so that no batch is
-    drawn for both. (A small task has few different sequences: then the same one may well come up in
-    both.)
+    A task that generates its episodes has fresh ones there: no batch of the training is drawn
+    again. (A small task has few different episodes. Then the same one may come up in both.)
     """
 
     def __init__(self, core: snt.RNNCore, task: tasks.Task, seed: int, jit: bool = True):
         """Prepares the evaluation.
 
         Args:
-          core: the core to judge.
-          task: where the batches come from; all of a call's batches are of its batch size.
+          core: the core to evaluate.
+          task: source of the batches, all of its batch size.
           seed: the training's seed, >= 0.
           jit: whether to compile with XLA.
         """
         self._core = core
         self._task = task
-        self._seed = -1 - seed
-        is_babi = isinstance(task, tasks.Babi)
-        self._examination = Examination(core, task, jit) if is_babi else None
-        signature = [tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int32)]
-        self._mean_metrics = tf.function(self._metrics, input_signature=signature, jit_compile=jit)
-        self._logits = tf.function(
-            lambda observations: dnc.unroll(core, observations)[0], jit_compile=jit
-        )
+        self._seed = seed
+        self._jit = jit
+        self._replay = tf.function(lambda batch: episodes.replay(core, batch), jit_compile=jit)
+        self._programs: dict[tuple[str, int], Any] = {}
+
+    def answers(
+        self, split: str, first: int = 0, number: int | None = None
+    ) -> Iterator[tuple[tasks.Batch, Any]]:
+        """Yields batches with the core's outputs [T, B, Y].
+
+        Args:
+          split: "train", "validation" or "test".
+          first: number of the first batch.
+          number: number of batches; `None`: all episodes of the split once, or batches without end
+            if the task generates them.
+        """
+        if number is None and (every_batch := self._task.every_batch(split)) is not None:
+            for batch in every_batch:
+                yield batch, self._replay(batch)
+            return
+        steps = itertools.count(first) if number is None else range(first, first + number)
+        for step in steps:
+            num_steps = self._task.steps_of_batch(split, self._seed, step)
+            yield self._program(split, num_steps)(tf.constant(step, tf.int64))
+
+    def report(self, split: str, num_episodes: int = 0, num_examples: int = 0) -> tasks.Report:
+        """Returns the task's report.
+
+        Args:
+          split: "validation" or "test".
+          num_episodes: minimum number of episodes, >= 1, if the task generates them; else all
+            episodes of the split count.
+          num_examples: number of episodes to include as text.
+
+        Raises:
+          ValueError: if data cannot be read.
+        """
+        answers = self.answers(split)
+        if not self._is_finite(split):
+            answers = itertools.islice(answers, math.ceil(num_episodes / self._task.batch_size))
+        return self._task.report(answers, num_examples)
 
     def metrics(self, first_batch: int, num_batches: int) -> dict[str, float]:
         """Returns the task's metrics, averaged over the batches from number `first_batch` on."""
-        means = self._mean_metrics(
-            tf.constant(first_batch, tf.int64), tf.constant(num_batches, tf.int32)
-        )
-        return {name: float(value) for name, value in means.items()}
-
-    def sample(self, number: int) -> str:
-        """Returns the first episode of batch `number`, and the core's answer, as text."""
-        batch = self._task.batch(self._seed, number)
-        return self._task.to_human_readable(batch, self._logits(batch.observations))
+        found = [
+            self._task.metrics(outputs, batch)
+            for batch, outputs in self.answers("validation", first_batch, num_batches)
+        ]
+        return {
+            name: float(np.mean([each[name] for each in found])) for name in self._task.metric_names
+        }
 
     def final(self, step: int) -> dict[str, float]:
         """Returns the metrics of `NUM_BATCHES` fresh batches, others for each training step."""
@@ -58,7 +92,7 @@ class Evaluation:
     def is_solved(self, step: int) -> bool:
         """Whether two sets of fresh batches have no error: one picks the step, one confirms it.
 
-        The second is that of `final`.
+        The second is the set of `final`.
         """
         return all(
             self.metrics(first_batch, NUM_BATCHES)["solved_sequences"] == 1.0
@@ -66,35 +100,37 @@ class Evaluation:
         )
 
     def validate(self, step: int) -> dict[str, float]:
-        """Returns metrics by name, of which the task's error tells the best training step.
+        """Returns metrics by name, by whose error the best training step is chosen.
 
-        Of bAbI they are means over its tasks, in all stories that are kept for validation, and the
-        part of each task's questions that is wrong.
+        They are over all episodes that are kept for validation, or over those of `final` if the
+        task generates its episodes.
         """
-        if not self._examination:
-            return self.final(step)
-        scores = self._examination.scores("validation")
-        question, word = question_answering.mean(scores)
-        of_tasks = {f"question_error/{task}": own.question_error for task, own in scores.items()}
-        return {"question_error": question, "word_error": word, **of_tasks}
+        if self._is_finite("validation"):
+            return dict(self.report("validation").metrics)
+        return self.final(step)
 
     def sample_at(self, step: int) -> str:
-        """Returns a fresh episode, another one for each training step, as `sample` does."""
-        return self.sample(_sets(step)[0])
+        """Returns a fresh episode and the core's answer as text, others for each training step."""
+        batch, outputs = next(self.answers("validation", _sets(step)[0], 1))
+        return self._task.to_human_readable(batch, outputs)
 
-    def _metrics(self, first_batch: tf.Tensor, num_batches: tf.Tensor) -> dict[str, tf.Tensor]:
-        totals = {name: tf.zeros([]) for name in self._task.metric_names}
-        done = tf.constant(0)
-        while done < num_batches:
-            number = first_batch + tf.cast(done, tf.int64)
-            found = self._task.with_batch(self._seed, number, self._metrics_of)
-            totals = tf.nest.map_structure(tf.add, totals, found)
-            done += 1
-        return {name: total / tf.cast(num_batches, tf.float32) for name, total in totals.items()}
+    def _is_finite(self, split: str) -> bool:
+        return self._task.every_batch(split) is not None
 
-    def _metrics_of(self, batch: tasks.Batch) -> dict[str, tf.Tensor]:
-        logits, _ = dnc.unroll(self._core, batch.observations)
-        return self._task.metrics(logits, batch)
+    def _program(self, split: str, num_steps: int) -> Any:
+        """Returns a program for batches of a number of time steps, the same one at each call."""
+        if (split, num_steps) not in self._programs:
+            core, task, seed = self._core, self._task.of_length(num_steps), self._seed
+
+            def answer(step: tf.Tensor) -> tuple[tasks.Batch, Any]:
+                batch = episodes.collect(core, task, split, seed, step)
+                return batch, episodes.replay(core, batch)
+
+            signature = [tf.TensorSpec([], tf.int64)]
+            self._programs[split, num_steps] = tf.function(
+                answer, input_signature=signature, jit_compile=self._jit
+            )
+        return self._programs[split, num_steps]
 
 
 def _sets(step: int) -> tuple[int, int]:

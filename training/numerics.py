@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
+import tree
 
 import dnc
 import tasks
 from dnc_trace import quantities
+from training import episodes
 from training.messages import reason
 
 # Limit for a gradient. Squares of 1e19 and more are not finite, and the size of a gradient that
@@ -58,17 +60,19 @@ def _not_finite(
     for variable in core.trainable_variables:
         if found := _kinds(variable.numpy()):
             yield Finding(f"variable {variable.name}", found)
-    for name, part in zip(batch._fields, batch, strict=True):
-        yield from _by_step(name, np.asarray(part), range(len(part)))
+    for name, array in _arrays(batch).items():
+        if array.ndim > 1:
+            yield from _by_step(name, array, range(len(array)))
+        elif found := _kinds(array):
+            yield Finding(name, found)
     if trace:
         arrays, order = trace.arrays(), quantities.in_order(trace.declared)
-        for t in range(len(batch.observations)):
+        for t in range(len(batch.mask)):
             for name in order:
                 if name in arrays:
                     yield from _by_step(name, arrays[name], [t])
     with tf.GradientTape() as tape:
-        logits, _ = dnc.unroll(core, batch.observations)
-        loss = task.cost(logits, batch.target, batch.mask)
+        loss = task.loss(episodes.replay(core, batch), batch)
     if found := _kinds(loss.numpy()):
         yield Finding("loss", found)
     variables = core.trainable_variables
@@ -80,6 +84,12 @@ def _not_finite(
     for variable, gradient in zip(variables, values, strict=True):
         if (largest := np.abs(gradient).max()) > _TOO_LARGE:
             yield Finding(f"gradient of {variable.name}", f"{largest:.1e}")
+
+
+def _arrays(batch: tasks.Batch) -> dict[str, np.ndarray]:
+    """The arrays of a batch by the path of each, such as "observations" or "extras/0"."""
+    found = tree.flatten_with_path(batch)
+    return {"/".join(map(str, path)): np.asarray(value) for path, value in found}
 
 
 def _by_step(name: str, values: np.ndarray, steps: Any) -> Iterator[Finding]:
@@ -96,11 +106,6 @@ def _kinds(values: np.ndarray) -> str:
     """The kinds of numbers that are not finite, as text; "" if there are none."""
     odd = values[~np.isfinite(values)]
     return " and ".join(sorted({str(float(x)) for x in odd.ravel()[:1000]}))
-
-
-def has_memory(core: snt.RNNCore) -> bool:
-    """Whether a core has a memory that can be recorded."""
-    return isinstance(core, dnc.DNC)
 
 
 class Guard:
@@ -153,12 +158,9 @@ def explain(
     Returns:
       A line with the finding and the path of the report.
     """
-    batch = tasks.Batch(*map(np.asarray, batch))
-    trace = None
-    if has_memory(core):
-        trace = dnc.record(core, batch.observations).replace(
-            target=batch.target, mask=batch.mask, task=task.name, step=step
-        )
+    # The training step also runs over the padding of short episodes.
+    whole = batch._replace(lengths=np.full(batch.mask.shape[1], batch.mask.shape[0]))
+    trace = episodes.watch(core, task, whole, step)
     finding = first_not_finite(core, task, batch, trace)
     found = finding or "nothing was found when it was run again"
     line = f"Training step {step:,} is not finite: {found}."
@@ -180,9 +182,9 @@ def write_report(
 ) -> None:
     """Saves a report on a training step that is not finite.
 
-    `report.txt` contains the finding, `batch.npz` observations, target and mask, `trace.npz` a
-    trace of the memory (`python -m dnc_inspector` shows it), and `state.*` is a checkpoint of the
-    variables and the optimizer before the step.
+    `report.txt` contains the finding, `batch.npz` the arrays of the batch, `trace.npz` a trace of
+    the memory (`python -m dnc_inspector` shows it), and `state.*` is a checkpoint of the variables
+    and the optimizer before the step.
 
     Args:
       folder: folder of the report, made if necessary.
@@ -198,9 +200,7 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     text = f"Training step {step}: {finding or 'nothing was found when it was run again'}.\n"
     (folder / "report.txt").write_text(text, encoding="utf-8")
-    np.savez_compressed(
-        folder / "batch.npz", **{k: np.asarray(v) for k, v in batch._asdict().items()}
-    )
+    np.savez_compressed(folder / "batch.npz", **_arrays(batch))
     if trace:
         trace.save(folder / "trace.npz")
     checkpoint.write(str(folder / "state"))

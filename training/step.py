@@ -1,5 +1,6 @@
 """The training step: data, forward and backward pass and update, compiled as one program."""
 
+import itertools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,23 +10,24 @@ import tensorflow as tf
 
 import dnc
 import tasks
-from training.distribution import Distribution, part
+from training import episodes
+from training.distribution import Distribution
 from training.numerics import explain
 from training.optimization import Update
 
 
 class Gradients(NamedTuple):
-    """What one batch says about the variables."""
+    """The result of the forward and the backward pass of a batch."""
 
     loss: tf.Tensor  # scalar
     gradients: list[tf.Tensor]  # one for each variable, clipped
     norm: tf.Tensor  # scalar, global norm before clipping
-    module_norms: dict[str, tf.Tensor]  # scalars by module, likewise
+    module_norms: dict[str, tf.Tensor]  # scalars by module, also before clipping
     metrics: dict[str, tf.Tensor]  # scalars
 
 
 class _Found(NamedTuple):
-    """What one batch, or a part of it, says about the variables: means over its episodes."""
+    """Loss, gradients and metrics of a batch, or a part of it: means over its episodes."""
 
     loss: Any  # scalar
     gradients: list[Any]  # one for each variable
@@ -37,8 +39,9 @@ class Totals(NamedTuple):
 
     loss: tf.Tensor
     gradient_norm: tf.Tensor  # before clipping
-    module_norms: dict[str, tf.Tensor]  # likewise, of each module's gradients
+    module_norms: dict[str, tf.Tensor]  # also before clipping, of each module's gradients
     metrics: dict[str, tf.Tensor]
+    window: dict[str, tf.Tensor]  # metrics again, for sums over other steps
 
     def scalars(self) -> dict[str, tf.Tensor]:
         """Returns loss, gradient norm and metrics by name."""
@@ -60,7 +63,7 @@ def gradients(
 ) -> Gradients:
     """Runs the core over a batch; returns the loss and its gradients, clipped by global norm.
 
-    With `recompute_every`, only the state of every so many time steps is kept for the gradients.
+    With `recompute_every` k, only the state of every k-th time step is kept for the gradients.
     """
     found = _find(core, task, batch, recompute_every)
     return _clip(core.trainable_variables, found, max_grad_norm)
@@ -71,14 +74,14 @@ def _find(
 ) -> _Found:
     """Runs the core over a batch, forwards and backwards."""
     with tf.GradientTape() as tape:
-        logits, _ = dnc.unroll(core, batch.observations, checkpoint_every=recompute_every)
-        loss = task.cost(logits, batch.target, batch.mask)
+        outputs = episodes.replay(core, batch, recompute_every)
+        loss = task.loss(outputs, batch)
     gradients = tape.gradient(loss, core.trainable_variables)
-    return _Found(loss, gradients, task.metrics(logits, batch))
+    return _Found(loss, gradients, task.metrics(outputs, batch))
 
 
 def _clip(variables: Sequence[tf.Variable], found: _Found, max_grad_norm: float) -> Gradients:
-    """Clips what was found for a whole batch by the global norm of its gradients."""
+    """Clips the gradients of a whole batch by their global norm."""
     clipped, norm = tf.clip_by_global_norm(found.gradients, max_grad_norm)
     module_norms = dnc.summaries.module_norms(variables, found.gradients)
     return Gradients(found.loss, clipped, norm, module_norms, found.metrics)
@@ -87,13 +90,15 @@ def _clip(variables: Sequence[tf.Variable], found: _Found, max_grad_norm: float)
 class TrainingStep:
     """Trains a core on a task, some steps at a call.
 
-    Step number s trains on `task.batch(seed, s)`, so a run is determined by the seed and the
-    initial values.
+    Step number s trains on the task's batch "train", seed, s, so a run is determined by the seed,
+    the initial values and the lessons.
 
     Attributes:
-      step: the number of steps done, an int64 variable.
-      task: what is learnt.
-      update: what a batch's gradients do to the variables.
+      step: number of steps done, an int64 variable.
+      lesson: number of the current lesson, from 0, an int64 variable.
+      core: the core that is trained.
+      task: the task.
+      update: turns a batch's gradients into changes of the variables.
     """
 
     def __init__(
@@ -105,30 +110,33 @@ class TrainingStep:
         jit: bool = True,
         recompute_every: int | None = None,
         distribution: Distribution | None = None,
-        with_batch: Callable[[Any, Any, Callable[[tasks.Batch], Any]], Any] | None = None,
+        with_memory: Callable[[int], snt.RNNCore] | None = None,
     ):
         """Prepares the step.
 
         Args:
           core: the core to train; its variables exist already.
-          task: where batches and the loss come from.
-          update: what a batch's gradients do to the variables.
+          task: source of batches and of the loss.
+          update: turns a batch's gradients into changes of the variables.
           seed: seed of the batches.
           jit: whether to compile with XLA.
           recompute_every: as for `gradients`.
           distribution: over whose replicas each batch is split; the core's variables were made in
-            its scope. Without replicas all steps of a call are one compiled program.
-          with_batch: what to have batches from, as from `Task.with_batch`; by default the task.
+            its scope. Without replicas all of a program is compiled with XLA.
+          with_memory: returns a core with the same variables and a given number of memory slots,
+            for lessons that ask for one.
 
         Raises:
-          ValueError: if the batch cannot be split.
+          ValueError: if the batch cannot be split, or a lesson asks for a memory without
+            `with_memory`.
         """
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self.lesson = tf.Variable(0, dtype=tf.int64, trainable=False, name="lesson")
+        self.core = core
         self.task = task
-        self._core = core
         self.update = update
         self._seed = seed
-        self._with_batch = with_batch or task.with_batch
+        self._jit = jit
         self._recompute_every = recompute_every
         zero, variables = tf.zeros([]), core.trainable_variables
         self._no_totals = Totals(
@@ -136,20 +144,23 @@ class TrainingStep:
             gradient_norm=zero,
             module_norms=dnc.summaries.module_norms(variables, [zero] * len(variables)),
             metrics={name: zero for name in task.metric_names},
+            window={name: zero for name in task.metric_names},
         )
         self._distribution = distribution or None
         if self._distribution:
             self._distribution.check_batch_size(task.batch_size)
-            # What is compiled cannot talk to other replicas: it ends where they exchange gradients.
-            self._find_part = tf.function(self._part, jit_compile=jit)
-        self._jit = jit and not self._distribution
-        self._run = self._compile()
+        if with_memory is None and any(each.memory_size for each in task.lessons.lessons):
+            raise ValueError("The lessons ask for another memory size: give with_memory.")
+        self._with_memory = with_memory
+        self._cores: dict[int | None, snt.RNNCore] = {None: core}
+        self._programs: dict[tuple[int, int | None], Any] = {}
 
     def run(
         self,
         num_steps: int,
         scalars: Mapping[str, float] | None = None,
         module_norms: Mapping[str, float] | None = None,
+        window: Mapping[str, float] | None = None,
     ) -> Totals:
         """Makes `num_steps` >= 1 updates, if all goes well.
 
@@ -157,102 +168,171 @@ class TrainingStep:
         `step` are then as if that had not been tried, and `step` is its number.
 
         Args:
-          num_steps: number of updates.
-          scalars: totals to add to, as `Totals.scalars` gives them; 0 by default. Ten steps, and
+          num_steps: number of updates, the same in all workers.
+          scalars: totals to add to, as returned by `Totals.scalars`; 0 by default. Ten steps, and
             ten more that add to their totals, give the same to the last bit as twenty: the steps'
             values are added one by one.
-          module_norms: likewise.
+          module_norms: totals to add to, as in `Totals`; 0 by default.
+          window: totals to add to, as in `Totals`; 0 by default.
 
         Returns:
-          The totals, with those of these steps added.
+          The totals, with the values of these steps added.
         """
-        totals = {**self._no_totals.scalars(), **(scalars or {})}
-        start = Totals(
-            loss=totals.pop("loss"),
-            gradient_norm=totals.pop("gradient_norm"),
+        named = {**self._no_totals.scalars(), **(scalars or {})}
+        totals = Totals(
+            loss=named.pop("loss"),
+            gradient_norm=named.pop("gradient_norm"),
             module_norms={**self._no_totals.module_norms, **(module_norms or {})},
-            metrics=totals,
+            metrics=named,
+            window={**self._no_totals.window, **(window or {})},
         )
-        start = tf.nest.map_structure(lambda total: tf.convert_to_tensor(total, tf.float32), start)
-        return self._run(tf.constant(num_steps, tf.int32), start)
+        totals = tf.nest.map_structure(lambda x: tf.convert_to_tensor(x, tf.float32), totals)
+        step, lesson = int(self.step), self._current_lesson
+        lengths = (
+            self.task.steps_of_batch("train", self._seed, each, lesson)
+            for each in range(step, step + num_steps)
+        )
+        for length, stretch in itertools.groupby(lengths):
+            step += (number := sum(1 for _ in stretch))
+            totals = self._program(length, lesson)(tf.constant(number, tf.int32), totals)
+            if int(self.step) < step:
+                break
+        return totals
+
+    def agreed(self, num_steps: int) -> int:
+        """Returns the chief's number of steps, in all workers: they know different times."""
+        return self._distribution.of_chief(lambda: num_steps) if self._distribution else num_steps
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether other processes train with this one."""
+        return bool(self._distribution) and self._distribution.num_workers > 1
 
     def explain(self, directory: pathlib.Path, checkpoint: tf.train.Checkpoint) -> str:
-        """Says why the next step is not finite, see `numerics.explain`."""
-        step = int(self.step)
-        return self._with_batch(
-            self._seed,
-            self.step,
-            lambda batch: explain(self._core, self.task, batch, step, directory, checkpoint),
-        )
+        """Returns why the next step is not finite, see `numerics.explain`."""
+        step, lesson = int(self.step), self._current_lesson
+        core = self._core_of(self._memory_size(lesson))
+
+        def explained() -> str:
+            batch = episodes.collect(core, self.task, "train", self._seed, step, lesson)
+            return explain(core, self.task, batch, step, directory, checkpoint)
+
+        return self._distribution.of_chief(explained) if self._distribution else explained()
 
     def skip(self) -> None:
-        """Leaves out the next step."""
+        """Omits the next step."""
         self.step.assign_add(1)
 
     @property
+    def num_programs(self) -> int:
+        """Number of programs: one for each number of time steps and memory size met so far."""
+        return len(self._programs)
+
+    @property
     def learning_rate(self) -> float:
-        """The optimizer's learning rate. It is part of the program: a new one is compiled anew."""
+        """The optimizer's learning rate. It is part of the programs, which a new one replaces."""
         return self.update.optimizer.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
         if value != self.learning_rate:
             self.update.optimizer.learning_rate = value
-            self._run = self._compile()
+            self._programs.clear()
 
-    def _compile(self) -> Any:
+    @property
+    def _current_lesson(self) -> int | None:
+        return int(self.lesson) if self.task.lessons else None
+
+    def _memory_size(self, lesson: int | None) -> int | None:
+        return None if lesson is None else self.task.lessons[lesson].memory_size
+
+    def _core_of(self, memory_size: int | None) -> snt.RNNCore:
+        """The core with a memory size; `None`: as configured."""
+        if memory_size not in self._cores:
+            self._cores[memory_size] = core = self._with_memory(memory_size)
+            own = [variable.ref() for variable in self.core.trainable_variables]
+            if [variable.ref() for variable in core.trainable_variables] != own:
+                raise ValueError("with_memory must return a core with the same variables.")
+        return self._cores[memory_size]
+
+    def _program(self, num_steps: int, lesson: int | None) -> Any:
+        """The program for batches with a number of time steps, in a lesson."""
+        key = num_steps, self._memory_size(lesson)
+        if key not in self._programs:
+            core, task = self._core_of(key[1]), self.task.of_length(num_steps)
+            self._programs[key] = self._compile(self._finder(core, task))
+        return self._programs[key]
+
+    def _finder(self, core: snt.RNNCore, task: tasks.Task) -> Callable[[], _Found]:
+        """Returns a function that collects the batch of the current step and runs over it."""
+
+        def batch_of(step: tf.Tensor, lesson: tf.Tensor) -> tasks.Batch:
+            lesson = lesson if task.lessons else None
+            return episodes.collect(core, task, "train", self._seed, step, lesson)
+
+        def find_all() -> _Found:
+            return _find(core, task, batch_of(self.step, self.lesson), self._recompute_every)
+
+        if not self._distribution:
+            return find_all
+        number = self._distribution.num_replicas
+
+        def find_part(replica: tf.Tensor, step: tf.Tensor, lesson: tf.Tensor) -> _Found:
+            # Each replica makes the whole batch: cheap compared with learning from it, and right
+            # for any task.
+            own = episodes.part(batch_of(step, lesson), replica, number)
+            return _find(core, task, own, self._recompute_every)
+
+        # A compiled function cannot exchange gradients with other replicas: it ends there.
+        find_part = tf.function(find_part, jit_compile=self._jit)
+        scalar = tf.TensorSpec([])
+        like = _Found(
+            loss=scalar,
+            gradients=[tf.TensorSpec(x.shape, x.dtype) for x in core.trainable_variables],
+            metrics={name: scalar for name in task.metric_names},
+        )
+
+        def find_mean() -> _Found:
+            current = [self.step.read_value(), self.lesson.read_value()]
+            return self._distribution.mean(find_part, current, like)
+
+        return find_mean
+
+    def _compile(self, find: Callable[[], _Found]) -> Any:
+        """Returns a program that makes a number of steps and adds to totals."""
+
+        def steps(num_steps: tf.Tensor, totals: Totals) -> Totals:
+            done, is_finite = tf.constant(0), tf.constant(True)
+            # Not `tf.range(num_steps)`: XLA would compile again for every number.
+            while done < num_steps and is_finite:
+                found, is_finite = self._make_one(find)
+                totals = _add_if(is_finite, totals, found)
+                done += 1
+            return totals
+
         # The number of steps is an argument, not a constant: one compilation serves all.
         signature = [
             tf.TensorSpec([], tf.int32),
             tf.nest.map_structure(lambda _: tf.TensorSpec([], tf.float32), self._no_totals),
         ]
-        return tf.function(self._steps, input_signature=signature, jit_compile=self._jit)
+        jit = self._jit and not self._distribution
+        return tf.function(steps, input_signature=signature, jit_compile=jit)
 
-    def _steps(self, num_steps: tf.Tensor, totals: Totals) -> Totals:
-        done, is_finite = tf.constant(0), tf.constant(True)
-        # Not `tf.range(num_steps)`: XLA would compile anew for every number.
-        while done < num_steps and is_finite:
-            found, is_finite = self._make_one()
-            totals = _add_if(is_finite, totals, found)
-            done += 1
-        return totals
-
-    def _make_one(self) -> tuple[Totals, tf.Tensor]:
+    def _make_one(self, find: Callable[[], _Found]) -> tuple[Totals, tf.Tensor]:
         """Makes one step, if it is finite; returns its values, and whether it is."""
-        variables, bound = self._core.trainable_variables, self.update.max_grad_norm
-        result = _clip(variables, self._find_mean(), bound)
+        variables = self.core.trainable_variables
+        result = _clip(variables, find(), self.update.max_grad_norm)
         # With anything in a gradient that is not finite, the norm is not either.
         is_finite = tf.math.is_finite(result.loss) & tf.math.is_finite(result.norm)
-        # Replicas cannot differ here: what they decide by is the mean over all of them.
+        # Replicas cannot differ here: they decide by the mean over all of them.
         if is_finite:
             self.update.apply(result.gradients, variables, self.step)
             self.step.assign_add(1)
-        return Totals(result.loss, result.norm, result.module_norms, result.metrics), is_finite
-
-    def _find_mean(self) -> _Found:
-        """What the whole batch says."""
-        if not self._distribution:
-            return self._with_batch(self._seed, self.step, self._find)
-        scalar = tf.TensorSpec([])
-        like = _Found(
-            loss=scalar,
-            gradients=[tf.TensorSpec(x.shape, x.dtype) for x in self._core.trainable_variables],
-            metrics={name: scalar for name in self.task.metric_names},
-        )
-        return self._distribution.mean(self._find_part, [self.step.read_value()], like)
-
-    def _part(self, replica: tf.Tensor, step: tf.Tensor) -> _Found:
-        """What a replica's part of the batch says."""
-        # Each replica draws the whole batch: cheap beside learning from it, right for any task.
-        number = self._distribution.num_replicas
-        return self._with_batch(
-            self._seed, step, lambda batch: self._find(part(batch, replica, number))
-        )
-
-    def _find(self, batch: tasks.Batch) -> _Found:
-        return _find(self._core, self.task, batch, self._recompute_every)
+        metrics = result.metrics
+        found = Totals(result.loss, result.norm, result.module_norms, metrics, metrics)
+        return found, is_finite
 
 
 def _add_if(condition: tf.Tensor, totals: Any, x: Any) -> Any:
-    """The totals, with the values `x` added if the condition holds."""
+    """Returns the totals, with the values `x` added if the condition holds."""
     return tf.nest.map_structure(lambda total, x: tf.where(condition, total + x, total), totals, x)
