@@ -4,17 +4,19 @@ import importlib
 import inspect
 from typing import Any
 
+from tasks import options
 from tasks.addition import Addition
 from tasks.answers import BitTask, NumberTask
 from tasks.argmax import Argmax
 from tasks.associative_recall import AssociativeRecall
+from tasks.babi import Babi
 from tasks.base import Batch, InteractiveTask, Record, Task, make_batch
 from tasks.copy import Copy
 from tasks.copy_series import CopySeries
 from tasks.key_value import KeyValue
 from tasks.lessons import Lesson, Lessons
 from tasks.ngrams import NGrams
-from tasks.options import option, options
+from tasks.options import option
 from tasks.priority_sort import PrioritySort
 from tasks.repeat_copy import RepeatCopy
 from tasks.report import Report
@@ -34,7 +36,6 @@ __all__ = [
     "make_batch",
     "names",
     "option",
-    "options",
 ]
 
 _TASKS: dict[str, type[Task]] = {
@@ -43,6 +44,7 @@ _TASKS: dict[str, type[Task]] = {
         Addition,
         Argmax,
         AssociativeRecall,
+        Babi,
         Copy,
         CopySeries,
         KeyValue,
@@ -100,7 +102,7 @@ def get(name: str, **given: Any) -> Task:
       ValueError: if there is no such task or option, or an option is out of range.
     """
     task = find(name)
-    allowed = options(task)
+    allowed = options.of(task)
     if unknown := sorted(given.keys() - allowed.keys()):
         raise ValueError(
             f"Task {name} has no option {', '.join(unknown)}; it has {', '.join(allowed)}."

@@ -29,6 +29,7 @@ class Option(NamedTuple):
       choices: texts allowed; empty: any.
       group: heading under which `--help` lists the option.
       may_change: whether a run that resumes may have another value.
+      saved: whether it is saved with a run: not if no result depends on it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Option(NamedTuple):
     choices: tuple[str, ...] = ()
     group: str = ""
     may_change: bool = False
+    saved: bool = True
 
     @property
     def range(self) -> str:
@@ -89,7 +91,7 @@ def option(default: Any, help: str, *, kind: type | None = None, **limits: Any) 
     return dataclasses.field(default=default, metadata={_OPTION: declared})
 
 
-def options(declaring: Any) -> dict[str, Option]:
+def of(declaring: Any) -> dict[str, Option]:
     """Returns the options of a dataclass, or of an instance of one, by name."""
     return {
         field.name: Option(field.name, default=field.default, **field.metadata[_OPTION])
@@ -104,7 +106,7 @@ def check(instance: Any) -> None:
     Raises:
       ValueError: if a value is not of its option's kind or out of range.
     """
-    for name, declared in options(instance).items():
+    for name, declared in of(instance).items():
         declared.check(getattr(instance, name))
     for name, (low, high) in ranges(instance).items():
         if low > high:
@@ -113,7 +115,7 @@ def check(instance: Any) -> None:
 
 def ranges(instance: Any) -> dict[str, tuple[int, int]]:
     """Returns the values of each pair of options min_x and max_x, by x."""
-    found = options(instance)
+    found = of(instance)
     names = [name.removeprefix("min_") for name in found if name.startswith("min_")]
     return {
         name: (getattr(instance, f"min_{name}"), getattr(instance, f"max_{name}"))

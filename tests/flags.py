@@ -1,21 +1,19 @@
 """Flags of train.py as hypothesis strategies."""
 
-from absl import flags
 from hypothesis import strategies as st
 
 import tasks
-import train
+from tasks import options
+from tasks.options import Option
 from tests import golden
-from training import options, presets
+from training import flags, presets
+from training.config import Config, task_options
 
 SMALL = ["--hidden_size=4", "--memory_size=8", "--word_size=3", "--num_read_heads=1"]
-FLAGS = {
-    flag.name: flag
-    for flag in flags.FLAGS.get_key_flags_for_module(train)
-    if flag.name != "distribution"  # It would try other machines.
-}
+# The distribution would try other machines.
+SETTINGS = {k: v for k, v in options.of(Config).items() if k not in ("distribution", "task")}
 HUGE = [2**31 - 1, 2**31, 2**63 - 1, 2**63, 10**40]
-NAMES = st.sampled_from(sorted(FLAGS))
+NAMES = st.sampled_from(sorted([*SETTINGS, "task", "preset"]))
 ODD = st.one_of(
     st.sampled_from([*HUGE, "1e-400", "1e400", "0x10", "1_000", " 3 ", "٣", "", "None"]),
     st.integers(-3, 0),
@@ -24,35 +22,28 @@ ODD = st.one_of(
 )
 
 
-def sensible(flag: flags.Flag) -> st.SearchStrategy:
-    """Values that this flag has use for, small ones."""
-    if flag.name in ("checkpoint_dir", "trace_file"):
+def sensible(option: Option) -> st.SearchStrategy:
+    """Values that are of use for an option, small ones."""
+    if option.name in ("checkpoint_dir", "trace_file"):
         return st.sampled_from(["here", "a/b", "naïve", "with space", "."])
-    if flag.name == "layout":
-        return st.sampled_from(["deepmind", "numpy", "ntm", "chainer"])
-    if flag.name == "data_dir":
+    if option.name == "data_dir":
         return st.just(str(golden.DATA / "babi"))
-    if flag.name == "tasks":
+    if option.name == "tasks":
         return st.sampled_from(["1", "8", "1,19"])
-    if flag.name == "preset":
-        return st.sampled_from(["none", *presets.PRESETS])
-    if isinstance(flag.parser, flags.EnumParser):
-        return st.sampled_from(flag.parser.enum_values)
-    if flag.boolean:
+    if option.choices:
+        return st.sampled_from(option.choices)
+    if option.kind is bool:
         return st.booleans()
-    if isinstance(flag.parser, flags.IntegerParser):
-        return st.integers(1, 6)
-    return st.floats(1e-3, 10.0)
+    return st.integers(1, 6) if option.kind is int else st.floats(1e-3, 10.0)
 
 
 @st.composite
 def sensible_values(draw):
     """Some flags, with the options of one task."""
     task = draw(st.sampled_from(tasks.names()))
-    others = set(options.names()) - tasks.defaults(task).keys()
-    left = {name: sensible(flag) for name, flag in FLAGS.items() if name not in others}
-    del left["task"], left["preset"]
-    small = {"preset": draw(st.sampled_from(["none", task]))}
+    left = {k: sensible(v) for k, v in {**SETTINGS, **task_options(task)}.items()}
+    chosen = ["none", task] if task in presets.PRESETS else ["none"]
+    small = {"preset": draw(st.sampled_from(chosen))}
     if task == "ngrams":
         small |= {"min_length": 3, "max_length": 4}
     if task == "babi":
@@ -65,4 +56,4 @@ SENSIBLE = sensible_values()
 
 def as_arguments(values: dict) -> list[str]:
     """The command line with these flags, of a small model."""
-    return [*SMALL, *(f"--{name}={value}" for name, value in values.items())]
+    return [*SMALL, *flags.as_arguments(values)]

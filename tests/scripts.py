@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
-from absl.testing import flagsaver
 
 import evaluate
 import train
+from training import experiment, loop
 
 ROOT = pathlib.Path(train.__file__).resolve().parent
 
@@ -50,23 +50,25 @@ class NoEvaluation:
 
 
 def run_train(*arguments: str, directory: str | os.PathLike = ".", evaluates: bool = True) -> Ended:
-    """Runs train.py in this process and in `directory`; the flags are as before afterwards."""
-    # The script knows its own flags by sys.argv[0]; imported, they belong to module `train`.
-    argv = ["train", *arguments]
-    with pytest.MonkeyPatch.context() as patch, flagsaver.flagsaver():
-        patch.setattr(sys, "argv", argv)
+    """Runs train.py in this process and in `directory`."""
+    with pytest.MonkeyPatch.context() as patch:
         if not evaluates:
-            patch.setattr(train, "Evaluation", NoEvaluation)
-        return _run(lambda: train.main(train._parse(argv)), directory)
+            patch.setattr(experiment, "Evaluation", NoEvaluation)
+        return _run(lambda: train.main(["train.py", *arguments]), directory)
 
 
 def save_untrained(*arguments: str, directory: str | os.PathLike = ".") -> Ended:
     """Runs train.py but for the training: a run with a checkpoint of step 0 is there at once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.Loop, "_train", lambda loop, interruption: "")
+        patch.setattr(loop.Loop, "train", _only_save)
         ended = run_train(*arguments, directory=directory, evaluates=False)
     assert ended.code == 0, ended.err
     return ended
+
+
+def _only_save(loop: loop.Loop) -> None:
+    loop.stop("finished")
+    loop.run.save(loop.step, loop.progress.state())
 
 
 def run_evaluate(*arguments: str, directory: str | os.PathLike = ".") -> Ended:

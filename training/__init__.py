@@ -1,4 +1,20 @@
-"""What `train.py` is made of.
+"""Training of cores on tasks.
 
-The compiled step, evaluation, saved runs, and what a person sees meanwhile.
+import training
+
+config = training.Config.of(task="copy", num_training_iterations=2000)
+result = training.train(config)
+core, task = training.load(result.directory)
 """
+
+from training.quiet import native_logs_hidden
+
+with native_logs_hidden():
+    import tensorflow  # noqa: F401 (First of all, so that what its libraries log is hidden.)
+
+from training.config import Config
+from training.experiment import NotSavedError, Result, train
+from training.loop import Callback, NotFiniteError
+from training.models import load
+
+__all__ = ["Callback", "Config", "NotFiniteError", "NotSavedError", "Result", "load", "train"]

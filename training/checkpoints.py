@@ -9,9 +9,6 @@ It is written into the folder `step-3000.tmp`, the JSON file last, and then move
 finds such a folder (`recover`) knows from the JSON file whether the checkpoint is complete, and
 finishes the move or discards it. Removal takes the JSON file last: what is left of an interrupted
 one cannot be taken for a checkpoint.
-
-Runs of the first version of this program have no JSON files, but TensorFlow's list of checkpoints,
-a file called `checkpoint`. Theirs are taken as they are, without checks.
 """
 
 import contextlib
@@ -25,7 +22,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 FORMAT = 1
-_LIST_OF_OLD_RUNS = "checkpoint"
 _FILE_NAME = re.compile(r"step-(\d+)\.(?:json|index|data-\d{5}-of-\d{5})")
 
 
@@ -51,15 +47,14 @@ class Checkpoint(NamedTuple):
     Attributes:
       prefix: path of its files without suffix, as TensorFlow calls it.
       step: number of training steps done.
-      flags: configuration of the run, or `None` if it is of the first version, which kept them in
-        one file for all.
+      settings: configuration of the run, see `Config.saved`.
       state: what the training has to remember besides variables, as JSON values.
       best: the best checkpoint until then, or `None` if none was judged.
     """
 
     prefix: str
     step: int
-    flags: dict[str, Any] | None
+    settings: dict[str, Any]
     state: dict[str, Any]
     best: Best | None
 
@@ -69,7 +64,7 @@ def write(
     step: int,
     save: Callable[[str], Any],
     *,
-    flags: Mapping[str, Any],
+    settings: Mapping[str, Any],
     state: Mapping[str, Any],
     best: Best | None = None,
 ) -> None:
@@ -79,7 +74,7 @@ def write(
       directory: where to write.
       step: number of training steps done. Takes the place of a checkpoint of the same step.
       save: writes TensorFlow's files for a given prefix.
-      flags: configuration of the run, JSON values.
+      settings: configuration of the run, JSON values.
       state: what else to remember, JSON values.
       best: the best checkpoint so far, which may be this one.
 
@@ -97,7 +92,7 @@ def write(
             "format": FORMAT,
             "step": step,
             "best": best._asdict() if best else None,
-            "flags": dict(flags),
+            "flags": dict(settings),
             "state": dict(state),
             "files": {path.name: _checksum(path) for path in sorted(folder.iterdir())},
         }
@@ -119,8 +114,6 @@ def read(directory: pathlib.Path, step: int) -> Checkpoint:
       ValueError: if it is of a later version of this program.
     """
     path = directory / f"step-{step}.json"
-    if not path.exists() and (directory / _LIST_OF_OLD_RUNS).exists():
-        return Checkpoint(str(path.with_suffix("")), step, None, {}, None)
     content = _content(path, step)
     for name, expected in content["files"].items():
         try:
@@ -135,7 +128,7 @@ def read(directory: pathlib.Path, step: int) -> Checkpoint:
     return Checkpoint(
         prefix=str(path.with_suffix("")),
         step=step,
-        flags=content["flags"],
+        settings=content["flags"],
         state=content["state"],
         best=Best(**content["best"]) if content["best"] else None,
     )
@@ -173,11 +166,8 @@ def steps(directory: pathlib.Path) -> list[int]:
 
 def remove(directory: pathlib.Path, step: int) -> None:
     """Removes a checkpoint."""
-    files = _files(directory)
-    for path in files.pop(step, []):
+    for path in _files(directory).get(step, []):
         path.unlink()
-    if all(_is_json(paths[-1]) for paths in files.values()):  # None is of an old run.
-        (directory / _LIST_OF_OLD_RUNS).unlink(missing_ok=True)
 
 
 def set_aside(directory: pathlib.Path, step: int) -> None:

@@ -1,6 +1,5 @@
-"""What the commands beside train.py have in common: flags of their own, help, errors in a line."""
+"""Common parts of the commands: flags of their own, help, errors in one line."""
 
-import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -36,16 +35,19 @@ def accept_local_paths(values: flags.FlagValues, *names: str) -> None:
         flags.register_validator(name, is_local, flag_values=values)
 
 
-def parse(values: flags.FlagValues, argv: Sequence[str], doc: str) -> bool:
+def parse(
+    values: flags.FlagValues, argv: Sequence[str], doc: str, help_text: str | None = None
+) -> bool:
     """Sets the flags to what was given, the others to their defaults.
 
     Args:
       values: the command's flags.
       argv: name of the program and arguments.
-      doc: what --help says first.
+      doc: first part of the help.
+      help_text: description of the flags; by default absl's.
 
     Returns:
-      Whether to go on: not if --help was given and answered.
+      Whether to continue: not if --help was given and answered.
 
     Raises:
       ValueError: if a flag is unknown or out of range, or an argument is not a flag.
@@ -56,7 +58,7 @@ def parse(values: flags.FlagValues, argv: Sequence[str], doc: str) -> bool:
     except flags.Error as error:
         raise ValueError(in_one_line(str(error).rstrip("."))) from error
     if values["help"].value:
-        print(f"{doc}\n{values.get_help()}")
+        print(f"{doc}\n{help_text or values.get_help()}")
         return False
     if unexpected:
         raise ValueError(f"Unexpected arguments {unexpected}: every option starts with --")
@@ -68,53 +70,40 @@ def run(
     values: flags.FlagValues,
     argv: Sequence[str],
     doc: str,
-    function: Callable[[], None],
+    function: Callable[[], int | None],
+    help_command: str | None = None,
+    help_text: str | None = None,
 ) -> int:
-    """Runs a command: sets its flags and calls a function; what is wrong is told in one line.
+    """Runs a command: sets its flags and calls a function. An error is one line.
 
     Args:
       command: its name: a script, or a module that is run with `python -m`.
       values: its flags.
       argv: name of the program and arguments.
-      doc: what --help says first.
-      function: does what the command is for. Its `ValueError`s and `OSError`s are what is wrong
-        with the input.
+      doc: first part of the help.
+      function: does the work, and may return an exit code. Its `ValueError`s and `OSError`s are
+        errors in the input.
+      help_command: command that prints the help, for errors.
+      help_text: as for `parse`.
 
     Returns:
-      The exit code: 0, or 2 if something was wrong.
+      The exit code: 0, or 2 after an error.
     """
     try:
-        if not parse(values, argv, doc):
+        if not parse(values, argv, doc, help_text):
             return 0
     except ValueError as error:
         called = command if command.endswith(".py") else f"python -m {command}"
-        return fail(command, f"{error}. See {called} --help.")
+        return fail(command, f"{error}. See {help_command or f'{called} --help'}.")
     try:
-        function()
+        return function() or 0
     except (ValueError, OSError) as error:
-        return fail(command, in_flags(str(error), values))
+        return fail(command, error)
     except OUT_OF_MEMORY:
-        return fail(command, in_flags(NO_MEMORY, values))
-    return 0
-
-
-def in_flags(message: str, values: flags.FlagValues) -> str:
-    """Returns a library's message with the flags of a command in place of the arguments it names.
-
-    The library does not know where its arguments come from. A name becomes a flag only where it
-    cannot be another word: with an underscore in it, or "=" behind it.
-    """
-
-    def flag(match: re.Match[str]) -> str:
-        name, equals = match.groups()
-        return f"--{match[0]}" if name in values and ("_" in name or equals) else match[0]
-
-    if "checkpoint_dir" in values:
-        message = message.replace("another directory", "another --checkpoint_dir")
-    return re.sub(r"(?<![\w./-])([a-z]\w*)(=?)(?![/-])", flag, message)
+        return fail(command, NO_MEMORY)
 
 
 def fail(command: str, message: Exception | str, code: int = 2) -> int:
-    """Tells in one line on standard error why the command ends. Returns the exit code."""
+    """Prints one line on standard error about why the command ends. Returns the exit code."""
     print(f"{command}: {message}", file=sys.stderr)
     return code

@@ -1,9 +1,10 @@
-"""What the scripts tell their user. A message that cannot be delivered stops no training."""
+"""Messages to the user. One that cannot be delivered stops no training."""
 
 import contextlib
 import os
 import re
 import sys
+from collections.abc import Iterator
 from typing import TextIO
 
 import tensorflow as tf
@@ -16,15 +17,37 @@ LESS_MEMORY = (
 NO_MEMORY = f"There is not enough memory for this. {LESS_MEMORY}"
 
 
+_is_muted = False
+
+
+def mute() -> None:
+    """Lets `say` print nothing from now on, in a worker that is not the chief."""
+    global _is_muted
+    _is_muted = True
+
+
+@contextlib.contextmanager
+def muted(is_muted: bool = True) -> Iterator[None]:
+    """Context in which `say` prints nothing."""
+    global _is_muted
+    before, _is_muted = _is_muted, _is_muted or is_muted
+    try:
+        yield
+    finally:
+        _is_muted = before
+
+
 def say(text: str, stream: TextIO | None = None) -> None:
     """Prints at once, on standard output by default."""
+    if _is_muted:
+        return
     stream = stream or sys.stdout
     if stream.encoding:  # What it has no letters for becomes \\x..
         text = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
     try:
         print(text, file=stream, flush=True)
-    except OSError as error:  # The disk that the output goes to is full, or nobody reads it.
-        warn(f"Cannot write the output: {reason(error)}. The training goes on in silence.")
+    except OSError as error:  # Its disk is full, or nobody reads it.
+        warn(f"Cannot write the output: {reason(error)}. Training continues in silence.")
         # Python would otherwise try again at its end, and fail.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -32,7 +55,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 def warn(text: str) -> None:
-    """Tells in one line on standard error what is wrong but stops nothing."""
+    """Prints one line on standard error about a fault that ends nothing."""
     with contextlib.suppress(OSError):
         print(f"Warning: {text}", file=sys.stderr, flush=True)
 

@@ -1,8 +1,8 @@
-"""From a run's configuration, the flags by name, to its task and its core."""
+"""From a run's configuration to its task and its core."""
 
+import dataclasses
 import math
 import os
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import sonnet as snt
@@ -11,33 +11,43 @@ import tensorflow as tf
 import dnc
 import tasks
 from dnc._version_0_1 import NoLinkageWithModes
+from tasks.lessons import CURRICULA
 from training.baselines import NTM, LSTMBaseline
 from training.checkpoints import Checkpoint
+from training.config import Config
 from training.messages import LESS_MEMORY
 from training.runs import newest_checkpoint
-from training.step import create_variables
 
-CONTENT_WEIGHTS = {"cosine": dnc.CosineWeights, "used_cosine": dnc.UsedCosineWeights}
+_CONTENT_WEIGHTS = {"cosine": dnc.CosineWeights, "used_cosine": dnc.UsedCosineWeights}
 
 
-def make_task(config: Mapping[str, Any], batch_size: int) -> tasks.Task:
-    """Returns the task of a configuration, with batches of the given size.
+def make_task(config: Config, batch_size: int | None = None) -> tasks.Task:
+    """Returns the task of a configuration, with the lessons of its curriculum.
+
+    Args:
+      config: the configuration.
+      batch_size: episodes in a batch; as configured unless given.
 
     Raises:
-      ValueError: if there is no such task or one of its options is out of range.
+      ValueError: if there is no such task, an option is out of range, or the task has no sizes that
+        a curriculum could vary.
     """
-    name = config["task"]
-    options = {option: config[option] for option in tasks.defaults(name) if option in config}
-    return tasks.get(name, **{**options, "batch_size": batch_size})
+    task = tasks.get(config.task, batch_size=batch_size or config.batch_size, **config.options)
+    if config.curriculum == "none":
+        return task
+    if not task.sizes:
+        raise ValueError(f"Task {task.name} has no sizes: use curriculum=none.")
+    lessons = CURRICULA[config.curriculum](
+        task.sizes, threshold=config.lesson_threshold, window=config.lesson_window
+    )
+    return dataclasses.replace(task, lessons=lessons)
 
 
-def make_core(
-    config: Mapping[str, Any], task: tasks.Task, *, for_training: bool = False
-) -> snt.RNNCore:
+def make_core(config: Config, task: tasks.Task, *, for_training: bool = False) -> snt.RNNCore:
     """Returns a core of a configuration's kind and sizes for a task, with its variables created.
 
     Args:
-      config: flags by name.
+      config: the configuration.
       task: the task that the core is for.
       for_training: whether memory is also needed for gradients and the state of an optimizer.
 
@@ -45,100 +55,100 @@ def make_core(
       ValueError: if a part's size is out of range, or the variables and the states of a batch do
         not fit into this machine's memory. Then none of them was allocated.
     """
-    if config.get("core") == "lstm" and config.get("match_parameters"):
-        hidden_size = _matching_hidden_size(config, task, for_training)
-        config = {**config, "hidden_size": hidden_size}
     _check_memory(_measure(config, task), task, for_training)
     core = _make_core(config, task)
-    create_variables(core, task)
+    core(tf.zeros([1, task.input_size]), core.initial_state(1))
     return core
 
 
-def _make_core(config: Mapping[str, Any], task: tasks.Task) -> snt.RNNCore:
+def with_memory(
+    core: snt.RNNCore, config: Config, task: tasks.Task, memory_size: int
+) -> snt.RNNCore:
+    """Returns a core with the variables of another one and its own number of memory slots.
+
+    Args:
+      core: core of the configuration.
+      config: the configuration.
+      task: the task that the core is for.
+      memory_size: number of slots N.
+
+    Raises:
+      ValueError: as `make_core`.
+    """
+    resized = make_core(config.replace(memory_size=memory_size), task)
+    pairs = zip([resized, *resized.submodules], [core, *core.submodules], strict=True)
+    for own, of_core in pairs:
+        for name, value in vars(own).items():
+            if isinstance(value, tf.Variable):
+                setattr(own, name, getattr(of_core, name))
+    return resized
+
+
+def _make_core(config: Config, task: tasks.Task) -> snt.RNNCore:
     """A core without those of its variables that depend on the width of its input."""
-    kind = config.get("core", "dnc")
     controller = _make_controller(config, task.input_size)
-    clip_value = config["clip_value"] or None
-    if kind == "lstm":
-        return LSTMBaseline(controller, task.target_size, clip_value)
-    if kind == "ntm":
+    clip_value = config.clip_value or None
+    if config.core == "lstm":
+        return LSTMBaseline(controller, task.output_size, clip_value)
+    if config.core == "ntm":
         return NTM(
             controller,
-            config["memory_size"],
-            config["word_size"],
-            config["num_read_heads"],
-            config["num_write_heads"],
-            task.target_size,
+            config.memory_size,
+            config.word_size,
+            config.num_read_heads,
+            config.num_write_heads,
+            task.output_size,
             clip_value,
         )
-    return _make_dnc(config, controller, task.target_size, clip_value)
+    return _make_dnc(config, controller, task.output_size, clip_value)
 
 
-def _make_controller(config: Mapping[str, Any], input_size: int) -> snt.RNNCore:
-    hidden_size = config["hidden_size"]
-    sizes = [hidden_size] * config.get("num_layers", 1)
-    kind = config.get("controller", "lstm")
-    if kind == "lstm":
+def _make_controller(config: Config, input_size: int) -> snt.RNNCore:
+    sizes = [config.hidden_size] * config.num_layers
+    if config.controller == "lstm":
         if len(sizes) > 1:
             raise ValueError("num_layers is for controller=deep_lstm and feedforward.")
-        controller = snt.LSTM(hidden_size)
+        controller = snt.LSTM(config.hidden_size)
     else:
-        controller = dnc.DeepLSTM(sizes) if kind == "deep_lstm" else dnc.FeedForward(sizes)
-    if bound := config.get("max_signal"):
-        controller = dnc.ClippedSignal(controller, bound)
-    if size := config.get("embedding_size"):
-        controller = dnc.EmbeddedInputs(controller, input_size, size)
-    if not config.get("feed_reads", True):
+        kind = dnc.DeepLSTM if config.controller == "deep_lstm" else dnc.FeedForward
+        controller = kind(sizes)
+    if config.max_signal:
+        controller = dnc.ClippedSignal(controller, config.max_signal)
+    if config.embedding_size:
+        controller = dnc.EmbeddedInputs(controller, input_size, config.embedding_size)
+    if not config.feed_reads:
         controller = dnc.InputsOnly(controller, input_size)
     return controller
 
 
 def _make_dnc(
-    config: Mapping[str, Any], controller: snt.RNNCore, output_size: int, clip_value: float | None
+    config: Config, controller: snt.RNNCore, output_size: int, clip_value: float | None
 ) -> dnc.DNC:
-    slots, writes = config["memory_size"], config["num_write_heads"]
+    slots, writes = config.memory_size, config.num_write_heads
     linkage = None
-    if config.get("linkage") == "sparse":
-        linkage = dnc.SparseTemporalLinkage(slots, writes, config["num_links"])
-    elif config.get("linkage") == "none":
+    if config.linkage == "sparse":
+        linkage = dnc.SparseTemporalLinkage(slots, writes, config.num_links)
+    elif config.linkage == "none":
         linkage = NoLinkageWithModes(slots, writes)  # As runs of version 0.1, which resume.
     access = dnc.MemoryAccess(
         memory_size=slots,
-        word_size=config["word_size"],
-        num_reads=config["num_read_heads"],
+        word_size=config.word_size,
+        num_reads=config.num_read_heads,
         num_writes=writes,
         linkage=linkage,
-        content_weights=CONTENT_WEIGHTS[config.get("content_weights", "cosine")],
+        content_weights=_CONTENT_WEIGHTS[config.content_weights],
     )
     return dnc.DNC(access, controller, output_size, clip_value)
 
 
-def has_slots(config: Mapping[str, Any]) -> bool:
+def has_slots(config: Config) -> bool:
     """Whether the core of a configuration has memory slots."""
-    return config.get("core", "dnc") != "lstm"
+    return config.core != "lstm"
 
 
 def num_parameters(core: snt.RNNCore) -> int:
     """Returns the number of a core's trainable parameters."""
     return sum(math.prod(variable.shape) for variable in core.trainable_variables)
-
-
-def _matching_hidden_size(config: Mapping[str, Any], task: tasks.Task, for_training: bool) -> int:
-    """The hidden size of an LSTM with as many parameters as the DNC of a configuration."""
-    sizes = _measure({**config, "core": "dnc"}, task)
-    _check_memory(sizes, task, for_training)
-    wanted = sizes.parameters
-    small, large = 1, 1
-
-    def found(size: int) -> int:
-        return _measure({**config, "hidden_size": size}, task).parameters
-
-    while found(large) < wanted:
-        small, large = large, 2 * large
-    while large - small > 1:
-        middle = (small + large) // 2
-        small, large = (middle, large) if found(middle) < wanted else (small, middle)
-    return min((small, large), key=lambda size: abs(found(size) - wanted))
 
 
 def load(
@@ -147,56 +157,59 @@ def load(
     """Returns the trained core of a run, and its task with batches of the given size.
 
     Args:
-      directory: where the run was saved.
+      directory: directory of the run.
       batch_size: episodes in a batch of the task.
-      best: whether to take the checkpoint with the smallest training loss, if the run knows it,
-        instead of the newest one that is intact.
-      **overrides: flags by name that are to be others than in training, where the variables do
-        not depend on them: `memory_size=64`, `max_length=20`.
+      best: whether to load the best checkpoint of the run, if there is one, instead of the newest
+        intact one.
+      **overrides: settings, and options of the task, that differ from training where the variables
+        do not depend on them: `memory_size=64`, `max_length=20`.
 
     Raises:
       FileNotFoundError: if there is no run in the directory, or no checkpoint.
-      ValueError: if the run has no such flag, or no checkpoint is intact.
+      ValueError: if a setting is unknown or out of range, no checkpoint is intact, or the variables
+        have other shapes.
     """
-    checkpoint, flags = newest_checkpoint(directory, best)
-    if unknown := overrides.keys() - flags.keys():
-        raise ValueError(f"The run in {directory} has no flag {', '.join(sorted(unknown))}.")
-    return restore(checkpoint, {**flags, **overrides}, batch_size)
+    checkpoint = newest_checkpoint(directory, best)
+    return restore(checkpoint, Config.of_run(checkpoint.settings).replace(**overrides), batch_size)
 
 
 def restore(
-    checkpoint: Checkpoint, config: Mapping[str, Any], batch_size: int = 1
+    checkpoint: Checkpoint, config: Config, batch_size: int | None = None
 ) -> tuple[snt.RNNCore, tasks.Task]:
     """Returns the core of a configuration with a checkpoint's variables, and its task.
 
     Args:
-      checkpoint: as `newest_checkpoint` finds it.
-      config: its flags, some of which may be others, as for `load`.
-      batch_size: episodes in a batch of the task.
+      checkpoint: result of `newest_checkpoint`.
+      config: its configuration, perhaps with other settings, as for `load`.
+      batch_size: episodes in a batch of the task; as configured unless given.
 
     Raises:
-      ValueError: as `make_task` and `make_core`.
+      ValueError: as `make_task` and `restore_core`.
     """
     task = make_task(config, batch_size)
     return restore_core(checkpoint, config, task), task
 
 
-def restore_core(
-    checkpoint: Checkpoint, config: Mapping[str, Any], task: tasks.Task
-) -> snt.RNNCore:
-    """Returns the core of a configuration with a checkpoint's variables, as `restore`.
+def restore_core(checkpoint: Checkpoint, config: Config, task: tasks.Task) -> snt.RNNCore:
+    """Returns the core of a configuration with a checkpoint's variables.
 
     Args:
-      checkpoint: as `newest_checkpoint` finds it.
-      config: its flags, some of which may be others, as for `load`.
-      task: what the core is for: one with the widths of the task that it was trained on.
+      checkpoint: as for `restore`, as is `config`.
+      config: see `checkpoint`.
+      task: a task with the widths of the one that the core was trained on.
 
     Raises:
-      ValueError: as `make_core`.
+      ValueError: as `make_core`, or if the variables have other shapes.
     """
     core = make_core(config, task)
-    status = tf.train.Checkpoint(core=core).read(checkpoint.prefix)
-    status.assert_existing_objects_matched().expect_partial()
+    try:
+        status = tf.train.Checkpoint(core=core).read(checkpoint.prefix)
+        status.assert_existing_objects_matched().expect_partial()
+    except (ValueError, AssertionError) as error:
+        raise ValueError(
+            f"The variables of {checkpoint.prefix} do not fit a core of these settings: give only "
+            "settings that no variable depends on, such as memory_size."
+        ) from error
     return core
 
 
@@ -207,7 +220,7 @@ class _Sizes(NamedTuple):
     state: int  # in the states of one batch
 
 
-def _measure(config: Mapping[str, Any], task: tasks.Task) -> _Sizes:
+def _measure(config: Config, task: tasks.Task) -> _Sizes:
     """Counts without allocating anything: traces one step, with tensors in place of variables.
 
     It works for every kind of core, since it needs nothing of the core but this step.
@@ -220,9 +233,6 @@ def _measure(config: Mapping[str, Any], task: tasks.Task) -> _Sizes:
         value = tf.convert_to_tensor(value() if callable(value) else value)
         shapes.append(value.shape)
         return value
-
-    # More overflow in shapes of 32 bits. That many do not fit either.
-    config = {**config, "memory_size": min(config["memory_size"], 2**31 - 1)}
 
     @tf.function(autograph=False)
     def step() -> None:
@@ -247,7 +257,7 @@ def _check_memory(sizes: _Sizes, task: tasks.Task, for_training: bool) -> None:
     available = _available_memory()
     copies = 4 if for_training else 1  # Value, gradient, and two averages of the optimizer.
     variables = 4 * copies * sizes.parameters
-    sequence = task.num_steps * (task.input_size + task.target_size)
+    sequence = task.num_steps * (task.input_size + task.output_size)
     batch = 4 * (sizes.state + task.batch_size * sequence)
     if variables + batch > available:
         training = " with gradients and the optimizer's averages" if for_training else ""

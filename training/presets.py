@@ -3,11 +3,11 @@
 A task's own name is its preset by default. docs/results.md says how far each of them gets.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from absl import flags
-
 NONE = "none"
+DEFAULT_TASK = "repeat_copy"
 
 # What --core=lstm does not take from a preset: it is one LSTM, whatever a memory goes with.
 _OF_MEMORIES = ("controller", "num_layers", "feed_reads")
@@ -206,32 +206,24 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def apply(values: flags.FlagValues) -> str:
-    """Gives flags that were not given the values of --preset; returns these as text, or "".
+def settings(preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a preset.
+
+    Args:
+      preset: name of the preset, or "none"; `None`: the one with the name of the task, if any.
+      given: the settings that were given, which decide which preset fits.
 
     Raises:
-      ValueError: if there is no such preset, or it is of another task than --task.
+      ValueError: if there is no such preset, or it belongs to another task than the given one.
     """
-    name = values["preset"].value
-    if name == NONE:
-        return ""
-    task = values["task"]
-    if name is None:
-        name = task.value
-        if name not in PRESETS:
-            return ""
-    elif name not in PRESETS:
-        raise ValueError(
-            f"--preset must be one of {NONE}, {', '.join(sorted(PRESETS))}, got {name}."
-        )
-    preset = PRESETS[name]
-    if task.present and task.value != preset["task"]:
-        raise ValueError(f"--preset={name} is of --task={preset['task']}, not of {task.value}.")
-    unused = _OF_MEMORIES if values["core"].value == "lstm" else ()
-    said = []
-    for flag, value in preset.items():
-        if not values[flag].present and flag not in unused:
-            values[flag].value = value
-            if flag != "task" and value != values[flag].default:
-                said.append(f"--{flag}={value}")
-    return f"Preset {name}: {' '.join(said)}" if said else ""
+    task = given.get("task")
+    name = (task or DEFAULT_TASK) if preset is None else preset
+    if name == NONE or (preset is None and name not in PRESETS):
+        return {}
+    if name not in PRESETS:
+        raise ValueError(f"preset must be one of {NONE}, {', '.join(sorted(PRESETS))}, got {name}.")
+    found = PRESETS[name]
+    if task not in (None, found["task"]):
+        raise ValueError(f"preset={name} is for task={found['task']}, not for {task}.")
+    unused = _OF_MEMORIES if given.get("core") == "lstm" else ()
+    return {name: value for name, value in found.items() if name not in unused}

@@ -1,9 +1,10 @@
-"""What a person sees of a training: a progress bar or plain lines, samples, TensorBoard scalars."""
+"""Display of a training run: a line of progress or plain lines, samples, TensorBoard scalars."""
 
 import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
@@ -11,6 +12,7 @@ from typing import Any, TextIO
 
 import tensorflow as tf
 import tqdm
+from tensorboard.plugins.hparams import api as hparams
 
 from dnc_trace import paths
 from training.messages import reason, say, warn
@@ -28,6 +30,8 @@ class Interruption:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
+        if threading.current_thread() is not threading.main_thread():
+            return self  # Only the main thread may handle signals.
         for number in (signal.SIGINT, signal.SIGTERM):
             self._previous[number] = signal.signal(number, self._request)
         return self
@@ -44,45 +48,15 @@ class Interruption:
             signal.signal(number, handler)
 
 
-class Means:
-    """Means over the steps since they were last taken."""
-
-    def __init__(self, state: Mapping[str, Any] | None = None):
-        """Starts with no steps, or where another one was, given its `state`."""
-        self._steps: int = state["steps"] if state else 0
-        self._totals: dict[str, float] = dict(state["totals"]) if state else {}
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """All that there is to remember, as JSON values."""
-        return {"steps": self._steps, "totals": dict(self._totals)}
-
-    @property
-    def totals(self) -> dict[str, float]:
-        """Sums over the steps, by name; empty if there are none yet."""
-        return dict(self._totals)
-
-    def advance(self, totals: Mapping[str, Any], num_steps: int) -> None:
-        """Takes the new `totals`, to which `num_steps` steps were added."""
-        self._totals = {name: float(total) for name, total in totals.items()}
-        self._steps += num_steps
-
-    def take(self) -> dict[str, float]:
-        """Returns the mean over the steps of each, and starts anew; {} if there were no steps."""
-        means = {name: total / self._steps for name, total in self._totals.items() if self._steps}
-        self._steps, self._totals = 0, {}
-        return means
-
-
 class EventFile:
-    """The file for TensorBoard. Where it cannot be written, the training goes on without."""
+    """The file for TensorBoard. If it cannot be written, training continues without it."""
 
     def __init__(self, directory: str | os.PathLike | None, warn: Callable[[str], None] = warn):
         """Starts a new file.
 
         Args:
-          directory: where; `None`: nowhere.
-          warn: told if it cannot be written.
+          directory: directory of the file; `None`: there is no file.
+          warn: called with a message if it cannot be written.
         """
         self._warn = warn
         self._writer: tf.summary.SummaryWriter | None = None
@@ -92,13 +66,18 @@ class EventFile:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Context in which summaries go to the file. An error in it ends the file, not more."""
+        """Context in which summaries go to the file. An error in it ends the file only."""
         if self._writer is None:
             yield
             return
         with self._writer.as_default(), self._until_an_error():
             yield
             self._writer.flush()
+
+    def write_settings(self, settings: Mapping[str, Any]) -> None:
+        """Writes settings for TensorBoard's tab HParams, which compares runs by them."""
+        with self.open():
+            hparams.hparams({k: "" if v is None else v for k, v in settings.items()})
 
     def close(self) -> None:
         """Ends the file."""
@@ -116,70 +95,89 @@ class EventFile:
                     self._writer.close()  # Or `as_default` would flush it once more at its end.
                 self._writer = None
             self._warn(
-                f"Cannot write for TensorBoard: {reason(error)}. The training goes on without."
+                f"Cannot write for TensorBoard: {reason(error)}. Training continues without."
             )
 
 
-class Report:
-    """Shows the progress of a training, and writes it to the default summary writer.
+class _Line(tqdm.tqdm):
+    """One line with the progress, within the width of the terminal."""
 
-    On a terminal there is a progress bar below the samples; elsewhere each report is a line.
+    figures = ""
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """Values for `bar_format`."""
+        values = super().format_dict
+        done, seconds = values["n"] - values["initial"], values["elapsed"]
+        rate = values["rate"] or (done / seconds if seconds else 0.0)
+        speed = f", {rate:,.0f}/s" if rate >= 10 else f", {rate:.2g}/s" if rate else ""
+        return {**values, "figures": self.figures, "speed": speed}
+
+
+class Display:
+    """Shows the progress of training, and writes it to the default summary writer.
+
+    A terminal has one line with the progress below the samples; elsewhere each report is a line.
     """
 
     def __init__(
         self,
-        first_step: int,
         last_step: int,
+        error_name: str,
         stream: TextIO | None = None,
-        error: str = "wrong_bits",
+        is_quiet: bool = False,
     ):
-        """Starts the report.
+        """Prepares the display.
 
         Args:
-          first_step: number of steps already done.
-          last_step: number of steps to do in all.
+          last_step: number of steps in total.
+          error_name: name of the task's error.
           stream: where to show; standard output by default.
-          error: name of the task's error.
+          is_quiet: whether to show nothing.
         """
-        self._error = error
-        self._stream = stream or sys.stdout
-        self._last_step = last_step
+        self._last_step, self._error_name = last_step, error_name
+        self._stream, self._is_quiet = stream or sys.stdout, is_quiet
         self._last_report: tuple[int, float] | None = None  # Step and time.
-        self._bar = None
-        if self._stream.isatty():
-            self._bar = tqdm.tqdm(
-                total=last_step,
-                initial=first_step,
-                unit="step",
+        self._line: _Line | None = None
+
+    def begin(self, step: int) -> None:
+        """Starts at a step."""
+        if self._stream.isatty() and not self._is_quiet:
+            self._line = _Line(
+                total=self._last_step,
+                initial=step,
                 file=self._stream,
                 dynamic_ncols=True,
+                bar_format="{n:,} of {total:,} |{bar}| {figures}{speed}, {remaining} left",
             )
 
     def advance(self, step: int) -> None:
-        """Moves the progress bar to `step`."""
+        """Moves on to `step`."""
         if self._last_report is None:  # Speed is counted from here: the first call compiled.
             self._last_report = step, time.monotonic()
-        if self._bar is not None:
-            self._bar.update(step - self._bar.n)
+        if self._line is not None:
+            self._line.update(step - self._line.n)
 
     def write(self, step: int, scalars: Mapping[str, float], sample: str, note: str = "") -> None:
-        """Shows and records what came out of the last steps.
+        """Shows and records the means over the last steps.
 
         Args:
           step: number of steps done.
-          scalars: `loss`, the task's error and whatever else TensorBoard is to show, by name.
+          scalars: `loss`, the task's error and further scalars for TensorBoard, by name.
           sample: an episode as text.
-          note: what else to show.
+          note: further text.
         """
         last_step, last_time = self._last_report or (step, time.monotonic())
         self._last_report = step, time.monotonic()
         speed = (step - last_step) / max(self._last_report[1] - last_time, 1e-9)
-        error = f"{self._error.replace('_', ' ')} {scalars[self._error]:.3f}"
+        error = f"{self._error_name.replace('_', ' ')} {scalars[self._error_name]:.3f}"
         figures = ", ".join(filter(None, [f"loss {scalars['loss']:.4f}", error, note]))
-        if self._bar is not None:
-            self._bar.write(f"\nStep {step:,}: {figures}\n\n{sample}", file=self._stream)
-            self._bar.set_postfix_str(figures)
-        else:
+        if self._line is not None:
+            lesson = note.partition(" (")[0]
+            self._line.figures = ", ".join(filter(None, [lesson, error]))
+            self._line.write(f"\nStep {step:,}: {figures}\n\n{sample}", file=self._stream)
+            self._line.refresh()
+        elif not self._is_quiet:
             line = f"step {step:,} of {self._last_step:,}: {figures}"
             if speed > 0:
                 left = tqdm.tqdm.format_interval((self._last_step - step) / speed)
@@ -193,6 +191,6 @@ class Report:
         tf.summary.flush()
 
     def close(self) -> None:
-        """Ends the progress bar."""
-        if self._bar is not None:
-            self._bar.close()
+        """Ends the line."""
+        if self._line is not None:
+            self._line.close()

@@ -7,7 +7,7 @@ import math
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -15,12 +15,11 @@ import tensorflow as tf
 from dnc_trace import paths
 from training import checkpoints
 from training.checkpoints import Best, Checkpoint, DamagedError
+from training.config import Config
 from training.lock import Lock
 from training.messages import reason, warn
 
 CONFIG_FILE = "flags.json"
-# Flags that older runs have and that no longer exist. No variable depends on them.
-_REMOVED_FLAGS = ("compute_dtype",)
 # The models that come with this program, one directory each: training/ship.py makes them.
 PRETRAINED = pathlib.Path(__file__).parents[1] / "checkpoints" / "pretrained"
 
@@ -30,29 +29,23 @@ class Run:
 
     Attributes:
       directory: where everything is, a `pathlib.Path`.
-      changes: flags that differ from those of the run so far, but may: what they were, by name.
+      changes: settings that differ from the run so far, but may: their former values, by name.
       saved_step: step of the newest checkpoint, `None` if there is none.
     """
 
     def __init__(
         self,
         directory: str | os.PathLike,
-        config: Mapping[str, Any],
-        defaults: Mapping[str, Any] | None = None,
+        config: Config,
         *,
-        may_differ: Collection[str] = (),
-        checkpoints_kept: int = 3,
         warn: Callable[[str], None] = warn,
     ):
         """Opens the directory, creating it if need be, and locks it until `close`.
 
         Args:
           directory: path of the run.
-          config: what determines the run's results, as JSON values by flag name.
-          defaults: what a flag was before it existed: its value for older runs.
-          may_differ: flags that need not be as in the run so far.
-          checkpoints_kept: how many of the newest checkpoints to keep, besides the best, >= 1.
-          warn: told about what is wrong but stops nothing.
+          config: configuration of the run.
+          warn: called with a message about a fault that does not end the run.
 
         Raises:
           ValueError: if the directory is not local or is in use, or holds a run of another
@@ -61,8 +54,7 @@ class Run:
         """
         self.directory = paths.local(directory)
         self.changes: dict[str, Any] = {}
-        self._config = dict(config)
-        self._checkpoints_kept = checkpoints_kept
+        self._config = config
         self._warn = warn
         self.directory.mkdir(parents=True, exist_ok=True)
         self._lock = Lock(self.directory, warn)
@@ -73,8 +65,7 @@ class Run:
             self._found, self._damaged = checkpoints.newest_intact(self.directory)
             self._refuse_if_all_are_damaged()
             if self._found:
-                saved = {**(defaults or {}), **_flags(self._found, self.directory)}
-                self.changes = _changes(self.directory, saved, self._config, may_differ)
+                self.changes = _changes(self.directory, self._found, config)
         except BaseException:
             self.close()
             raise
@@ -166,7 +157,7 @@ class Run:
         self.saved_step, self._best = step, best
         # Whatever cannot be removed now will be after the next checkpoint.
         with contextlib.suppress(OSError):
-            kept = checkpoints.steps(self.directory)[: self._checkpoints_kept]
+            kept = checkpoints.steps(self.directory)[: self._config.checkpoints_kept]
             for old in checkpoints.steps(self.directory):
                 if old not in kept and not (best and old == best.step):
                     checkpoints.remove(self.directory, old)
@@ -193,7 +184,12 @@ class Run:
     ) -> None:
         try:
             checkpoints.write(
-                directory, step, self._checkpoint.write, flags=self._config, state=state, best=best
+                directory,
+                step,
+                self._checkpoint.write,
+                settings=self._config.saved(),
+                state=state,
+                best=best,
             )
         except tf.errors.OpError as error:
             raise OSError(errno.EIO, reason(error)) from error
@@ -211,20 +207,21 @@ class Run:
             checkpoints.set_aside(self.directory, step)
         if self._damaged:
             self._warn(
-                f"{'; '.join(self._damaged.values())}: going on from step {self._found.step:,}. "
+                f"{'; '.join(self._damaged.values())}: continuing from step {self._found.step:,}. "
                 "The damaged files are kept as *.damaged."
             )
 
     def _write_config(self) -> None:
         path = self.directory / CONFIG_FILE
         try:
-            if json.loads(path.read_bytes()) == self._config:
+            if json.loads(path.read_bytes()) == self._config.saved():
                 return
         except (OSError, ValueError) as error:
             if self._found:
                 what = "missing" if isinstance(error, FileNotFoundError) else "damaged"
-                self._warn(f"{path} is {what}; the checkpoint has the flags, too.")
-        checkpoints.write_text(path, json.dumps(self._config, indent=2, sort_keys=True) + "\n")
+                self._warn(f"{path} is {what}; the checkpoint contains the settings, too.")
+        text = json.dumps(self._config.saved(), indent=2, sort_keys=True)
+        checkpoints.write_text(path, f"{text}\n")
 
 
 def pretrained(name: str) -> pathlib.Path:
@@ -241,10 +238,8 @@ def pretrained(name: str) -> pathlib.Path:
     return PRETRAINED / name
 
 
-def newest_checkpoint(
-    directory: str | os.PathLike, best: bool = False
-) -> tuple[Checkpoint, dict[str, Any]]:
-    """Returns the newest intact checkpoint of a run, or the best one, and the run's flags.
+def newest_checkpoint(directory: str | os.PathLike, best: bool = False) -> Checkpoint:
+    """Returns the newest intact checkpoint of a run, or the best one.
 
     Raises:
       FileNotFoundError: if there is no checkpoint.
@@ -269,7 +264,7 @@ def newest_checkpoint(
             ) from error
     elif damaged:
         warn(f"{'; '.join(damaged.values())}: using step {found.step:,}.")
-    return found, _flags(found, directory)
+    return found
 
 
 def _load(checkpoint: Checkpoint, objects: Mapping[str, Any]) -> None:
@@ -280,14 +275,7 @@ def _load(checkpoint: Checkpoint, objects: Mapping[str, Any]) -> None:
       ValueError: if it is not of these objects.
     """
     try:
-        if checkpoint.flags is None:  # The first version had fewer objects, and a counter of saves.
-            reader = tf.train.load_checkpoint(checkpoint.prefix)
-            there = {name.partition("/")[0] for name in reader.get_variable_to_shape_map()}
-            objects = {name: value for name, value in objects.items() if name in there}
-            status = tf.train.Checkpoint(**objects).read(checkpoint.prefix)
-            status.assert_existing_objects_matched().expect_partial()
-        else:
-            tf.train.Checkpoint(**objects).read(checkpoint.prefix).assert_consumed()
+        tf.train.Checkpoint(**objects).read(checkpoint.prefix).assert_consumed()
     except (tf.errors.OpError, IndexError, RuntimeError) as error:
         name = pathlib.Path(checkpoint.prefix).name
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
@@ -300,41 +288,17 @@ def _load(checkpoint: Checkpoint, objects: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _flags(checkpoint: Checkpoint, directory: pathlib.Path) -> dict[str, Any]:
-    """Returns the flags that a checkpoint was made with, without those that no longer exist."""
-    flags = _saved_flags(checkpoint, directory)
-    return {name: value for name, value in flags.items() if name not in _REMOVED_FLAGS}
-
-
-def _saved_flags(checkpoint: Checkpoint, directory: pathlib.Path) -> Mapping[str, Any]:
-    if checkpoint.flags is not None:
-        return checkpoint.flags
-    path = directory / CONFIG_FILE
-    try:
-        return dict(json.loads(path.read_bytes()))
-    except OSError as error:
-        raise ValueError(
-            f"{directory} holds checkpoints but no readable {CONFIG_FILE}, so it cannot be told "
-            "which model they are of. Give another directory."
-        ) from error
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}. Give another directory.") from error
-
-
-def _changes(
-    directory: pathlib.Path,
-    saved: Mapping[str, Any],
-    config: Mapping[str, Any],
-    may_differ: Collection[str],
-) -> dict[str, Any]:
-    """What differs between two configurations but may, by name, as it was."""
+def _changes(directory: pathlib.Path, checkpoint: Checkpoint, config: Config) -> dict[str, Any]:
+    """Settings that differ from a checkpoint's but may, with their former values, by name."""
+    saved, now = Config.of_run(checkpoint.settings).saved(), config.saved()
     different = [
-        name for name in sorted(saved.keys() | config.keys()) if saved.get(name) != config.get(name)
+        name for name in sorted(saved.keys() | now.keys()) if saved.get(name) != now.get(name)
     ]
+    declared = config.declared()
     refused = [
-        f"{name}={saved.get(name)} there, {config.get(name)} here"
+        f"{name}={saved.get(name)} there, {now.get(name)} here"
         for name in different
-        if name not in may_differ
+        if name not in declared or not declared[name].may_change
     ]
     if refused:
         raise ValueError(

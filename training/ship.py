@@ -2,8 +2,8 @@
 
     python -m training.ship --checkpoint_dir=checkpoints/addition --name=addition_dnc
 
-Of the newest checkpoint (with --best, the best) it keeps what a model needs, its variables and its
-flags, and leaves out what only further training would: the optimizer's averages.
+Of the newest checkpoint (with --best, the best) it keeps the variables and the settings, and leaves
+out the optimizer's averages, which only further training needs.
 `evaluate.py --pretrained=addition_dnc` finds it in checkpoints/pretrained.
 """
 
@@ -23,6 +23,7 @@ with native_logs_hidden():
     import tensorflow as tf
 
 from training import checkpoints, command, models, runs
+from training.config import Config, task_options
 from training.messages import reason, say
 
 MAX_BYTES = 1_000_000  # Of a model: all who clone the program get it.
@@ -32,7 +33,7 @@ flags.DEFINE_string("checkpoint_dir", None, "Where the model was saved.", flag_v
 flags.DEFINE_bool(
     "best", False, "Whether to take the best checkpoint, not the newest.", flag_values=_FLAGS
 )
-flags.DEFINE_string("name", None, "What it is to be called.", flag_values=_FLAGS)
+flags.DEFINE_string("name", None, "Name of the model.", flag_values=_FLAGS)
 command.accept_local_paths(_FLAGS, "checkpoint_dir")
 
 
@@ -41,7 +42,7 @@ def ship(source: str | os.PathLike, name: str, best: bool = False) -> pathlib.Pa
 
     Args:
       source: directory of the run.
-      name: of the model; one that is there already is replaced, once the new one is written.
+      name: name of the model; a former one is replaced, once the new one is written.
       best: whether to take the best checkpoint instead of the newest.
 
     Returns:
@@ -55,7 +56,8 @@ def ship(source: str | os.PathLike, name: str, best: bool = False) -> pathlib.Pa
     """
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise ValueError(f"The name must consist of a to z, 0 to 9 and _, got {name!r}.")
-    checkpoint, config = runs.newest_checkpoint(source, best)
+    checkpoint = runs.newest_checkpoint(source, best)
+    config = Config.of_run(checkpoint.settings)
     core, _ = models.restore(checkpoint, config)
     size = sum(variable.numpy().nbytes for variable in core.trainable_variables)
     if size > MAX_BYTES:
@@ -69,9 +71,10 @@ def ship(source: str | os.PathLike, name: str, best: bool = False) -> pathlib.Pa
         new = pathlib.Path(folder) / name
         new.mkdir()
         save = tf.train.Checkpoint(core=core).write
-        if "data_dir" in config:
-            config = {**config, "data_dir": ""}  # Others have the data elsewhere.
-        checkpoints.write(new, checkpoint.step, save, flags=config, state={}, best=None)
+        # Options such as a folder of data differ on other machines.
+        own = task_options(config.task).values()
+        settings = config.saved() | {each.name: each.default for each in own if each.may_change}
+        checkpoints.write(new, checkpoint.step, save, settings=settings, state={})
         if directory.exists():
             shutil.rmtree(directory)
         new.rename(directory)

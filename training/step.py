@@ -41,6 +41,7 @@ class Totals(NamedTuple):
     gradient_norm: tf.Tensor  # before clipping
     module_norms: dict[str, tf.Tensor]  # also before clipping, of each module's gradients
     metrics: dict[str, tf.Tensor]
+    window: dict[str, tf.Tensor]  # metrics again, for sums over other steps
 
     def scalars(self) -> dict[str, tf.Tensor]:
         """Returns loss, gradient norm and metrics by name."""
@@ -143,6 +144,7 @@ class TrainingStep:
             gradient_norm=zero,
             module_norms=dnc.summaries.module_norms(variables, [zero] * len(variables)),
             metrics={name: zero for name in task.metric_names},
+            window={name: zero for name in task.metric_names},
         )
         self._distribution = distribution or None
         if self._distribution:
@@ -158,6 +160,7 @@ class TrainingStep:
         num_steps: int,
         scalars: Mapping[str, float] | None = None,
         module_norms: Mapping[str, float] | None = None,
+        window: Mapping[str, float] | None = None,
     ) -> Totals:
         """Makes `num_steps` >= 1 updates, if all goes well.
 
@@ -165,24 +168,23 @@ class TrainingStep:
         `step` are then as if that had not been tried, and `step` is its number.
 
         Args:
-          num_steps: number of updates; with several workers the chief's counts.
+          num_steps: number of updates, the same in all workers.
           scalars: totals to add to, as returned by `Totals.scalars`; 0 by default. Ten steps, and
             ten more that add to their totals, give the same to the last bit as twenty: the steps'
             values are added one by one.
           module_norms: totals to add to, as in `Totals`; 0 by default.
+          window: totals to add to, as in `Totals`; 0 by default.
 
         Returns:
           The totals, with the values of these steps added.
         """
-        if self._distribution:
-            number = num_steps
-            num_steps = self._distribution.of_chief(lambda: number)
         named = {**self._no_totals.scalars(), **(scalars or {})}
         totals = Totals(
             loss=named.pop("loss"),
             gradient_norm=named.pop("gradient_norm"),
             module_norms={**self._no_totals.module_norms, **(module_norms or {})},
             metrics=named,
+            window={**self._no_totals.window, **(window or {})},
         )
         totals = tf.nest.map_structure(lambda x: tf.convert_to_tensor(x, tf.float32), totals)
         step, lesson = int(self.step), self._current_lesson
@@ -197,12 +199,25 @@ class TrainingStep:
                 break
         return totals
 
+    def agreed(self, num_steps: int) -> int:
+        """Returns the chief's number of steps, in all workers: they know different times."""
+        return self._distribution.of_chief(lambda: num_steps) if self._distribution else num_steps
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether other processes train with this one."""
+        return bool(self._distribution) and self._distribution.num_workers > 1
+
     def explain(self, directory: pathlib.Path, checkpoint: tf.train.Checkpoint) -> str:
         """Returns why the next step is not finite, see `numerics.explain`."""
         step, lesson = int(self.step), self._current_lesson
         core = self._core_of(self._memory_size(lesson))
-        batch = episodes.collect(core, self.task, "train", self._seed, step, lesson)
-        return explain(core, self.task, batch, step, directory, checkpoint)
+
+        def explained() -> str:
+            batch = episodes.collect(core, self.task, "train", self._seed, step, lesson)
+            return explain(core, self.task, batch, step, directory, checkpoint)
+
+        return self._distribution.of_chief(explained) if self._distribution else explained()
 
     def skip(self) -> None:
         """Omits the next step."""
@@ -313,7 +328,9 @@ class TrainingStep:
         if is_finite:
             self.update.apply(result.gradients, variables, self.step)
             self.step.assign_add(1)
-        return Totals(result.loss, result.norm, result.module_norms, result.metrics), is_finite
+        metrics = result.metrics
+        found = Totals(result.loss, result.norm, result.module_norms, metrics, metrics)
+        return found, is_finite
 
 
 def _add_if(condition: tf.Tensor, totals: Any, x: Any) -> Any:

@@ -18,7 +18,7 @@ FULL = "/dev/full"  # Each write to it fails: no space left on device.
 
 
 @pytest.mark.parametrize(
-    "module", ["evaluate", "training.ship", "training.fetch_babi", "training.ask"]
+    "module", ["evaluate", "training.ship", "tasks.babi.fetch", "tasks.babi.ask"]
 )
 def test_only_the_error_is_on_standard_error(module):
     # TF_CPP_MIN_LOG_LEVEL is what these tests set.

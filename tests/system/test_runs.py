@@ -57,4 +57,4 @@ def test_a_read_only_folder_cannot_be_a_run_but_can_be_loaded(disk):
     assert remount("ro") == 0
     with pytest.raises(OSError, match="Read-only file system"):
         Run(directory, CONFIG)
-    assert newest_checkpoint(directory)[0].step == 1
+    assert newest_checkpoint(directory).step == 1

@@ -55,8 +55,8 @@ def test_where_no_file_can_grow_the_training_goes_on_to_an_error(tmp_path):
     assert [line for line in ended.lines if line.startswith("Finished step 20.")]
     too_large = "File too large."
     assert [x for x in ended.err.splitlines() if x.startswith(("Warning", "train.py"))] == [
-        f"Warning: Cannot write for TensorBoard: {too_large} The training goes on without.",
-        f"Warning: Cannot save step 10 in run: {too_large} The training goes on. "
+        f"Warning: Cannot write for TensorBoard: {too_large} Training continues without.",
+        f"Warning: Cannot save step 10 in run: {too_large} Training continues. "
         "There is no checkpoint.",
         f"train.py: Cannot save step 20 in run: {too_large} Nor in {tempfile.gettempdir()}: "
         f"{too_large} There is no checkpoint.",

@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import given, settings
 
-import dnc
 from tests.flags import SENSIBLE, as_arguments
 from tests.scripts import run_train
+from training import episodes
 from training.models import load
 
 
@@ -25,7 +25,8 @@ def test_sensible_flags_train_a_model_or_are_refused(values, tmp_path_factory):
         return
     assert ended.code == 0
     core, task = load(directory / "run", batch_size=2)
-    batch = task.batch(0, 0)
-    outputs, _ = dnc.unroll(core, batch.observations)
-    assert outputs.shape == batch.target.shape
+    task = task.of_length(task.steps_of_batch("train", 0, 0))
+    batch = episodes.collect(core, task, "train", 0, 0)
+    outputs = episodes.replay(core, batch)
+    assert outputs.shape == (*batch.mask.shape, task.output_size)
     assert np.isfinite(outputs).all()

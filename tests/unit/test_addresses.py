@@ -13,9 +13,11 @@ import tasks
 from bench import results
 from dnc_inspector import page
 from dnc_trace import paths, schema
+from tasks.babi import ask, fetch
 from tests.scripts import run_train
 from tests.traces import make_trace
-from training import ask, fetch_babi, models, runs, ship
+from training import models, runs, ship
+from training.config import Config
 from training.reporting import EventFile
 
 
@@ -30,9 +32,9 @@ COMMANDS = {
     "train": (train, ["checkpoint_dir", "trace_file"]),
     "train babi": (lambda argv: train([*argv, "--task=babi"]), ["data_dir"]),
     "evaluate": (evaluate.main, ["checkpoint_dir", "plot", "csv"]),
-    "training.ask": (ask.main, ["checkpoint_dir", "story_file", "trace_file"]),
+    "tasks.babi.ask": (ask.main, ["checkpoint_dir", "story_file", "trace_file"]),
     "training.ship": (ship.main, ["checkpoint_dir"]),
-    "training.fetch_babi": (fetch_babi.main, ["directory", "archive"]),
+    "tasks.babi.fetch": (fetch.main, ["directory", "archive"]),
     "bench.results": (results.main, ["directory"]),
 }
 FLAGS = [(command, flag) for command, (_, flags) in COMMANDS.items() for flag in flags]
@@ -69,11 +71,11 @@ def test_the_command_line_of_the_inspector_refuses_it(capsys):
 def test_a_function_of_the_library_refuses_it(kind):
     address = kind("gs://bucket/x")
     for function in (
-        lambda: runs.Run(address, {}),
+        lambda: runs.Run(address, Config()),
         lambda: runs.newest_checkpoint(address),
         lambda: models.load(address),
         lambda: ship.ship(address, "x"),
-        lambda: fetch_babi.unpack("x.tar.gz", address),
+        lambda: fetch.unpack("x.tar.gz", address),
         lambda: schema.save(address, *make_trace()),
         lambda: dnc.Trace.load(address),
     ):

@@ -5,10 +5,8 @@ import pathlib
 import re
 
 import pytest
-from absl import flags
 
 import train
-from training import command
 
 ROOT = pathlib.Path(train.__file__).parent
 LIBRARY = [
@@ -38,24 +36,5 @@ def test_no_message_of_a_module_without_flags_names_a_flag(path):
 
 def test_there_are_modules_of_both_kinds():
     names = {path.stem for path in LIBRARY}
-    assert {"runs", "distribution", "lock", "babi"} <= names
-    assert not {"command", "presets", "ship", "fetch_babi", "page"} & names
-
-
-@pytest.mark.parametrize(
-    "message, expected",
-    [
-        ("batch_size=3 is odd.", "--batch_size=3 is odd."),
-        ("Lower hidden_size or core=lstm.", "Lower --hidden_size or --core=lstm."),
-        ("Task addition has a core.", "Task addition has a core."),
-        ("my_size, --hidden_size, x.hidden_size", "my_size, --hidden_size, x.hidden_size"),
-        ("/tmp/hidden_size and hidden_size/x", "/tmp/hidden_size and hidden_size/x"),
-        ("Give another directory.", "Give another --checkpoint_dir."),
-    ],
-)
-def test_a_command_puts_its_flags_for_the_arguments(message, expected):
-    values = flags.FlagValues()
-    for name in ("batch_size", "hidden_size", "core", "task", "checkpoint_dir"):
-        flags.DEFINE_string(name, None, "Any.", flag_values=values)
-
-    assert command.in_flags(message, values) == expected
+    assert {"runs", "distribution", "lock", "scoring"} <= names
+    assert not {"command", "flags", "ship", "fetch", "page"} & names

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.flags import NAMES, ODD, SENSIBLE, as_arguments
 from tests.scripts import run_train
-from training.loop import Ending, Loop
+from training.loop import Loop
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -18,7 +18,7 @@ from training.loop import Ending, Loop
     more=st.just([]) | st.lists(st.text(max_size=5), max_size=1),
 )
 def test_any_flags_are_accepted_or_refused_in_one_line(values, more, monkeypatch, tmp_path_factory):
-    monkeypatch.setattr(Loop, "run", lambda *_: Ending(True, "", None))
+    monkeypatch.setattr(Loop, "train", lambda loop: loop.stop("interrupted"))
     directory = tmp_path_factory.mktemp("any")
 
     ended = run_train(*as_arguments(values), *more, directory=directory)

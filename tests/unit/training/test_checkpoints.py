@@ -10,7 +10,7 @@ import pytest
 from training import checkpoints
 from training.checkpoints import Best, DamagedError
 
-FLAGS = {"hidden_size": 8, "learning_rate": 0.1, "task": "repeat_copy", "clip": None}
+SETTINGS = {"hidden_size": 8, "learning_rate": 0.1, "task": "repeat_copy", "clip": None}
 FILES = {"index": b"index of %d", "data-00000-of-00001": bytes(range(256)) + b"values of %d"}
 
 
@@ -23,7 +23,7 @@ def write(directory, step, tag=b"", **options):
                 file.write(content.replace(b"%d", str(step).encode() + tag))
 
     state = {"step": step, "tag": tag.decode(), "mean": 0.1 + step}
-    checkpoints.write(directory, step, save, flags=FLAGS, state=state, **options)
+    checkpoints.write(directory, step, save, settings=SETTINGS, state=state, **options)
 
 
 def assert_whole(directory, checkpoint):
@@ -52,7 +52,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(saved):
     assert found == checkpoints.Checkpoint(
         prefix=str(saved / "step-3"),
         step=3,
-        flags=FLAGS,
+        settings=SETTINGS,
         state={"step": 3, "tag": "", "mean": 3.1},
         best=Best(2, 0.5),
     )
@@ -69,7 +69,7 @@ def test_the_newest_is_that_of_the_greatest_number(saved):
 
 
 def test_what_is_not_a_number_is_remembered_too(tmp_path):
-    checkpoints.write(tmp_path, 1, lambda prefix: None, flags={}, state={"loss": float("-inf")})
+    checkpoints.write(tmp_path, 1, lambda prefix: None, settings={}, state={"loss": float("-inf")})
     assert checkpoints.read(tmp_path, 1).state == {"loss": float("-inf")}
 
 

@@ -7,22 +7,21 @@ import pytest
 import tensorflow as tf
 
 from training import models
+from training.config import MAX_SIZE, Config
 
-CONFIG = {
-    "task": "repeat_copy",
-    "num_bits": 3,
-    "memory_size": 5,
-    "word_size": 6,
-    "num_read_heads": 2,
-    "num_write_heads": 1,
-    "hidden_size": 7,
-    "clip_value": 20.0,
-}
+CONFIG = Config.of(
+    preset="none",
+    task="repeat_copy",
+    num_bits=3,
+    memory_size=5,
+    word_size=6,
+    num_read_heads=2,
+    hidden_size=7,
+)
 TASK = models.make_task(CONFIG, batch_size=4)
 KINDS = {
     "dnc": {},
     "lstm": {"core": "lstm"},
-    "matched lstm": {"core": "lstm", "match_parameters": True},
     "ntm": {"core": "ntm"},
     "deep": {"controller": "deep_lstm", "num_layers": 2},
     "feedforward": {"controller": "feedforward", "max_signal": 1.0},
@@ -45,29 +44,33 @@ def machine(monkeypatch):
 
 @each_kind
 def test_a_size_of_a_hundred_million_is_refused_before_it_is_allocated(changes, monkeypatch):
-    monkeypatch.setattr(models, "create_variables", None)
+    make_core, eager = models._make_core, []
+    monkeypatch.setattr(
+        models, "_make_core", lambda *x: eager.append(tf.executing_eagerly()) or make_core(*x)
+    )
 
     with pytest.raises(ValueError, match=r"This needs [\d,]+ GiB of memory.* parameters") as error:
-        wide = {"word_size": 10**8} if "match_parameters" in changes else {"hidden_size": 10**8}
-        models.make_core({**CONFIG, **changes, **wide}, TASK, for_training=True)
+        wide = CONFIG.replace(**changes, hidden_size=10**8)
+        models.make_core(wide, TASK, for_training=True)
 
     assert "hidden_size" in str(error.value)
+    assert eager == [False]
 
 
 @each_kind
 def test_all_variables_and_states_are_counted(changes, machine):
-    core = models.make_core({**CONFIG, **changes}, TASK)
+    config = CONFIG.replace(**changes)
+    core = models.make_core(config, TASK)
     numbers = sum(math.prod(variable.shape) for variable in core.variables)
     state = tf.nest.flatten(core.initial_state(TASK.batch_size))
     numbers += sum(math.prod(part.shape) for part in state)
-    numbers += TASK.batch_size * TASK.num_steps * (TASK.input_size + TASK.target_size)
+    numbers += TASK.batch_size * TASK.num_steps * (TASK.input_size + TASK.output_size)
 
-    if "match_parameters" not in changes:  # This one also needs a DNC to fit.
-        machine(4 * numbers)
-        models.make_core({**CONFIG, **changes}, TASK)
+    machine(4 * numbers)
+    models.make_core(config, TASK)
     machine(4 * numbers - 1)
     with pytest.raises(ValueError, match="This needs"):
-        models.make_core({**CONFIG, **changes}, TASK)
+        models.make_core(config, TASK)
 
 
 def test_a_training_also_needs_gradients_and_averages(machine):
@@ -81,4 +84,4 @@ def test_a_training_also_needs_gradients_and_averages(machine):
 def test_more_slots_than_tensorflow_can_count_are_refused():
     for changes in ({}, KINDS["ntm"], KINDS["sparse"], {"linkage": "none"}):
         with pytest.raises(ValueError, match="This needs"):
-            models.make_core({**CONFIG, **changes, "memory_size": 10**11}, TASK)
+            models.make_core(CONFIG.replace(**changes, memory_size=MAX_SIZE), TASK)

@@ -1,31 +1,65 @@
+import dataclasses
+
 import numpy as np
 import pytest
-import sonnet as snt
+import tensorflow as tf
 
 import dnc
-from training.models import CONTENT_WEIGHTS, load, make_core, make_task
+from tasks.copy import Copy
+from training import episodes
+from training.config import Config
+from training.models import load, make_core, make_task, with_memory
 from training.optimization import rmsprop
 from training.runs import Run, pretrained
 
-CONFIG = {
-    "task": "repeat_copy",
-    "num_bits": 3,
-    "max_length": 4,
-    "memory_size": 5,
-    "word_size": 6,
-    "num_read_heads": 2,
-    "num_write_heads": 1,
-    "hidden_size": 7,
-    "clip_value": 20.0,
-    "learning_rate": 1e-3,
-}
+CONFIG = Config.of(
+    preset="none",
+    task="repeat_copy",
+    num_bits=3,
+    max_length=4,
+    memory_size=5,
+    word_size=6,
+    num_read_heads=2,
+    hidden_size=7,
+)
+
+
+def saved(directory, config=CONFIG):
+    """Saves an untrained core of a configuration as a run; returns it."""
+    core = make_core(config, make_task(config, batch_size=9))
+    with Run(directory, config) as run:
+        run.restore(core=core, optimizer=rmsprop(core.trainable_variables, 1e-3, 1e-10))
+        run.save(3)
+    return core
 
 
 def test_a_task_takes_its_options_from_the_configuration():
     task = make_task(CONFIG, batch_size=9)
     assert (task.num_bits, task.max_length, task.batch_size) == (3, 4, 9)
-    with pytest.raises(ValueError, match="Unknown task 'nonsense'"):
-        make_task({**CONFIG, "task": "nonsense"}, batch_size=9)
+    assert make_task(CONFIG).batch_size == CONFIG.batch_size == 16
+
+
+def test_a_task_has_the_lessons_of_the_curriculum():
+    config = CONFIG.replace(curriculum="naive", lesson_threshold=0.5, lesson_window=70)
+
+    lessons = make_task(config).lessons
+
+    assert (lessons.threshold, lessons.window) == (0.5, 70)
+    assert [lesson.ranges["length"] for lesson in lessons] == [(1, 1), (2, 2), (3, 3), (4, 4)]
+    assert not make_task(CONFIG).lessons
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoSizes(Copy):
+    """A task whose episodes are all alike."""
+
+    sizes = property(lambda self: {})
+
+
+def test_a_task_without_sizes_cannot_have_a_curriculum():
+    config = Config.of(task=f"{__name__}:NoSizes", curriculum="naive")
+    with pytest.raises(ValueError, match="has no sizes: use curriculum=none"):
+        make_task(config)
 
 
 def test_a_core_has_the_sizes_of_the_configuration():
@@ -40,29 +74,20 @@ def test_a_core_has_the_sizes_of_the_configuration():
     assert core.clip_value == 20.0
     assert (core.input_size, core.output_size) == (5, [4])
     assert len(core.trainable_variables) == 7
-    assert make_core({**CONFIG, "clip_value": 0.0}, make_task(CONFIG, 9)).clip_value is None
+    assert make_core(CONFIG.replace(clip_value=0.0), make_task(CONFIG, 9)).clip_value is None
 
 
-def test_a_saved_run_is_loaded_without_repeating_its_flags(tmp_path):
-    run = Run(tmp_path, CONFIG)
-    task = make_task(CONFIG, batch_size=9)
-    core = make_core(CONFIG, task)
-    run.restore(core=core, optimizer=rmsprop(core.trainable_variables, 1e-3, 1e-10))
-    run.save(3)
+def test_a_saved_run_is_loaded_without_repeating_its_settings(tmp_path):
+    core = saved(tmp_path)
 
-    loaded, loaded_task = load(tmp_path, batch_size=2)
+    loaded, task = load(tmp_path, batch_size=2)
 
-    inputs = loaded_task.batch(0, 0).observations
-    expected, _ = snt.dynamic_unroll(core, inputs, core.initial_state(2))
-    outputs, _ = snt.dynamic_unroll(loaded, inputs, loaded.initial_state(2))
-    np.testing.assert_array_equal(outputs, expected)
+    batch = task.batch("test", 0, 0)
+    np.testing.assert_array_equal(episodes.replay(loaded, batch), episodes.replay(core, batch))
 
 
-def test_a_saved_run_is_loaded_with_another_memory_and_longer_sequences(tmp_path):
-    run = Run(tmp_path, CONFIG)
-    core = make_core(CONFIG, make_task(CONFIG, batch_size=9))
-    run.restore(core=core, optimizer=rmsprop(core.trainable_variables, 1e-3, 1e-10))
-    run.save(3)
+def test_a_run_is_loaded_with_another_memory_and_longer_sequences(tmp_path):
+    core = saved(tmp_path)
 
     loaded, task = load(tmp_path, memory_size=11, max_length=20)
 
@@ -70,26 +95,73 @@ def test_a_saved_run_is_loaded_with_another_memory_and_longer_sequences(tmp_path
     assert task.max_length == 20
     for new, old in zip(loaded.trainable_variables, core.trainable_variables, strict=True):
         np.testing.assert_array_equal(new, old)
-    with pytest.raises(ValueError, match="has no flag memory"):
+    with pytest.raises(ValueError, match="There is no setting memory"):
         load(tmp_path, memory=11)
 
 
-@pytest.mark.parametrize("name", CONTENT_WEIGHTS)
-def test_the_content_look_up_is_that_of_the_configuration(name):
-    core = make_core({**CONFIG, "content_weights": name}, make_task(CONFIG, 9))
-    assert type(core.access.read_content) is CONTENT_WEIGHTS[name]
-    assert type(core.access.write_content) is CONTENT_WEIGHTS[name]
+@pytest.mark.parametrize(
+    "changes", [{"hidden_size": 8}, {"num_bits": 4}, {"controller": "feedforward"}]
+)
+def test_settings_that_variables_depend_on_cannot_differ(tmp_path, changes):
+    saved(tmp_path)
+    with pytest.raises(ValueError, match="do not fit a core of these settings"):
+        load(tmp_path, **changes)
 
 
-def test_the_linkage_is_that_of_the_configuration():
+KINDS = {
+    "dense": {},
+    "sparse": {"linkage": "sparse", "num_links": 2},
+    "no links": {"linkage": "none"},
+    "used slots": {"content_weights": "used_cosine", "num_write_heads": 2},
+    "deep": {"controller": "deep_lstm", "num_layers": 2},
+    "feedforward": {"controller": "feedforward", "max_signal": 1.0},
+    "embedding": {"embedding_size": 4},
+    "inputs only": {"feed_reads": False, "embedding_size": 4},
+    "ntm": {"core": "ntm"},
+    "lstm": {"core": "lstm"},
+}
+
+
+@pytest.mark.parametrize("changes", KINDS.values(), ids=KINDS)
+def test_a_core_with_another_memory_shares_all_variables(changes):
+    config = CONFIG.replace(**changes)
+    task = make_task(config, 2)
+    core = make_core(config, task)
+
+    resized = with_memory(core, config, task, memory_size=11)
+
+    assert len(resized.variables) == len(core.variables) > 0
+    assert {id(x) for x in resized.variables} == {id(x) for x in core.variables}
+    for variable in core.trainable_variables:  # It sees what is learned later.
+        variable.assign_add(tf.ones_like(variable) * 0.1)
+    fresh = make_core(config.replace(memory_size=11), task)
+    for own, value in zip(fresh.variables, core.variables, strict=True):
+        own.assign(value)
+    batch = task.batch("test", 0, 0)
+    np.testing.assert_array_equal(episodes.replay(resized, batch), episodes.replay(fresh, batch))
+    if config.core != "lstm":
+        small = episodes.replay(core, batch)
+        assert np.abs(episodes.replay(resized, batch) - small).max() > 1e-6
+
+
+@pytest.mark.parametrize(
+    "name, weights", [("cosine", dnc.CosineWeights), ("used_cosine", dnc.UsedCosineWeights)]
+)
+def test_the_configuration_chooses_the_content_look_up(name, weights):
+    core = make_core(CONFIG.replace(content_weights=name), make_task(CONFIG, 9))
+    assert type(core.access.read_content) is weights
+    assert type(core.access.write_content) is weights
+
+
+def test_the_configuration_chooses_the_linkage():
     task = make_task(CONFIG, 9)
-    dense = make_core({**CONFIG, "linkage": "dense", "num_links": 2}, task)
+    dense = make_core(CONFIG.replace(linkage="dense", num_links=2), task)
     assert isinstance(dense.access.linkage, dnc.TemporalLinkage)
-    sparse = make_core({**CONFIG, "linkage": "sparse", "num_links": 2}, task)
+    sparse = make_core(CONFIG.replace(linkage="sparse", num_links=2), task)
     assert isinstance(sparse.access.linkage, dnc.SparseTemporalLinkage)
     assert sparse.access.linkage.num_links == 2
     with pytest.raises(ValueError, match="num_links must be at most memory_size=5, got 9"):
-        make_core({**CONFIG, "linkage": "sparse", "num_links": 9}, task)
+        make_core(CONFIG.replace(linkage="sparse", num_links=9), task)
 
 
 def test_a_core_without_links_has_the_variables_of_version_0_1():

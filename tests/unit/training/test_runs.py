@@ -13,11 +13,12 @@ import tensorflow as tf
 from tasks.repeat_copy import RepeatCopy
 from training import checkpoints
 from training.baselines import LSTMBaseline
+from training.config import Config
 from training.optimization import Update, rmsprop
 from training.runs import Run, newest_checkpoint
 from training.step import TrainingStep, create_variables
 
-CONFIG = {"hidden_size": 8, "learning_rate": 0.1, "task": "repeat_copy"}
+CONFIG = Config.of(preset="none", task="repeat_copy", hidden_size=8, learning_rate=0.1)
 
 
 def model(size=3):
@@ -36,14 +37,25 @@ def names(directory, pattern="*"):
     return sorted(path.name for path in directory.glob(pattern) if path.name != "lock")
 
 
-def save(directory, *steps, loss=math.nan, **options):
+def save(directory, *steps, loss=math.nan, **settings):
     """Saves steps of a run; the step variable has the step as its value."""
-    with Run(directory, CONFIG, **options) as run:
+    with Run(directory, CONFIG.replace(**settings)) as run:
         objects = model()
         run.restore(**objects)
         for step in steps:
             objects["step"].assign(step)
             run.save(step, {"note": f"at {step}"}, loss)
+
+
+def other_value(declared, value):
+    """Another value of an option."""
+    if declared.choices:
+        return next(x for x in declared.choices if x != value)
+    if declared.kind is bool:
+        return not value
+    if declared.kind is str:
+        return "elsewhere"
+    return declared.kind(value + 1) if declared.kind is int else value + 0.25
 
 
 def restored(directory, config=CONFIG, **options):
@@ -61,106 +73,106 @@ def saved(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def old(tmp_path):
-    """A directory as the first version left it, with steps 1, 2 and 3."""
-    objects = model()
-    manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(**objects), str(tmp_path), max_to_keep=3, checkpoint_name="step"
-    )
-    for step in (1, 2, 3):
-        objects["step"].assign(step)
-        manager.save(checkpoint_number=step)
-    (tmp_path / "flags.json").write_text(json.dumps(CONFIG))
-    return tmp_path
-
-
 def test_a_new_run_writes_its_configuration(tmp_path):
     with Run(tmp_path / "deep" / "down", CONFIG) as run:
         assert run.restore(**model()) is None
 
     assert run.directory == tmp_path / "deep" / "down"
     assert run.saved_step is None
-    assert json.loads((run.directory / "flags.json").read_text()) == CONFIG
+    assert json.loads((run.directory / "flags.json").read_text()) == CONFIG.saved()
     assert names(run.directory) == ["flags.json"]
 
 
 def test_the_same_configuration_opens_a_run_again(saved):
     before = contents(saved)
 
-    assert restored(str(saved), dict(reversed(CONFIG.items()))) == (3, {"note": "at 3"})
+    assert restored(str(saved), Config.of_run(CONFIG.saved())) == (3, {"note": "at 3"})
 
     assert contents(saved) == before
 
 
 def test_another_configuration_is_refused_with_all_differences(saved):
     before = contents(saved)
-    other = {"hidden_size": 8, "learning_rate": 0.25, "task": "sort"}
+    other = Config.of(preset="none", task="copy", hidden_size=8, learning_rate=0.25)
 
     with pytest.raises(ValueError, match=str(saved)) as error:
         Run(saved, other)
 
-    for part in ("learning_rate=0.1 there, 0.25 here", "task=repeat_copy there, sort here"):
+    for part in (
+        "learning_rate=0.1 there, 0.25 here",
+        "task=repeat_copy there, copy here",
+        "min_repeats=1 there, None here",
+    ):
         assert part in str(error.value)
     assert "hidden_size" not in str(error.value)
     assert contents(saved) == before
 
 
-def test_what_is_refused_is_not_locked(saved):
-    with pytest.raises(ValueError, match="seed=None"):
-        Run(saved, {**CONFIG, "seed": 7})
+def test_a_refused_directory_is_not_locked(saved):
+    with pytest.raises(ValueError, match="seed=0 there, 7 here"):
+        Run(saved, CONFIG.replace(seed=7))
     assert restored(saved)[0] == 3
 
 
-@pytest.mark.parametrize("missing_in", ["the saved run", "this run"])
-def test_a_flag_that_only_one_run_has_is_a_difference(tmp_path, missing_in):
-    configs = [CONFIG, {**CONFIG, "seed": 7}]
-    first, second = configs if missing_in == "the saved run" else reversed(configs)
-    with Run(tmp_path, first) as run:
-        run.restore(**model())
-        run.save(1)
+@pytest.mark.parametrize(
+    "setting, there, here",
+    [("embedding_size", 0, 5), ("lesson_window", 1600, 7), ("max_repeats", 2, 3)],
+)
+def test_a_setting_newer_than_the_run_has_its_default_there(tmp_path, setting, there, here):
+    as_it_was = CONFIG.saved()
+    del as_it_was[setting]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Config, "saved", lambda config: as_it_was)
+        save(tmp_path, 1)
 
-    with pytest.raises(ValueError, match=r"seed=.*7"):
-        Run(tmp_path, second)
-
-
-def test_a_flag_that_is_newer_than_the_run_counts_as_its_default_there(saved):
-    defaults = {"colour": "red", "hidden_size": 1}
-    with pytest.raises(ValueError, match="colour=red there, blue here"):
-        Run(saved, {**CONFIG, "colour": "blue"}, defaults)
-    assert restored(saved, {**CONFIG, "colour": "red"}, defaults=defaults)[0] == 3
+    with pytest.raises(ValueError, match=f"{setting}={there} there, {here} here"):
+        Run(tmp_path, CONFIG.replace(**{setting: here}))
+    assert restored(tmp_path)[0] == 1
 
 
-def test_a_run_with_a_flag_that_no_longer_exists_is_resumed_without_it(tmp_path):
-    with Run(tmp_path, {**CONFIG, "compute_dtype": "bfloat16"}) as run:
-        objects = model()
-        run.restore(**objects)
-        objects["step"].assign(5)
-        run.save(5)
+def test_a_run_with_a_setting_that_was_removed_resumes_without_it(tmp_path):
+    as_it_was = {**CONFIG.saved(), "compute_dtype": "bfloat16"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Config, "saved", lambda config: as_it_was)
+        save(tmp_path, 5)
 
-    assert newest_checkpoint(tmp_path)[1] == CONFIG
     assert restored(tmp_path)[0] == 5
-    assert json.loads((tmp_path / "flags.json").read_text()) == CONFIG
+    assert json.loads((tmp_path / "flags.json").read_text()) == CONFIG.saved()
 
 
-def test_a_flag_that_may_differ_changes_and_the_next_checkpoints_have_it(saved):
-    other = {**CONFIG, "hidden_size": 9}
-    with Run(saved, other, may_differ=["hidden_size"]) as run:
-        assert run.changes == {"hidden_size": 8}
+def test_a_setting_that_may_change_is_in_the_next_checkpoints(saved):
+    other = CONFIG.replace(memory_size=9, report_interval=7)
+    with Run(saved, other) as run:
+        assert run.changes == {"memory_size": CONFIG.memory_size}
         run.restore(**model())
         run.save(4)
 
-    assert json.loads((saved / "flags.json").read_text()) == other
-    assert newest_checkpoint(saved)[1] == other
-    with pytest.raises(ValueError, match="hidden_size=9 there, 8 here"):
-        Run(saved, CONFIG)
+    assert json.loads((saved / "flags.json").read_text()) == other.saved()
+    assert newest_checkpoint(saved).settings == other.saved()
+    with Run(saved, CONFIG) as run:
+        assert run.changes == {"memory_size": 9}
+
+
+# Another task has other options, and another layout limits them.
+@pytest.mark.parametrize("name", sorted(CONFIG.declared().keys() - {"task", "layout"}))
+def test_only_what_results_do_not_depend_on_may_change(saved, name):
+    declared, value = CONFIG.declared()[name], getattr(CONFIG, name, CONFIG.options.get(name))
+    other = other_value(declared, value)
+
+    if declared.may_change:
+        with Run(saved, CONFIG.replace(**{name: other})) as run:
+            assert run.changes == ({name: value} if declared.saved else {})
+    else:
+        with pytest.raises(ValueError, match=f"{name}={value} there, {other} here"):
+            Run(saved, CONFIG.replace(**{name: other}))
 
 
 def test_before_the_first_checkpoint_another_configuration_is_allowed(tmp_path):
     save(tmp_path)
-    with Run(tmp_path, {**CONFIG, "seed": 7}) as run:
+    other = CONFIG.replace(seed=7)
+    with Run(tmp_path, other) as run:
         run.restore(**model())
-    assert json.loads((tmp_path / "flags.json").read_text()) == {**CONFIG, "seed": 7}
+    assert json.loads((tmp_path / "flags.json").read_text()) == other.saved()
 
 
 @pytest.mark.parametrize("damage", [None, b"", b'{"hidden_size": 8', b"[1, 2]", b"\xff\xfe{}"])
@@ -171,7 +183,7 @@ def test_a_configuration_that_is_damaged_is_found_in_the_checkpoint(saved, damag
 
     assert restored(saved, warn=warnings.append)[0] == 3
 
-    assert json.loads(path.read_text()) == CONFIG
+    assert json.loads(path.read_text()) == CONFIG.saved()
     if damage != b"[1, 2]":
         (warning,) = warnings
         assert f"{path} is {'missing' if damage is None else 'damaged'}" in warning
@@ -224,7 +236,7 @@ def test_a_resumed_training_goes_on_as_if_never_stopped(tmp_path):
     def training():
         tf.random.set_seed(0)
         task = RepeatCopy(num_bits=2, batch_size=3)
-        core = LSTMBaseline(snt.LSTM(6), task.target_size)
+        core = LSTMBaseline(snt.LSTM(6), task.output_size)
         optimizer = rmsprop(create_variables(core, task), learning_rate=1e-2, epsilon=1e-10)
         return core, TrainingStep(core, task, Update(optimizer, 50.0), seed=0, jit=False)
 
@@ -265,8 +277,8 @@ def test_the_checkpoint_with_the_smallest_loss_is_kept_by_resumed_runs(tmp_path)
         save(tmp_path, step, loss=loss, checkpoints_kept=2)
 
     assert names(tmp_path, "*.json") == ["flags.json", "step-3.json", "step-6.json", "step-7.json"]
-    assert newest_checkpoint(tmp_path)[0].best == (3, 1.0)
-    assert newest_checkpoint(tmp_path, best=True)[0].step == 3
+    assert newest_checkpoint(tmp_path).best == (3, 1.0)
+    assert newest_checkpoint(tmp_path, best=True).step == 3
 
 
 def test_a_best_checkpoint_that_was_removed_is_followed_by_another(tmp_path):
@@ -275,11 +287,11 @@ def test_a_best_checkpoint_that_was_removed_is_followed_by_another(tmp_path):
     for path in tmp_path.glob("step-1.*"):
         path.unlink()
     save(tmp_path, 3, loss=2.0)
-    assert newest_checkpoint(tmp_path)[0].best == (3, 2.0)
+    assert newest_checkpoint(tmp_path).best == (3, 2.0)
 
 
 def test_without_a_known_loss_the_best_checkpoint_is_the_newest(saved):
-    assert newest_checkpoint(saved, best=True)[0].step == 3
+    assert newest_checkpoint(saved, best=True).step == 3
 
 
 def test_a_damaged_best_checkpoint_is_named(tmp_path):
@@ -399,54 +411,6 @@ def test_a_checkpoint_of_other_objects_is_refused(saved):
 def test_plain_tensorflow_reads_a_checkpoint(saved):
     reader = tf.train.load_checkpoint(str(saved / "step-3"))
     assert reader.get_tensor("step/.ATTRIBUTES/VARIABLE_VALUE") == 3
-
-
-def test_a_run_of_the_first_version_goes_on_with_objects_it_did_not_have(old):
-    with Run(old, CONFIG) as run:
-        objects = {**model(), "new": tf.Variable(5.0)}
-        assert run.restore(**objects) == {}
-        assert objects["step"] == 3
-        assert objects["new"] == 5.0
-        run.save(4)
-        run.save(5)
-        assert names(old, "*.index") == ["step-3.index", "step-4.index", "step-5.index"]
-        assert names(old, "step-3.*") == ["step-3.data-00000-of-00001", "step-3.index"]
-        run.save(6)
-    assert "checkpoint" not in names(old)
-
-
-def test_a_run_of_the_first_version_with_other_flags_is_refused(old):
-    with pytest.raises(ValueError, match="hidden_size=8 there, 9 here"):
-        Run(old, {**CONFIG, "hidden_size": 9})
-
-
-def test_a_damaged_list_of_checkpoints_does_not_restart_an_old_run(old):
-    (old / "checkpoint").write_text("nonsense {")
-    assert restored(old)[0] == 3
-
-
-@pytest.mark.parametrize("suffix", ["data-00000-of-00001", "index"])
-def test_a_damaged_checkpoint_of_the_first_version_is_kept_aside(old, suffix):
-    halve(old / f"step-3.{suffix}")
-    warnings = []
-
-    assert restored(old, warn=warnings.append)[0] == 2
-
-    assert "step-3 is damaged" in warnings[0]
-    assert f"step-3.{suffix}.damaged" in names(old)
-
-
-@pytest.mark.parametrize("damage", [b"", b'{"hidden_size": 8', b"[1, 2]", b"8", b"\xff\xfe{}"])
-def test_a_run_of_the_first_version_needs_its_configuration(old, damage):
-    path = old / "flags.json"
-    path.write_bytes(damage)
-    with pytest.raises(ValueError, match=rf"{path} is damaged"):
-        Run(old, CONFIG)
-    assert path.read_bytes() == damage
-
-    path.unlink()
-    with pytest.raises(ValueError, match=r"no readable flags\.json"):
-        Run(old, CONFIG)
 
 
 @pytest.fixture

@@ -1,25 +1,30 @@
+import dataclasses
 import json
-import shlex
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.scripts import run_evaluate, save_untrained
+from tasks import option
+from tasks.copy import Copy
+from tests.runs import untrained
+from tests.scripts import run_evaluate
 from training import checkpoints, runs, ship
 from training.models import load
 
-TINY = "--hidden_size=5 --memory_size=4 --word_size=3 --num_read_heads=1 --nojit --nosummaries"
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CopyFrom(Copy):
+    """A task with an option that depends on the machine."""
+
+    folder: str = option("", "Folder of the data.", may_change=True)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """The directory of a small run that was not trained."""
     directory = tmp_path_factory.mktemp("runs") / "copies"
-    arguments = f"--task=copy --max_length=2 --num_bits=2 {TINY}"
-    save_untrained(*shlex.split(arguments), f"--checkpoint_dir={directory}")
-    return directory
+    return untrained(directory, task="copy", max_length=2, num_bits=2)
 
 
 @pytest.fixture
@@ -76,6 +81,16 @@ def test_what_cannot_be_shipped_is_one_line_and_exit_code_2(pretrained, capsys, 
     assert not pretrained.exists()
 
 
+def test_a_shipped_model_does_not_tell_where_its_data_was(pretrained, tmp_path):
+    task = f"{__name__}:CopyFrom"
+    directory = untrained(tmp_path / "run", task=task, max_length=2, folder="/home/me/data")
+
+    ship.ship(directory, "copy_tiny")
+
+    path = pretrained / "copy_tiny" / "step-0.json"
+    assert json.loads(path.read_text())["flags"]["folder"] == ""
+
+
 def test_a_large_model_is_not_shipped(run, pretrained, monkeypatch):
     monkeypatch.setattr(ship, "MAX_BYTES", 100)
     with pytest.raises(ValueError, match="more than 100: train a smaller model"):
@@ -86,11 +101,11 @@ def test_a_large_model_is_not_shipped(run, pretrained, monkeypatch):
 def test_the_best_checkpoint_can_be_shipped(run, pretrained, tmp_path):
     source = tmp_path / "source"
     shutil.copytree(run, source)
-    flags = checkpoints.read(source, 0).flags
+    settings = checkpoints.read(source, 0).settings
     save = tf.train.Checkpoint(core=load(run)[0]).write
     for step in (1, 3):
         best = checkpoints.Best(1, 0.0)
-        checkpoints.write(source, step, save, flags=flags, state={}, best=best)
+        checkpoints.write(source, step, save, settings=settings, state={}, best=best)
 
     ship.ship(source, "newest")
     assert ship.main(["ship", f"--checkpoint_dir={source}", "--name=best", "--best"]) == 0

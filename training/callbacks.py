@@ -1,0 +1,330 @@
+"""Callbacks of a training run: reports, lessons, success, validation, checkpoints, faults."""
+
+import math
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tasks import Task
+from training.evaluation import Evaluation
+from training.loop import Callback, Loop, NotFiniteError
+from training.messages import say, warn
+from training.numerics import Guard
+from training.probe import Probe
+from training.progress import Progress
+from training.reporting import Display, EventFile
+
+_NEARLY_SOLVED = 0.98  # Part of the sequences; to look costs two thousand sequences.
+
+
+class Report(Callback):
+    """Shows means over the last steps and a sample, and writes them for TensorBoard."""
+
+    def __init__(self, interval: int, evaluation: Evaluation, display: Display, events: EventFile):
+        """Prepares the reports.
+
+        Args:
+          interval: steps between reports.
+          evaluation: makes the samples.
+          display: shows the reports.
+          events: where scalars go.
+        """
+        self.interval = interval
+        self._evaluation, self._display, self._events = evaluation, display, events
+        self.means: dict[str, float] = {}  # of the last report
+
+    def begin(self, loop: Loop) -> None:
+        """Starts to show the progress."""
+        self._display.begin(loop.step)
+
+    def poll(self, loop: Loop) -> None:
+        """Shows the step."""
+        self._display.advance(loop.step)
+
+    def after(self, loop: Loop) -> None:
+        """Reports."""
+        self.means = loop.progress.means.take()
+        if not self.means:
+            return  # All steps were skipped.
+        loop.progress.loss = self.means["loss"]
+        note = lesson_note(loop.training.task, int(loop.training.lesson))
+        with self._events.open():
+            sample = self._evaluation.sample_at(loop.step)
+            self._display.write(loop.step, self.means, sample, note)
+
+    def end(self, loop: Loop) -> None:
+        """Ends the display."""
+        self._display.close()
+
+
+class Curriculum(Callback):
+    """Moves on to the next lesson when the task's criterion holds over a window of episodes."""
+
+    def __init__(self, task: Task, events: EventFile):
+        """Prepares the lessons of a task that has some."""
+        self._task, self._events = task, events
+        self.interval = math.ceil(task.lessons.window / task.batch_size)
+
+    def after(self, loop: Loop) -> None:
+        """Measures the criterion."""
+        means, lesson = loop.progress.window.take(), loop.training.lesson
+        if not means:
+            return
+        with self._events.open():
+            tf.summary.scalar("lesson/number", int(lesson) + 1, loop.step)
+            tf.summary.scalar("lesson/error", means[self._task.error_name], loop.step)
+        if int(lesson) + 1 < len(self._task.lessons) and self._task.passes(means):
+            lesson.assign_add(1)
+            error = self._task.describe_error(means[self._task.error_name])
+            say(f"step {loop.step:,}: {error}. Now {lesson_note(self._task, int(lesson))}")
+
+
+def lesson_note(task: Task, number: int) -> str:
+    """Returns the number and the ranges of a lesson as text; "" for a task without lessons."""
+    if not task.lessons:
+        return ""
+    ranges = task.lessons[number].ranges.items()
+    sizes = (
+        f"{name} {low}" + (f" to {high}" if high > low else "") for name, (low, high) in ranges
+    )
+    return f"lesson {number + 1} of {len(task.lessons)} ({', '.join(sizes)})"
+
+
+class Success(Callback):
+    """Stops as soon as fresh sequences have no error."""
+
+    def __init__(self, report: Report, evaluation: Evaluation):
+        """Measures where the last report is nearly perfect."""
+        self.interval, self._report, self._evaluation = report.interval, report, evaluation
+
+    def begin(self, loop: Loop) -> None:
+        """Measures a run that resumes without a result."""
+        if loop.progress.solved is None and loop.step:
+            self._measure(loop)
+        elif loop.progress.solved:
+            loop.stop("solved")
+
+    def after(self, loop: Loop) -> None:
+        """Measures, if success is near."""
+        if self._report.means.get("solved_sequences", 0.0) > _NEARLY_SOLVED:
+            self._measure(loop)
+
+    def _measure(self, loop: Loop) -> None:
+        loop.progress.solved = self._evaluation.is_solved(loop.step)
+        if loop.progress.solved:
+            loop.stop("solved")
+
+
+class Look(Callback):
+    """Writes for TensorBoard how the memory behaves in fixed episodes."""
+
+    def __init__(self, interval: int | None, probe: Probe, events: EventFile):
+        """Prepares the looks.
+
+        Args:
+          interval: steps between looks; `None`: none.
+          probe: looks.
+          events: where the looks go.
+        """
+        self.interval, self._probe, self._events = interval, probe, events
+        self._shown_step: int | None = None
+
+    def begin(self, loop: Loop) -> None:
+        """Looks at the untrained memory. A run that resumes looked where it stopped."""
+        if loop.step == 0:
+            self.after(loop)
+        self._shown_step = loop.step
+
+    def after(self, loop: Loop) -> None:
+        """Looks."""
+        with self._events.open():
+            self._probe.write(loop.step, loop.progress.module_norms.take())
+        self._shown_step = loop.step
+
+    def end(self, loop: Loop) -> None:
+        """Looks at the end, which is saved by now: a resumed run looks where it would have."""
+        if self._shown_step != loop.step and isinstance(loop.failure, NotFiniteError | None):
+            self.after(loop)
+
+
+class Validation(Callback):
+    """Measures the error on data from which nothing is learned."""
+
+    def __init__(
+        self,
+        interval: int,
+        task: Task,
+        evaluation: Evaluation,
+        events: EventFile,
+        *,
+        stops_when_solved: bool = False,
+        patience: int | None = None,
+    ):
+        """Prepares the validations.
+
+        Args:
+          interval: steps between validations.
+          task: the task.
+          evaluation: measures.
+          events: where scalars go.
+          stops_when_solved: whether to stop as soon as the task is solved.
+          patience: consecutive validations without a better one after which to stop; `None`: never.
+        """
+        self.interval = interval
+        self._task, self._evaluation, self._events = task, evaluation, events
+        self._stops_when_solved, self._patience = stops_when_solved, patience
+
+    def begin(self, loop: Loop) -> None:
+        """Stops a run that has nothing left to do."""
+        self._stop(loop)
+
+    def after(self, loop: Loop) -> None:
+        """Validates."""
+        step, progress = loop.step, loop.progress
+        metrics = self._evaluation.validate(step)
+        error = metrics[self._task.error_name]
+        progress.validated(step, error)
+        if self._stops_when_solved:
+            progress.solved = self._task.is_solved(metrics)
+        best = "" if progress.not_better else ", the best so far"
+        say(f"step {step:,}: validation: {self._task.describe_error(error)}{best}")
+        with self._events.open():
+            for name, value in metrics.items():
+                tf.summary.scalar(f"validation/{name}", value, step)
+        self._stop(loop)
+
+    def _stop(self, loop: Loop) -> None:
+        if self._stops_when_solved and loop.progress.solved:
+            loop.stop("solved")
+        elif self._patience and loop.progress.not_better >= self._patience:
+            loop.stop("no_progress")
+
+
+class Limits(Callback):
+    """Stops after a number of steps, or on request."""
+
+    def __init__(self, num_steps: int, is_interrupted: Callable[[], bool]):
+        """Sets the limits.
+
+        Args:
+          num_steps: number of steps in total.
+          is_interrupted: returns whether to stop now.
+        """
+        self._num_steps, self._is_interrupted = num_steps, is_interrupted
+
+    def next_step(self, step: int) -> int:
+        """Returns the last step."""
+        return self._num_steps
+
+    def begin(self, loop: Loop) -> None:
+        """Stops a run that has nothing left to do."""
+        if loop.step >= self._num_steps:
+            loop.stop("finished")
+        self._interrupt(loop)
+
+    def poll(self, loop: Loop) -> None:
+        """Asks whether to stop; the reports of this step are still made."""
+        self._interrupt(loop)
+
+    def after(self, loop: Loop) -> None:
+        """Stops at the last step."""
+        loop.stop("finished")
+
+    def _interrupt(self, loop: Loop) -> None:
+        if self._is_interrupted():
+            loop.stop("interrupted")
+
+
+class Checkpoints(Callback):
+    """Saves the run at intervals, after each validation, and at its end."""
+
+    def __init__(self, interval: int | None, validation_interval: int | None, at_start: bool):
+        """Prepares the checkpoints.
+
+        Args:
+          interval: steps between checkpoints; `None`: none.
+          validation_interval: steps between validations, by whose error the best is chosen;
+            `None`: by the training loss.
+          at_start: whether to save also before the first step.
+        """
+        self.interval, self._validation_interval, self._at_start = (
+            interval,
+            validation_interval,
+            at_start,
+        )
+
+    def next_step(self, step: int) -> int | None:
+        """Returns the next multiple of either interval."""
+        intervals = filter(None, (self.interval, self._validation_interval))
+        return min((step - step % n + n for n in intervals), default=None)
+
+    def begin(self, loop: Loop) -> None:
+        """Saves the start."""
+        if self._at_start and loop.step == 0:
+            self.after(loop)
+
+    def after(self, loop: Loop) -> None:
+        """Saves; if that fails, training continues."""
+        if loop.ending:
+            return  # `end` saves.
+        if error := self._save(loop):
+            warn(
+                f"Cannot save step {loop.step:,} in {loop.run.directory}: {error.strerror}. "
+                f"Training continues. {loop.run.last_saved}"
+            )
+
+    def end(self, loop: Loop) -> None:
+        """Saves the end, unless it is saved or training failed before it began."""
+        if loop.step != loop.run.saved_step and not (loop.failure and loop.step == 0):
+            loop.unsaved = self._save(loop)
+
+    def _save(self, loop: Loop) -> OSError | None:
+        """Saves, or returns why it is not possible."""
+        loss = loop.progress.loss
+        if self._validation_interval:  # A checkpoint between validations cannot be the best.
+            step, error = loop.progress.validation or (0, math.nan)
+            loss = error if step == loop.step else math.nan
+        try:
+            loop.run.save(loop.step, loop.progress.state(), loss)
+        except OSError as error:
+            return error
+        return None
+
+
+class Faults(Callback):
+    """Explains steps that are not finite, and skips them, goes back, or ends training."""
+
+    def __init__(self, policy: str, limit: int):
+        """Sets the policy.
+
+        Args:
+          policy: "stop", "skip" or "restore", see `Guard`.
+          limit: maximum number of consecutive skips or restores.
+        """
+        self._policy, self._guard = policy, Guard(policy, limit)
+
+    def not_finite(self, loop: Loop) -> None:
+        """Acts by the policy."""
+        run, training = loop.run, loop.training
+        line = training.explain(run.directory, run.checkpoint)
+        decision = self._guard.decide(loop.step)
+        if decision == "skip":
+            training.skip()
+            warn(f"{line} It is skipped.")
+            return
+        if decision == "restore" and (state := run.go_back()) is not None:
+            rate = training.learning_rate / 2.0
+            before = Progress.of(state, rate)
+            progress = loop.progress
+            progress.means, progress.module_norms = before.means, before.module_norms
+            progress.window, progress.loss = before.window, before.loss
+            progress.learning_rate = training.learning_rate = rate
+            warn(f"{line} Back to step {loop.step:,} with a learning rate of {rate:.3g}.")
+            return
+        why = "There is no checkpoint to go back to"
+        if decision == "stop":
+            why = "Training ends" + ("" if self._policy == "stop" else ", after too many")
+        raise NotFiniteError(
+            f"{line} {why}. Look at the report; try a lower learning_rate or max_grad_norm, "
+            "max_signal=10, or another nan_policy."
+        )

@@ -1,0 +1,302 @@
+"""Configuration of a training run: each setting is declared here, once."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import tasks
+from dnc_trace import paths
+from tasks import options
+from tasks.lessons import CURRICULUM_NAMES
+from tasks.options import Option
+from training import presets
+
+MAX_SIZE, MAX_STEPS = 2**31 - 1, 2**63 - 1
+# Settings of earlier versions. No variable depends on them.
+_REMOVED = ("compute_dtype", "match_parameters")
+_LSTM_OF_EQUAL_SIZE = "match_parameters"
+
+_model = functools.partial(options.option, group="Model")
+_optimizer = functools.partial(options.option, group="Optimizer")
+_task = functools.partial(options.option, group="Task")
+# No result depends on these, so a run can resume with others.
+_training = functools.partial(options.option, group="Training", may_change=True, saved=False)
+_size = functools.partial(_model, minimum=1, maximum=MAX_SIZE)
+_steps = functools.partial(_training, minimum=1, maximum=MAX_STEPS)
+_positive = {"minimum": 1e-30, "maximum": 1e30}  # Others are 0 or infinite somewhere, in 32 bits.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """All settings of a training run.
+
+    `Config.of` is the usual way to make one.
+
+    Attributes:
+      options: options of the task, by name; those that are not given have their defaults.
+    """
+
+    core: str = _model(
+        "dnc",
+        "Core to train. For comparison: lstm, the controller alone; ntm, a Neural Turing Machine.",
+        choices=("dnc", "lstm", "ntm"),
+    )
+    controller: str = _model(
+        "lstm",
+        "Controller; deep_lstm: the paper's stack of layers.",
+        choices=("lstm", "deep_lstm", "feedforward"),
+    )
+    hidden_size: int = _size(64, "Size of each layer of the controller.")
+    num_layers: int = _model(
+        1, "Layers of the controllers deep_lstm and feedforward.", minimum=1, maximum=100
+    )
+    feed_reads: bool = _model(
+        True, "Whether the controller sees the words read at the step before (the paper: yes)."
+    )
+    memory_size: int = _size(16, "Number of memory slots.", may_change=True)
+    word_size: int = _size(16, "Width of a memory slot.")
+    # Each head makes the program longer: with many more, compiling it would not come to an end.
+    num_write_heads: int = _model(1, "Number of write heads.", minimum=1, maximum=100)
+    num_read_heads: int = _model(4, "Number of read heads.", minimum=1, maximum=100)
+    content_weights: str = _model(
+        "cosine",
+        "Content look-up; used_cosine: among the slots in use only.",
+        choices=("cosine", "used_cosine"),
+    )
+    linkage: str = _model(
+        "dense",
+        "Links between slots; sparse: the strongest of each; none: reads by content alone.",
+        choices=("dense", "sparse", "none"),
+    )
+    num_links: int = _size(8, "Links of each slot, for linkage=sparse.")
+    embedding_size: int = _model(
+        0,
+        "Width of a learned embedding that the controller sees in place of the input; 0: none.",
+        minimum=0,
+        maximum=MAX_SIZE,
+    )
+    clip_value: float = _model(
+        20.0, "Bound on controller and core outputs; 0: none.", or_zero=True, **_positive
+    )
+
+    optimizer: str = _optimizer(
+        "rmsprop", "Optimizer; rmsprop: as in TensorFlow 1.", choices=("rmsprop", "adam")
+    )
+    momentum: float = _optimizer(0.0, "Momentum of RMSProp.", minimum=0.0, maximum=0.9999)
+    max_grad_norm: float = _optimizer(
+        50.0, "Bound on the global norm of the gradients.", **_positive
+    )
+    max_signal: float = _optimizer(
+        0.0,
+        "Bound on each gradient w.r.t. the controller's output and state, at each time step (the "
+        "paper: 10); 0: none.",
+        or_zero=True,
+        **_positive,
+    )
+    learning_rate: float = _optimizer(1e-4, "Learning rate.", **_positive)
+    decay_steps: int = _optimizer(
+        0,
+        "Steps over which the learning rate falls to 0 in a straight line; 0: it is constant.",
+        minimum=0,
+        maximum=MAX_STEPS,
+    )
+    weight_decay: float = _optimizer(
+        0.0,
+        "Part of each weight matrix that a step takes away, times the learning rate.",
+        or_zero=True,
+        **_positive,
+    )
+    optimizer_epsilon: float = _optimizer(1e-10, "Epsilon of the optimizer.", **_positive)
+
+    task: str = _task(
+        presets.DEFAULT_TASK,
+        f"Task to learn: {', '.join(tasks.names())}; or your own, package.module:Class.",
+    )
+    batch_size: int = _task(16, "Episodes in a batch.", minimum=1, maximum=MAX_SIZE)
+    curriculum: str = _task(
+        "none",
+        "Lessons, from easy to hard episodes, see docs/tasks.md; none: those of the task, if any.",
+        choices=tuple(CURRICULUM_NAMES),
+    )
+    lesson_threshold: float = _task(
+        1.0, "Error below which a lesson is passed.", minimum=0.0, maximum=1e30
+    )
+    lesson_window: int = _task(
+        1600,
+        "Episodes over which the error of a lesson is measured.",
+        minimum=1,
+        maximum=MAX_SIZE,
+    )
+    seed: int = _task(0, "Seed of the initial values and of the data.", minimum=0, maximum=MAX_SIZE)
+
+    num_training_iterations: int = _steps(100_000, "Number of training steps.")
+    stop_when_solved: bool = _training(
+        False,
+        "Whether to stop as soon as fresh sequences (twice 1,000) have no error; with "
+        "validation_interval, as soon as a validation finds the task solved.",
+    )
+    validation_interval: int = _training(
+        0,
+        "Steps between validations, on all validation data or on fresh sequences. Each is a "
+        "checkpoint, and the best has the smallest error; 0: none.",
+        minimum=0,
+        maximum=MAX_STEPS,
+    )
+    patience: int = _training(
+        0,
+        "Consecutive validations without a better one after which to stop; 0: never.",
+        minimum=0,
+        maximum=MAX_STEPS,
+    )
+    nan_policy: str = _training(
+        "stop",
+        "Reaction to a loss or gradient that is not finite: stop; skip the update; restore the "
+        "last checkpoint and continue with half of the learning rate.",
+        choices=("stop", "skip", "restore"),
+    )
+    nan_limit: int = _steps(10, "Maximum number of consecutive skips or restores.")
+    checkpoint_dir: str | None = _training(
+        None, "Directory of the run; checkpoints/<task> by default."
+    )
+    checkpoint_interval: int = _training(
+        1000, "Steps between checkpoints; -1: only at the end.", minimum=-1, maximum=MAX_STEPS
+    )
+    checkpoints_kept: int = _steps(3, "Newest checkpoints to keep, in addition to the best.")
+    report_interval: int = _steps(100, "Steps between reports.")
+    quiet: bool = _training(False, "Whether to print warnings and errors only.")
+    summaries: bool = _training(True, "Whether to write anything for TensorBoard.")
+    summary_interval: int = _steps(
+        1000, "Steps between looks into the memory for TensorBoard, always at the same episodes."
+    )
+    trace_file: str | None = _training(
+        None, "File for a trace of these episodes at the end, for python -m dnc_inspector."
+    )
+    distribution: str = _training(
+        "none",
+        "Devices over which to split each batch; mirrored: the GPUs of this machine; multi_worker: "
+        "the machines in TF_CONFIG.",
+        choices=("none", "mirrored", "multi_worker"),
+    )
+    jit: bool = _training(True, "Whether to compile with XLA.")
+    recompute_every: int = _training(
+        0,
+        "Time steps between the states that are kept for the gradients. The others are computed "
+        "again, which takes less memory for long sequences; 0: keep all.",
+        minimum=0,
+        maximum=MAX_STEPS,
+    )
+
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        """Checks all settings, and completes the options of the task.
+
+        Raises:
+          ValueError: if a setting or option is unknown or out of range.
+        """
+        options.check(self)
+        for name, declared in options.of(self).items():
+            if declared.kind is float:
+                object.__setattr__(self, name, float(getattr(self, name)))
+        for path in (self.checkpoint_dir, self.trace_file):
+            if path is not None:
+                _check_path(path)
+        declared = task_options(self.task)
+        if unknown := sorted(self.options.keys() - declared.keys()):
+            raise ValueError(
+                f"There is no setting {', '.join(unknown)}. Task {self.task} has the options "
+                f"{', '.join(declared)}."
+            )
+        complete = {name: each.default for name, each in declared.items()} | dict(self.options)
+        for name, value in complete.items():
+            declared[name].check(value)
+        object.__setattr__(self, "options", complete)
+
+    @classmethod
+    def of(cls, preset: str | None = None, **settings: Any) -> "Config":
+        """Returns a configuration.
+
+        Args:
+          preset: name of the preset whose settings are the defaults; "none": none. By default the
+            preset with the name of the task, if there is one.
+          **settings: settings and options of the task, by name.
+
+        Raises:
+          ValueError: if a name is unknown or a value is out of range.
+        """
+        return cls._divided({**presets.settings(preset, settings), **settings})
+
+    @classmethod
+    def of_run(cls, saved: Mapping[str, Any]) -> "Config":
+        """Returns the configuration that `saved` returned, perhaps in an earlier version.
+
+        Raises:
+          ValueError: if it cannot be used any more.
+        """
+        if saved.get(_LSTM_OF_EQUAL_SIZE) and saved.get("core") == "lstm":
+            raise ValueError(
+                f"The run has the setting {_LSTM_OF_EQUAL_SIZE}, which no longer exists. Give "
+                "another directory, and a hidden_size."
+            )
+        return cls._divided({k: v for k, v in saved.items() if k not in _REMOVED})
+
+    @classmethod
+    def _divided(cls, settings: Mapping[str, Any]) -> "Config":
+        own = {field.name for field in dataclasses.fields(cls)}
+        return cls(
+            **{name: value for name, value in settings.items() if name in own},
+            options={name: value for name, value in settings.items() if name not in own},
+        )
+
+    def replace(self, **settings: Any) -> "Config":
+        """Returns this configuration with other settings or options of the task."""
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return self._divided({**own.pop("options"), **own, **settings})
+
+    def saved(self) -> dict[str, Any]:
+        """Returns all settings and options that results depend on, as JSON values."""
+        own = options.of(self).values()
+        return {**{x.name: getattr(self, x.name) for x in own if x.saved}, **self.options}
+
+    def declared(self) -> dict[str, Option]:
+        """Returns the declarations of all settings and of the options of the task, by name."""
+        return {**options.of(self), **task_options(self.task)}
+
+    def check_training(self) -> None:
+        """Raises `ValueError` if settings contradict each other for a training run."""
+        if 0 < self.decay_steps < self.num_training_iterations:
+            raise ValueError(
+                f"The learning rate is 0 from step {self.decay_steps:,} on, before "
+                f"num_training_iterations={self.num_training_iterations}. Give at least as many "
+                "decay_steps, or 0."
+            )
+        if self.patience and not self.validation_interval:
+            raise ValueError("patience is a number of validations: give validation_interval.")
+        if self.trace_file and self.core != "dnc":
+            raise ValueError("trace_file needs core=dnc: others have no memory to look into.")
+
+
+def task_options(task: str) -> dict[str, Option]:
+    """Returns the options of a task except the batch size, which is a setting.
+
+    Raises:
+      ValueError: if there is no such task.
+    """
+    declared = options.of(tasks.find(task))
+    return {
+        name: each._replace(group=f"Task {task}")
+        for name, each in declared.items()
+        if name != "batch_size"
+    }
+
+
+def _check_path(path: str) -> None:
+    try:
+        if b"\0" in path.encode():
+            raise ValueError
+    except ValueError as error:  # Also bytes that are not UTF-8: TensorFlow takes no such paths.
+        raise ValueError(
+            f"A path must be UTF-8 text without null characters, got {path!r}."
+        ) from error
+    paths.local(path)

@@ -1,0 +1,127 @@
+"""Measures a trained model at several sizes, also at ones that it was not trained on."""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tasks import Report
+from training.checkpoints import Checkpoint
+from training.config import Config
+from training.evaluation import BATCH_SIZE, Evaluation
+from training.models import has_slots, make_task, num_parameters, restore_core
+
+_FACTORS = (1, 2, 4, 8)  # Of the largest size in training, for the sizes tried by default.
+
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class SizeReport(Report):
+    """Result of one model at several sizes, a row for each."""
+
+    @staticmethod
+    def head(row: Row) -> str:
+        """Returns the line above a table whose first row is given."""
+        return _line("model", "size", "slots", row["error_name"].replace("_", " "), "right", "")
+
+    @staticmethod
+    def line(name: str, row: Row) -> str:
+        """Returns a line of the table, for a model of this name."""
+        verdict = {None: "", True: "solved", False: "not solved"}[row["solved"]]
+        slots = "-" if row["memory_size"] is None else str(row["memory_size"])
+        error, right = f"{row['error']:.4g}", f"{row['solved_sequences']:.1%}"
+        return _line(name, str(row["size"]), slots, error, right, verdict)
+
+    @classmethod
+    def plot(cls, reports: Mapping[str, Report], path: str | os.PathLike) -> None:
+        """Draws error against size into a PNG file, the range in training shaded."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.subplots()
+        first = next(iter(reports.values())).rows[0]
+        axes.axvspan(0, first["trained_to"], color="0.92", label="up to the largest in training")
+        for name, report in reports.items():
+            sizes = [row["size"] for row in report.rows]
+            wrong = [100 * (1 - row["solved_sequences"]) for row in report.rows]
+            axes.plot(sizes, wrong, marker="o", label=name)
+        axes.set_title(first["task"])
+        axes.set_xlabel(first["size_name"])
+        axes.set_ylabel("sequences with an error, %")
+        axes.set_xlim(left=0)
+        axes.set_ylim(-3, 103)
+        axes.legend()
+        figure.savefig(path, dpi=150)
+
+
+def at_sizes(
+    checkpoint: Checkpoint,
+    config: Config,
+    sizes: Sequence[int] | None = None,
+    slots: Sequence[int] | None = None,
+    *,
+    num_sequences: int = 1000,
+    num_examples: int = 0,
+    seed: int = 0,
+    jit: bool = True,
+) -> Iterator[tuple[Row, list[str]]]:
+    """Yields a row of the table for each size, and episodes as text.
+
+    Args:
+      checkpoint: the model, trained on a task with sizes.
+      config: its configuration, perhaps with other options of the task than in training.
+      sizes: values of the task's first size; by default the largest in training, and 2, 4 and 8
+        times as large.
+      slots: numbers of memory slots, one for all sizes or one for each; by default as in training.
+      num_sequences: episodes of each size, rounded up to whole batches.
+      num_examples: episodes of each size to return as text.
+      seed: seed of the episodes.
+      jit: whether to compile with XLA.
+
+    Raises:
+      ValueError: if a value is out of range, or there are neither one nor as many slots as sizes.
+    """
+    trained = Config.of_run(checkpoint.settings)
+    name, (_, trained_to) = next(iter(make_task(trained).sizes.items()))
+    for option in (f"min_{name}", f"max_{name}"):
+        if config.options.get(option) != trained.options.get(option):
+            raise ValueError(f"Give lengths, the values of {name}, in place of {option}.")
+    batch_size = min(BATCH_SIZE, num_sequences)
+    sizes = sizes or [trained_to * factor for factor in _FACTORS]
+    for size, memory_size in zip(sizes, _for_each(sizes, slots, trained), strict=True):
+        task = make_task(config, batch_size).with_size(name, size)
+        core = restore_core(checkpoint, config.replace(memory_size=memory_size), task)
+        evaluation = Evaluation(core, task, seed, jit)
+        report = evaluation.report("test", num_sequences, num_examples)
+        as_trained = not has_slots(config) or memory_size == trained.memory_size
+        as_trained = as_trained and config == trained and size == trained_to
+        row = {
+            "task": task.name,
+            "core": config.core,
+            "parameters": num_parameters(core),
+            "memory_size": memory_size if has_slots(config) else None,
+            "size_name": name,
+            "size": size,
+            "trained_to": trained_to,
+            "error_name": task.error_name,
+            "error": report.metrics[task.error_name],
+            "solved_sequences": report.metrics["solved_sequences"],
+            "solved": report.is_solved if as_trained else None,
+        }
+        yield row, [f"{name} {size}:\n{text}" for text in report.examples]
+
+
+def _for_each(sizes: Sequence[int], slots: Sequence[int] | None, trained: Config) -> Sequence[int]:
+    """The number of memory slots for each size."""
+    slots = slots or [trained.memory_size]
+    if len(slots) not in (1, len(sizes)):
+        raise ValueError(
+            f"memory_size must be one number, or one for each of the {len(sizes)} sizes, got "
+            f"{len(slots)}."
+        )
+    return list(slots) * len(sizes) if len(slots) == 1 else slots
+
+
+def _line(model: str, size: str, slots: str, error: str, right: str, verdict: str) -> str:
+    return f"{model:28} {size:>6} {slots:>6} {error:>16} {right:>8}  {verdict}".rstrip()
