@@ -64,12 +64,15 @@ def watch(core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, step: int) ->
     """
     if not has_memory(core):
         return None
-    num_steps, batch_size = batch.mask.shape
+    size = tuple(batch.mask.shape)
     trace = dnc.record(core, batch.observations, sequence_length=batch.lengths)
+    target = [
+        np.reshape(np.asarray(x, np.float32), [*size, -1]) for x in tf.nest.flatten(batch.target)
+    ]
     return trace.replace(
-        target=np.reshape(np.asarray(batch.target, np.float32), [num_steps, batch_size, -1]),
+        target=np.concatenate(target, axis=2) if target else None,
         mask=batch.mask,
-        tokens=task.of_length(num_steps).step_labels(batch),
+        tokens=task.of_length(size[0]).step_labels(batch),
         task=task.name,
         step=step,
     )
