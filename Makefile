@@ -46,7 +46,7 @@ tensorboard: $(READY)  ## Show all runs in the browser: curves, panels, and the 
 	$(BIN)/tensorboard --logdir checkpoints
 
 babi: $(READY)  ## Download the bAbI tasks to data/babi, and check each file.
-	$(BIN)/python -m training.fetch_babi
+	$(BIN)/python -m tasks.babi.fetch
 
 bench: $(READY)  ## Time training steps, inference and growing sizes; measure memory (10-15 minutes).
 	$(BIN)/python -m bench.step

@@ -9,6 +9,7 @@ from tasks.addition import Addition
 from tasks.answers import BitTask, NumberTask
 from tasks.argmax import Argmax
 from tasks.associative_recall import AssociativeRecall
+from tasks.babi import Babi
 from tasks.base import Batch, InteractiveTask, Record, Task, make_batch
 from tasks.copy import Copy
 from tasks.copy_series import CopySeries
@@ -43,6 +44,7 @@ _TASKS: dict[str, type[Task]] = {
         Addition,
         Argmax,
         AssociativeRecall,
+        Babi,
         Copy,
         CopySeries,
         KeyValue,

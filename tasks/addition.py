@@ -12,7 +12,7 @@ from tasks.digits import DigitTask
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Addition(DigitTask):
-    """The addition task: the answer is the sum of the digits."""
+    """The addition task: say the sum of digits."""
 
     name = "addition"
 

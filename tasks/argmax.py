@@ -12,7 +12,7 @@ from tasks.digits import DigitTask
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Argmax(DigitTask):
-    """The argmax task: the answer is the place of the first maximum, from 0."""
+    """The argmax task: say the place of the first maximum of digits, from 0."""
 
     name = "argmax"
 

@@ -29,7 +29,7 @@ from tasks.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AssociativeRecall(BitTask):
-    """The associative recall task."""
+    """The associative recall task: say the item that followed another."""
 
     name = "associative_recall"
 

@@ -26,7 +26,7 @@ from tasks.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Copy(BitTask):
-    """The copy task."""
+    """The copy task: say a sequence."""
 
     name = "copy"
 

@@ -29,7 +29,10 @@ from tasks.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CopySeries(BitTask):
-    """The copy series task; by default the paper's, of 10 copies of 5 rows."""
+    """The copy series task: say sequences one after another, with fewer slots than rows.
+
+    The defaults are the paper's: 10 copies of 5 rows.
+    """
 
     name = "copy_series"
 

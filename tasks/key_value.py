@@ -41,7 +41,7 @@ from tasks.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KeyValue(BitTask):
-    """The key-value task."""
+    """The key-value task: say values for keys, and keys for values."""
 
     name = "key_value"
 

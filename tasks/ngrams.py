@@ -32,7 +32,7 @@ _SOLVED = 3.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NGrams(BitTask):
-    """The dynamic n-grams task."""
+    """The dynamic n-grams task: say the next bit, from the statistics so far."""
 
     name = "ngrams"
 

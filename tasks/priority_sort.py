@@ -39,7 +39,7 @@ from tasks.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrioritySort(BitTask):
-    """The priority sort task."""
+    """The priority sort task: say rows in the order of their priorities."""
 
     name = "priority_sort"
 

@@ -35,7 +35,7 @@ from tasks.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RepeatCopy(BitTask):
-    """The repeat copy task."""
+    """The repeat copy task: say a pattern several times."""
 
     name = "repeat_copy"
 

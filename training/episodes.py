@@ -107,12 +107,8 @@ def longest(batch: tasks.Batch, number: int) -> tasks.Batch:
 
 
 def _of_episodes(batch: tasks.Batch, select: Callable[[Any, int], Any]) -> tasks.Batch:
-    """Applies select(array, axis of the episodes) to each array of a batch.
-
-    The axis is the second of arrays [T, B, ...], else the first.
-    """
-    axes = tuple(batch.mask.shape)
-    return tf.nest.map_structure(lambda x: select(x, int(tuple(x.shape[:2]) == axes)), batch)
+    """Applies select(array, axis of the episodes) to each array of a batch."""
+    return tf.nest.map_structure(lambda x: select(x, int(len(x.shape) > 1)), batch)
 
 
 def _roll_out(

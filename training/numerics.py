@@ -61,7 +61,7 @@ def _not_finite(
         if found := _kinds(variable.numpy()):
             yield Finding(f"variable {variable.name}", found)
     for name, array in _arrays(batch).items():
-        if array.shape[:2] == batch.mask.shape:
+        if array.ndim > 1:
             yield from _by_step(name, array, range(len(array)))
         elif found := _kinds(array):
             yield Finding(name, found)

@@ -108,8 +108,9 @@ class _Line(tqdm.tqdm):
     def format_dict(self) -> dict[str, Any]:
         """Values for `bar_format`."""
         values = super().format_dict
-        rate = values["rate"]
-        speed = "" if not rate else f", {rate:,.0f}/s" if rate >= 10 else f", {rate:.2g}/s"
+        done, seconds = values["n"] - values["initial"], values["elapsed"]
+        rate = values["rate"] or (done / seconds if seconds else 0.0)
+        speed = f", {rate:,.0f}/s" if rate >= 10 else f", {rate:.2g}/s" if rate else ""
         return {**values, "figures": self.figures, "speed": speed}
 
 

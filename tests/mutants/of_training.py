@@ -241,17 +241,10 @@ MUTANTS = (
         "unit/training/test_presets.py",
     ),
     Mutant(
-        "babi: questions measured by words",
-        "training/question_answering.py",
-        "return self.wrong_questions / self.questions",
-        "return self.wrong_words / self.words",
-        "unit/training/test_question_answering.py",
-    ),
-    Mutant(
         "exit code 0 for a wrong flag",
         "training/command.py",
         "    return code\n",
         "    return 0\n",
-        "unit/bench/test_commands.py unit/training/test_ask.py",
+        "unit/bench/test_commands.py unit/tasks/babi/test_ask.py",
     ),
 )

@@ -12,9 +12,9 @@ import pytest
 
 import dnc
 import evaluate
+from tasks.babi import fetch
+from tasks.babi.ask import answer
 from tests import golden
-from training import fetch_babi
-from training.ask import answer
 from training.models import load
 from training.runs import PRETRAINED
 from training.ship import MAX_BYTES
@@ -70,7 +70,7 @@ def test_a_model_is_right_as_often_as_the_page_says(name, tmp_path, capsys):
 def test_the_model_of_babi_is_wrong_as_often_as_the_page_says(tmp_path, capsys):
     (_, told) = TOLD["babi_dnc"]
     wrong = dict(re.findall(r"task (\d+): ([\d.]+) %", told))
-    fetch_babi.unpack(golden.DATA / "babi_test.tar.gz", tmp_path)
+    fetch.unpack(golden.DATA / "babi_test.tar.gz", tmp_path)
     for path in list((tmp_path / "en-10k").glob("*_test.txt")):
         # The task also reads stories to train on, which play no role here.
         shutil.copy(path, path.with_name(path.name.replace("_test", "_train")))

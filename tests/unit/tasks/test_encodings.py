@@ -1,5 +1,7 @@
 """Each task's episodes, against an obvious way to make them: one episode and one step at a time."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tasks
+from tasks.lessons import naive
 
 BATCH_SIZE = 3
 
@@ -16,7 +19,7 @@ class Episode:
 
     def __init__(self, task):
         self.observations = np.zeros([task.num_steps, task.input_size], np.float32)
-        self.target = np.zeros([task.num_steps, task.target_size], np.float32)
+        self.target = np.zeros([task.num_steps, task.output_size], np.float32)
         self.mask = np.zeros([task.num_steps], np.float32)
         self.t = 0
 
@@ -102,12 +105,12 @@ def key_value(task, keys, values, lengths, order, second_order, b):
     return episode
 
 
-def ngrams(task, probabilities, draws, lengths, b):
+def ngrams(task, probabilities, drawn, lengths, b):
     episode, bits = Episode(task), []
     for t in range(lengths[b]):
         context = int("".join(map(str, bits[-task.context :])) or "0", 2)
         known = probabilities[b][context] if t >= task.context else 0.5
-        bits.append(int(draws[t][b] < known))
+        bits.append(int(drawn[t][b] < known))
         episode.step(shown=[bits[-2]] if t else [0], said=[bits[-1]], mask=1)
     return episode
 
@@ -138,8 +141,8 @@ def digits(task, digits, lengths, b):
     return episode
 
 
-def ranges(name, least=1, greatest=4):
-    pairs = st.tuples(st.integers(least, greatest), st.integers(least, greatest)).map(sorted)
+def ranges(name, minimum=1, maximum=4):
+    pairs = st.tuples(st.integers(minimum, maximum), st.integers(minimum, maximum)).map(sorted)
     return pairs.map(lambda pair: {f"min_{name}": pair[0], f"max_{name}": pair[1]})
 
 
@@ -190,7 +193,7 @@ SLOW = {
 
 
 def drawn(task, seed):
-    """What the task draws for a batch: the arguments of its `encode`."""
+    """The arguments that the task draws for its `encode`, and the batch."""
     found = {}
 
     def encode(*arguments, **more):
@@ -199,9 +202,9 @@ def drawn(task, seed):
         found.update(more)
         return type(task).encode(task, *arguments, **more)
 
-    task.encode = encode
-    batch = task.batch(seed, 1)
-    del task.encode
+    vars(task)["encode"] = encode  # A task is frozen.
+    batch = task.batch("train", seed, 1)
+    del vars(task)["encode"]
     return {name: np.asarray(value) for name, value in found.items()}, batch
 
 
@@ -217,7 +220,7 @@ def test_episodes_are_laid_out_as_the_docstring_says(name, data):
     arguments, batch = drawn(task, data.draw(st.integers(0, 2**31 - 1)))
 
     assert batch.observations.shape == [task.num_steps, BATCH_SIZE, task.input_size]
-    assert batch.target.shape == [task.num_steps, BATCH_SIZE, task.target_size]
+    assert batch.target.shape == [task.num_steps, BATCH_SIZE, task.output_size]
     assert batch.mask.shape == [task.num_steps, BATCH_SIZE]
     for b in range(BATCH_SIZE):
         episode = SLOW[name](task, **arguments, b=b)
@@ -240,66 +243,101 @@ def test_the_same_seed_and_step_are_the_same_batch_and_others_are_not(name, data
         "argmax": {"min_length": 50, "max_length": 50},
     }
     task = tasks.get(name, batch_size=4, **large.get(name, {}))
-    seed, step = data.draw(st.integers(-(2**31), 2**31 - 1)), data.draw(st.integers(0, 2**40))
+    split = data.draw(st.sampled_from(["train", "validation"]))
+    seed, step = data.draw(st.integers(0, 2**31 - 2)), data.draw(st.integers(0, 2**40))
 
-    first, again = task.batch(seed, step), task.batch(tf.constant(seed), tf.constant(step))
+    first, again = (task.batch(split, f(seed), f(step)) for f in (int, tf.constant))
 
-    for one, other in zip(first, again, strict=True):
+    for one, other in zip(*map(tf.nest.flatten, (first, again)), strict=True):
         np.testing.assert_array_equal(one, other)
-    episodes = [first, task.batch(seed + 1, step), task.batch(seed, step + 1)]
+    other_split = "train" if split == "validation" else "validation"
+    others = [(split, seed + 1, step), (split, seed, step + 1), (other_split, seed, step)]
+    episodes = [first, *(task.batch(*other) for other in others)]
     seen = {x.observations[:, b].numpy().tobytes() for x in episodes for b in range(4)}
-    assert len(seen) == 12
+    assert len(seen) == 16
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_compiled_batch_is_the_same(name):
-    task = tasks.get(name, batch_size=2)
-    compiled = tf.function(task.batch, jit_compile=True)
+def test_a_compiled_batch_is_the_same_with_and_without_a_lesson(name):
+    task = tasks.get(name, batch_size=4)
+    task = dataclasses.replace(task, lessons=naive(task.sizes, replay=0.5))
+    compiled = tf.function(
+        lambda lesson: [task.batch("train", 3, 4, each) for each in (None, lesson)],
+        jit_compile=True,
+    )
+    last = len(task.lessons) - 1
 
-    for one, other in zip(task.batch(3, 4), compiled(3, 4), strict=True):
+    expected = [task.batch("train", 3, 4, lesson) for lesson in (None, last)]
+    for one, other in zip(*map(tf.nest.flatten, (compiled(last), expected)), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def sizes_of(task, *arguments):
+    """The sizes that the task draws for a batch, by name."""
+    found = {}
+
+    def draw_size(name, *more):
+        found[name] = type(task).draw_size(task, name, *more)
+        return found[name]
+
+    vars(task)["draw_size"] = draw_size
+    task.batch(*arguments)
+    del vars(task)["draw_size"]
+    return {name: np.asarray(values) for name, values in found.items()}
 
 
 @pytest.mark.parametrize("name", SLOW)
 @settings(deadline=None, max_examples=10)
 @given(data=st.data())
-def test_sizes_are_as_given_and_else_within_their_range(name, data):
+def test_sizes_are_within_their_range_or_the_lessons(name, data):
     task = tasks.get(name, batch_size=BATCH_SIZE, **data.draw(OPTIONS[name]))
-    drawn_sizes = []
-    task.draw_size = lambda size, key, given: (
-        drawn_sizes.append((size, type(task).draw_size(task, size, key, given)))
-        or drawn_sizes[-1][1]
-    )
-    task.batch(0, 0)
-    for size, values in drawn_sizes:
-        least, greatest = task.sizes[size]
-        assert least <= np.min(values) <= np.max(values) <= greatest
-    assert {size for size, _ in drawn_sizes} <= task.sizes.keys()
+    of_lesson = {}
+    for size, (minimum, maximum) in task.sizes.items():
+        both = st.tuples(*2 * [st.integers(minimum, maximum)])
+        of_lesson[size] = tuple(data.draw(both.map(sorted)))
+    lessons = tasks.Lessons((tasks.Lesson({}), tasks.Lesson(of_lesson)))
+    task = dataclasses.replace(task, lessons=lessons)
 
-    size, (least, greatest) = next(iter(task.sizes.items()))
-    given_sizes = [data.draw(st.integers(least, greatest)) for _ in range(BATCH_SIZE)]
-    batch = task.batch(0, 0, {size: tf.constant(given_sizes)})
-    # Of two episodes the one of the larger first size is not shorter.
-    lengths = [np.flatnonzero(batch.mask[:, b])[-1] for b in range(BATCH_SIZE)]
-    if len(task.sizes) == 1:
-        assert [x for _, x in sorted(zip(given_sizes, lengths, strict=True))] == sorted(lengths)
-    drawn_sizes.clear()
-    task.batch(0, 0, {size: tf.constant(given_sizes)})
-    for name_, values in drawn_sizes:
-        if name_ == size:
-            np.testing.assert_array_equal(values, given_sizes)
+    for lesson, allowed in ((None, task.sizes), (0, task.sizes), (1, of_lesson)):
+        found = sizes_of(task, "train", 0, data.draw(st.integers(0, 9)), lesson)
+        assert found.keys() == task.sizes.keys()
+        for size, values in found.items():
+            minimum, maximum = allowed[size]
+            assert minimum <= np.min(values) <= np.max(values) <= maximum
+
+
+def test_each_copy_of_a_series_has_a_length_of_its_own_in_a_lesson():
+    lessons = tasks.Lessons((tasks.Lesson({"length": (2, 4)}),))
+    task = dataclasses.replace(tasks.get("copy_series", max_length=9), lessons=lessons)
+
+    lengths = sizes_of(task, "train", 0, 0, 0)["length"]
+
+    assert lengths.shape == (16, 10)
+    assert set(lengths[0]) == set(lengths.flat) == {2, 3, 4}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_all_episodes_can_have_one_size(name):
+    task = tasks.get(name)
+    for size, (minimum, maximum) in task.sizes.items():
+        larger = task.with_size(size, maximum + 3)
+
+        assert larger.sizes == {**task.sizes, size: (maximum + 3, maximum + 3)}
+        assert larger.num_steps > task.num_steps
+        assert (sizes_of(larger, "test", 0, 0)[size] == maximum + 3).all()
+        assert task.sizes[size] == (minimum, maximum)
 
 
 @pytest.mark.parametrize("name", SLOW)
 def test_the_right_answer_has_no_error_and_another_has_some(name):
     task = tasks.get(name, batch_size=4)
-    batch = task.batch(0, 0)
+    batch = task.batch("train", 0, 0)
     error, solved = task.metric_names
     if name == "ngrams":  # Here even knowing the bits is no certainty, and better than possible.
         right = task.metrics(100.0 * (2 * batch.target - 1), batch)
         assert right[error] < 0 and right[solved] == 1.0
         return
-    is_number = isinstance(task, tasks.base.NumberTask)
+    is_number = isinstance(task, tasks.NumberTask)
     right = batch.target + 0.4 if is_number else 2 * batch.target - 1
 
     metrics = {k: float(v) for k, v in task.metrics(right, batch).items()}
@@ -317,7 +355,7 @@ def test_the_right_answer_has_no_error_and_another_has_some(name):
 @pytest.mark.parametrize("name", SLOW)
 def test_episodes_can_be_read(name):
     task = tasks.get(name, batch_size=2)
-    batch = task.batch(0, 0)
+    batch = task.batch("train", 0, 0)
 
     text = task.to_human_readable(batch, 10.0 * batch.target - 5.0)
 
@@ -353,7 +391,7 @@ def test_steps_have_names(name, options, labels):
         options = {"min_length": 2, "max_length": 2, **options}
     task = tasks.get(name, batch_size=1, **options)
 
-    (found,) = task.step_labels(task.batch(0, 0))
+    (found,) = task.step_labels(task.batch("train", 0, 0))
 
     if name in ("priority_sort", "addition"):  # Only the form: what is drawn may be anything.
         assert [x if x.isalpha() else len(x) for x in found] == [

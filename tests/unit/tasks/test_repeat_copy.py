@@ -1,10 +1,11 @@
+import functools
+
 import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-import tasks
 from tasks.repeat_copy import RepeatCopy
 from tests import golden
 
@@ -48,10 +49,10 @@ def test_encode_reproduces_the_recorded_batches(sample):
         assert not actual[sample.num_steps :].any()
 
 
-def test_cost_is_the_recorded_one(sample):
-    cost = sample.task.cost(sample.padded("logits"), sample.batch.target, sample.batch.mask)
+def test_the_loss_is_the_recorded_one(sample):
+    loss = sample.task.loss(sample.padded("logits"), sample.batch)
 
-    np.testing.assert_allclose(cost, sample.arrays["cost"], rtol=1e-6)
+    np.testing.assert_allclose(loss, sample.arrays["cost"], rtol=1e-6)
 
 
 def without_padding(recorded, lengths):
@@ -115,8 +116,8 @@ def test_an_episode_reads_like_this():
 
 
 def assert_same(first, second):
-    for name, left, right in zip(tasks.Batch._fields, first, second, strict=True):
-        np.testing.assert_array_equal(left, right, err_msg=name)
+    for left, right in zip(*map(tf.nest.flatten, (first, second)), strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 def test_each_step_has_a_label():
@@ -129,34 +130,35 @@ def test_each_step_has_a_label():
 
 
 def test_a_batch_depends_on_seed_and_step_alone():
-    first = RepeatCopy(max_length=5, max_repeats=3).batch(7, 11)
+    first = RepeatCopy(max_length=5, max_repeats=3).batch("train", 7, 11)
     tf.random.set_seed(1)
-    second = RepeatCopy(max_length=5, max_repeats=3).batch(7, 11)
+    second = RepeatCopy(max_length=5, max_repeats=3).batch("train", 7, 11)
 
     assert_same(first, second)
 
 
-@pytest.mark.parametrize("seed, step", [(7, 12), (8, 11), (11, 7), (-8, 11), (7, 2**40)])
+@pytest.mark.parametrize("seed, step", [(7, 12), (8, 11), (11, 7), (7, 2**40)])
 def test_another_seed_or_step_gives_another_batch(seed, step):
     task = RepeatCopy(max_length=5, max_repeats=3)
+    expected = task.batch("train", 7, 11).observations
 
-    assert np.any(task.batch(seed, step).observations != task.batch(7, 11).observations)
+    assert np.any(task.batch("train", seed, step).observations != expected)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("dtype", [tf.int32, tf.int64])
 def test_compiling_does_not_change_a_batch(jit_compile, dtype):
     task = RepeatCopy(num_bits=3, max_length=5, max_repeats=3)
-    compiled = tf.function(task.batch, jit_compile=jit_compile)
+    compiled = tf.function(functools.partial(task.batch, "train"), jit_compile=jit_compile)
 
-    for seed, step in [(0, 0), (7, 11), (-1, 123_456)]:
+    for seed, step in [(0, 0), (7, 11), (1, 123_456)]:
         batch = compiled(tf.constant(seed, dtype), tf.constant(step, dtype))
-        assert_same(batch, task.batch(seed, step))
+        assert_same(batch, task.batch("train", seed, step))
 
 
 def drawn(task, num_batches):
     """Lengths, repeats and target bits of many episodes."""
-    batches = [task.batch(0, step) for step in range(num_batches)]
+    batches = [task.batch("train", 0, step) for step in range(num_batches)]
     observations = np.concatenate([batch.observations for batch in batches], axis=1)
     lengths = observations[:, :, -1].argmax(axis=0) - 1
     repeats = np.rint(observations[:, :, -1].max(axis=0) * task.norm_max).astype(int)
@@ -206,13 +208,22 @@ sizes = st.integers(1, 4)
 def test_every_episode_is_laid_out_as_documented(
     num_bits, batch_size, lengths, repeats, norm_max, step
 ):
-    task = RepeatCopy(num_bits, batch_size, *lengths, *repeats, norm_max)
+    task = RepeatCopy(
+        num_bits=num_bits,
+        batch_size=batch_size,
+        min_length=lengths[0],
+        max_length=lengths[1],
+        min_repeats=repeats[0],
+        max_repeats=repeats[1],
+        norm_max=norm_max,
+    )
 
-    observations, target, mask = (part.numpy() for part in task.batch(0, step))
+    batch = task.batch("train", 0, step)
+    observations, target, mask = (part.numpy() for part in batch[:3])
 
     assert observations.shape == (task.num_steps, batch_size, num_bits + 2)
     assert target.shape == (task.num_steps, batch_size, num_bits + 1)
-    assert (task.input_size, task.target_size) == (num_bits + 2, num_bits + 1)
+    assert (task.input_size, task.output_size) == (num_bits + 2, num_bits + 1)
     for b in range(batch_size):
         (repeats_step,) = np.flatnonzero(observations[:, b, num_bits + 1])
         length = repeats_step - 1
@@ -235,6 +246,7 @@ def test_every_episode_is_laid_out_as_documented(
         np.testing.assert_array_equal(target[:, b], expected)
 
         assert mask[:, b].sum() == length * repeat + 1
+        assert batch.lengths[b] == answer[-1] + 1
         np.testing.assert_array_equal(np.flatnonzero(mask[:, b]), answer)
 
 
@@ -249,7 +261,7 @@ def test_the_longest_episode_fills_the_batch():
 
 def test_metrics_are_named_as_announced_and_perfect_for_the_target_itself():
     task = RepeatCopy()
-    batch = task.batch(0, 0)
+    batch = task.batch("train", 0, 0)
 
     metrics = task.metrics(batch.target - 0.5, batch)
 
@@ -263,17 +275,11 @@ def test_metrics_are_named_as_announced_and_perfect_for_the_target_itself():
 )
 @pytest.mark.parametrize("value", [0, -1, 1.5, "2", None, True])
 def test_a_size_that_is_no_positive_integer_is_refused(option, value):
-    with pytest.raises(ValueError, match=rf"{option}.*>= 1.*{value!r}"):
+    with pytest.raises(ValueError, match=rf"{option} must be an integer.* 1.*{value!r}"):
         RepeatCopy(**{option: value})
-
-
-@pytest.mark.parametrize("name", ["length", "repeats"])
-def test_a_minimum_above_the_maximum_is_refused(name):
-    with pytest.raises(ValueError, match=rf"min_{name}.*max_{name}.*5 > 4"):
-        RepeatCopy(**{f"min_{name}": 5, f"max_{name}": 4})
 
 
 @pytest.mark.parametrize("value", [0, -3, float("nan")])
 def test_a_norm_that_is_not_positive_is_refused(value):
-    with pytest.raises(ValueError, match=rf"norm_max.*> 0.*{value!r}"):
+    with pytest.raises(ValueError, match=rf"norm_max must be an integer >= 1, got {value!r}"):
         RepeatCopy(norm_max=value)

@@ -32,7 +32,7 @@ def task():
 @pytest.fixture(scope="module")
 def core(task):
     tf.random.set_seed(0)
-    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(6), task.target_size)
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(6), task.output_size)
     create_variables(core, task)
     return core
 
@@ -69,7 +69,7 @@ def test_each_batch_is_a_different_one(evaluation):
 
 
 def test_another_seed_evaluates_on_other_batches(evaluation, task):
-    other = Evaluation(Silent(task.target_size), task, seed=1, jit=False)
+    other = Evaluation(Silent(task.output_size), task, seed=1, jit=False)
 
     ours = {observations(evaluation.sample(number)) for number in range(10)}
     assert ours.isdisjoint(observations(other.sample(number)) for number in range(10))
@@ -77,7 +77,7 @@ def test_another_seed_evaluates_on_other_batches(evaluation, task):
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_evaluation_batches_are_no_training_batches(task, seed):
-    evaluation = Evaluation(Silent(task.target_size), task, seed, jit=False)
+    evaluation = Evaluation(Silent(task.output_size), task, seed, jit=False)
 
     evaluated = {observations(evaluation.sample(number)) for number in range(10)}
     for training_seed in (0, 1, 7):
@@ -89,7 +89,7 @@ def test_evaluation_batches_are_no_training_batches(task, seed):
 
 def test_a_silent_core_gets_every_one_of_the_target_wrong():
     task = RepeatCopy(8, 100, min_length=2, max_length=2, min_repeats=2, max_repeats=2)
-    evaluation = Evaluation(Silent(task.target_size), task, seed=0, jit=False)
+    evaluation = Evaluation(Silent(task.output_size), task, seed=0, jit=False)
 
     metrics = evaluation.metrics(0, 10)
 
@@ -118,7 +118,7 @@ def test_compiling_does_not_change_the_result(evaluation, core, task):
 
 def test_a_sample_shows_question_target_and_answer():
     task = RepeatCopy(num_bits=1, max_length=1, max_repeats=1)
-    text = Evaluation(Silent(task.target_size), task, seed=0, jit=False).sample(0)
+    text = Evaluation(Silent(task.output_size), task, seed=0, jit=False).sample(0)
 
     titles = [line for line in text.splitlines() if line.endswith(":")]
     assert titles == ["Observations:", "Targets:", "Model Output:"]

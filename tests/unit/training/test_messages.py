@@ -4,7 +4,7 @@ import io
 import pytest
 import tensorflow as tf
 
-from training.messages import reason, say, warn
+from training.messages import muted, reason, say, warn
 
 FULL = "/dev/full"  # Each write to it fails: no space left on device.
 
@@ -13,6 +13,15 @@ def test_messages_are_on_standard_output_and_warnings_on_standard_error(capsys):
     say("hello")
     warn("it is wet")
     assert capsys.readouterr() == ("hello\n", "Warning: it is wet\n")
+
+
+def test_muted_messages_are_not_printed_but_warnings_are(capsys):
+    with muted():
+        with muted(False):
+            say("hello")
+        warn("it is wet")
+    say("again")
+    assert capsys.readouterr() == ("again\n", "Warning: it is wet\n")
 
 
 def test_it_can_be_said_elsewhere():

@@ -1,44 +1,48 @@
+import dataclasses
+
 import numpy as np
 import pytest
+import sonnet as snt
 import tensorflow as tf
 
 import dnc
 import tasks
 from dnc_trace import quantities
 from training import numerics
-from training.models import make_core
 from training.optimization import Update, rmsprop
-from training.step import TrainingStep
+from training.step import TrainingStep, create_variables
 
-CONFIG = {
-    "task": "repeat_copy",
-    "hidden_size": 8,
-    "memory_size": 6,
-    "word_size": 4,
-    "num_read_heads": 2,
-    "num_write_heads": 1,
-    "clip_value": 20.0,
-}
 TASK = tasks.get("repeat_copy", max_length=3, batch_size=2)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Spoilt(type(TASK)):
     """Repeat copy with a number in the batch of one step that does not belong there.
 
     Both are variables: one program serves all tests. A step of -1 is none.
     """
 
-    def __init__(self, value=np.nan, step=-1):
-        super().__init__(max_length=3, batch_size=2)
-        self.value = tf.Variable(value, dtype=tf.float32)
-        self.step = tf.Variable(step, dtype=tf.int64)
+    value: tf.Variable
+    step: tf.Variable
 
-    def batch(self, seed, step, sizes=None):
-        batch = super().batch(seed, step)
+    def batch(self, split, seed, step, lesson=None):
+        batch = super().batch(split, seed, step)
         is_spoilt = tf.equal(tf.cast(step, tf.int64), self.step)
         place = tf.scatter_nd([[4, 1, 2]], [1.0], batch.observations.shape)
         observations = tf.where(is_spoilt & (place != 0), self.value, batch.observations)
         return batch._replace(observations=observations)
+
+
+def spoilt(value=np.nan, step=-1):
+    value, step = tf.Variable(value, dtype=tf.float32), tf.Variable(step, dtype=tf.int64)
+    return Spoilt(max_length=3, batch_size=2, value=value, step=step)
+
+
+def make_core(task, num_reads=2):
+    access = dnc.MemoryAccess(6, 4, num_reads=num_reads)
+    core = dnc.DNC(access, snt.LSTM(8), task.output_size, 20.0)
+    create_variables(core, task)
+    return core
 
 
 class Training(TrainingStep):
@@ -46,9 +50,9 @@ class Training(TrainingStep):
 
     def __init__(self, task, jit=False, learning_rate=1e-3):
         tf.random.set_seed(0)
-        self.core = make_core(CONFIG, task)
-        optimizer = rmsprop(self.core.trainable_variables, learning_rate, 1e-10)
-        super().__init__(self.core, task, Update(optimizer, 50.0), seed=0, jit=jit)
+        core = make_core(task)
+        optimizer = rmsprop(core.trainable_variables, learning_rate, 1e-10)
+        super().__init__(core, task, Update(optimizer, 50.0), seed=0, jit=jit)
         self._initial = self.values
 
     @property
@@ -71,17 +75,17 @@ class Training(TrainingStep):
 @pytest.fixture(scope="module")
 def trainings():
     """A training with XLA and one without; `begin` before use."""
-    return {jit: Training(Spoilt(), jit) for jit in (False, True)}
+    return {jit: Training(spoilt(), jit) for jit in (False, True)}
 
 
 @pytest.fixture(scope="module")
 def core():
     tf.random.set_seed(0)
-    return make_core(CONFIG, TASK)
+    return make_core(TASK)
 
 
 def look(core, task, step=0):
-    batch = task.batch(0, step)
+    batch = task.batch("train", 0, step)
     return numerics.first_not_finite(core, task, batch, dnc.record(core, batch.observations))
 
 
@@ -130,9 +134,9 @@ def test_a_gradient_alone_may_be_what_is_not_finite():
     """The loss is finite; its gradient is too large for float32."""
 
     class Steep(type(TASK)):
-        def cost(self, logits, target, mask):
-            return super().cost(logits, target, mask) + tf.reduce_sum(
-                tf.sqrt(tf.nn.relu(logits) * 0.0)
+        def loss(self, outputs, batch):
+            return super().loss(outputs, batch) + tf.reduce_sum(
+                tf.sqrt(tf.nn.relu(outputs) * 0.0)
             )
 
     training = Training(Steep(max_length=3, batch_size=2))
@@ -157,7 +161,7 @@ def test_where_all_is_finite_nothing_is_found(core):
 
 
 def test_a_variable_is_named():
-    core = make_core(CONFIG, TASK)
+    core = make_core(TASK)
     weights = core.access.interface.linear.w
     weights.assign(tf.tensor_scatter_nd_update(weights, [[1, 2]], [np.inf]))
     finding = look(core, TASK)
@@ -165,13 +169,13 @@ def test_a_variable_is_named():
 
 
 def test_the_batch_is_named_with_time_step_and_example(core):
-    finding = look(core, Spoilt(np.nan, 7), step=7)
+    finding = look(core, spoilt(np.nan, 7), step=7)
     assert str(finding) == "observations contains nan at time step 4 of example 1"
 
 
 @pytest.fixture(scope="module")
 def trace(core):
-    return dnc.record(core, TASK.batch(0, 0).observations)
+    return dnc.record(core, TASK.batch("train", 0, 0).observations)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +190,7 @@ def test_the_first_quantity_of_a_time_step_is_named(core, trace, name):
     spoilt = {each: trace.arrays()[each].copy() for each in order if each in trace.arrays()}
     for each, array in spoilt.items():
         array[3 if each in later else 4 :, 1] = np.nan
-    finding = numerics.first_not_finite(core, TASK, TASK.batch(0, 0), trace.replace(**spoilt))
+    finding = numerics.first_not_finite(core, TASK, TASK.batch("train", 0, 0), trace.replace(**spoilt))
     assert finding == numerics.Finding(name, "nan", 3, 1)
 
 
@@ -197,15 +201,15 @@ def test_every_quantity_of_a_time_step_is_looked_at(core, trace):
         spoilt = trace.arrays()[name].copy()
         spoilt[5, 0] = np.inf
         finding = numerics.first_not_finite(
-            core, TASK, TASK.batch(0, 0), trace.replace(**{name: spoilt})
+            core, TASK, TASK.batch("train", 0, 0), trace.replace(**{name: spoilt})
         )
         assert finding == numerics.Finding(name, "inf", 5, 0)
 
 
 def test_the_loss_is_named(core):
     class Bottomless(type(TASK)):
-        def cost(self, logits, target, mask):
-            return super().cost(logits, target, mask) - np.inf
+        def loss(self, outputs, batch):
+            return super().loss(outputs, batch) - np.inf
 
     finding = look(core, Bottomless(max_length=3, batch_size=2))
     assert str(finding) == "loss contains -inf"
@@ -213,8 +217,8 @@ def test_the_loss_is_named(core):
 
 def test_a_gradient_too_large_to_be_squared_is_named():
     class Steep(type(TASK)):
-        def cost(self, logits, target, mask):
-            return 1e25 * super().cost(logits, target, mask)
+        def loss(self, outputs, batch):
+            return 1e25 * super().loss(outputs, batch)
 
     training = Training(Steep(max_length=3, batch_size=2))
     training.run(3)
@@ -228,7 +232,7 @@ def test_a_report_holds_what_is_needed_to_find_out_more(trainings, tmp_path):
     training = trainings[True].begin(np.nan, 2)
     core, task = training.core, training.task
     training.run(5)
-    batch = task.batch(0, training.step)
+    batch = task.batch("train", 0, training.step)
     trace = dnc.record(core, batch.observations)
     finding = numerics.first_not_finite(core, task, batch, trace)
     checkpoint = tf.train.Checkpoint(
@@ -241,7 +245,7 @@ def test_a_report_holds_what_is_needed_to_find_out_more(trainings, tmp_path):
     assert text == "Training step 2: observations contains nan at time step 4 of example 1.\n"
     with np.load(tmp_path / "report" / "batch.npz", allow_pickle=False) as saved:
         np.testing.assert_array_equal(saved["observations"], batch.observations)
-        assert set(saved.files) == {"observations", "target", "mask"}
+        assert set(saved.files) == {"observations", "target", "mask", "lengths"}
     assert np.isnan(dnc.Trace.load(tmp_path / "report" / "trace.npz").inputs).sum() == 1
     other = Training(TASK)
     tf.train.Checkpoint(core=other.core, optimizer=other.update.optimizer, step=other.step).read(
@@ -271,7 +275,7 @@ def test_a_policy_holds_until_it_was_followed_too_often_in_a_row(policy, steps, 
 def test_a_report_that_cannot_be_written_does_not_hide_the_finding(core, tmp_path):
     (tmp_path / "not-finite-2").write_text("in the way")
     checkpoint = tf.train.Checkpoint(core=core)
-    task = Spoilt(np.nan, 2)
-    line = numerics.explain(core, task, task.batch(0, 2), 2, tmp_path, checkpoint)
+    task = spoilt(np.nan, 2)
+    line = numerics.explain(core, task, task.batch("train", 0, 2), 2, tmp_path, checkpoint)
     assert "observations contains nan at time step 4 of example 1" in line
     assert "The report cannot be written: File exists." in line

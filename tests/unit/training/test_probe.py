@@ -1,23 +1,20 @@
 import numpy as np
 import pytest
+import sonnet as snt
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import dnc
 import tasks
-from training.models import make_core
 from training.optimization import Update, rmsprop
 from training.probe import Probe
-from training.step import TrainingStep
+from training.step import TrainingStep, create_variables
 
-CONFIG = {
-    "task": "repeat_copy",
-    "hidden_size": 8,
-    "memory_size": 6,
-    "word_size": 4,
-    "num_read_heads": 2,
-    "num_write_heads": 1,
-    "clip_value": 20.0,
-}
+
+def make_core(task):
+    core = dnc.DNC(dnc.MemoryAccess(6, 4, num_reads=2), snt.LSTM(8), task.output_size, 20.0)
+    create_variables(core, task)
+    return core
 
 
 @pytest.fixture
@@ -27,7 +24,7 @@ def task():
 
 @pytest.fixture
 def core(task):
-    return make_core(CONFIG, task)
+    return make_core(task)
 
 
 def write(directory, probe, *steps):
@@ -44,15 +41,15 @@ def values(events, tag):
 
 def test_it_looks_at_the_longest_of_a_batch_always_the_same(core, task):
     trace = Probe(core, task, seed=0).record(5)
-    lengths = np.max(np.arange(1, 20)[:, np.newaxis] * np.asarray(task.batch(-1, -1).mask), axis=0)
-    assert list(trace.sequence_length) == sorted(lengths.astype(int), reverse=True)[:4]
+    lengths = np.asarray(task.batch("validation", 0, -1).lengths)
+    assert list(trace.sequence_length) == sorted(lengths, reverse=True)[:4]
     again = Probe(core, task, seed=0).record(5)
     for name, array in trace.arrays().items():
         np.testing.assert_array_equal(array, again.arrays()[name], err_msg=name)
     other = Probe(core, task, seed=1).record(5)
     assert np.any(other.inputs != trace.inputs)
-    # Of a batch that neither training (seeds >= 0) nor evaluation (numbers >= 0) has.
-    batch = np.asarray(task.batch(-1, -1).observations)
+    # Of a batch that neither training (another split) nor evaluation (numbers >= 0) has.
+    batch = np.asarray(task.batch("validation", 0, -1).observations)
     for episode in np.moveaxis(trace.inputs, 1, 0):
         steps = np.abs(episode).sum(axis=1) > 0
         assert any(np.array_equal(own[steps], episode[steps]) for own in np.moveaxis(batch, 1, 0))
@@ -76,7 +73,7 @@ def test_it_writes_statistics_panels_episodes_and_how_well_the_core_does(tmp_pat
     trace = Probe(core, task, seed=0).record(5)
     expected = task.metrics(
         tf.constant(trace.outputs),
-        tasks.Batch(*map(tf.constant, (trace.inputs, trace.target, trace.mask))),
+        tasks.make_batch(*map(tf.constant, (trace.inputs, trace.target, trace.mask))),
     )
     assert values(events, "probe/wrong_bits")[0] == pytest.approx(float(expected["wrong_bits"]))
     assert values(events, "probe/loss")[0] > 0
@@ -114,7 +111,7 @@ def test_without_a_writer_it_does_nothing(core, task, monkeypatch):
 
 
 def test_it_changes_nothing_in_the_training(tmp_path, task):
-    core = make_core(CONFIG, task)
+    core = make_core(task)
     optimizer = rmsprop(core.trainable_variables, 1e-3, 1e-10)
     training = TrainingStep(core, task, Update(optimizer, 50.0), seed=0, jit=False)
     start = tf.train.Checkpoint(core=core, optimizer=optimizer, step=training.step)

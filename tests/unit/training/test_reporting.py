@@ -1,13 +1,12 @@
 import io
-import json
 import signal
+import threading
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from training.reporting import EventFile, Interruption, Means, Report
+from training.reporting import Display, EventFile, Interruption
 
 SCALARS = {"loss": 1.25, "wrong_bits": 0.5, "solved_sequences": 0.75}
 
@@ -25,23 +24,25 @@ class Terminal(io.StringIO):
         return True
 
 
-def report_of_two(stream):
-    report = Report(first_step=0, last_step=2000, stream=stream)
-    report.advance(1)
-    report.advance(1000)
-    report.write(1000, SCALARS, "first sample")
-    report.advance(2000)
-    report.write(2000, {**SCALARS, "loss": 0.5}, "second sample")
-    report.close()
+def show_two_reports(stream, **options):
+    display = Display(2000, "wrong_bits", stream, **options)
+    display.begin(0)
+    display.advance(1)
+    display.advance(1000)
+    display.write(1000, SCALARS, "first sample", "lesson 2 of 3 (length 4)")
+    display.advance(2000)
+    display.write(2000, {**SCALARS, "loss": 0.5}, "second sample")
+    display.close()
 
 
 def test_without_a_terminal_each_report_is_a_plain_line_and_a_sample():
     stream = io.StringIO()
 
-    report_of_two(stream)
+    show_two_reports(stream)
 
     lines = stream.getvalue().splitlines()
-    assert lines[0].startswith("step 1,000 of 2,000: loss 1.2500, wrong bits 0.500, ")
+    figures = "loss 1.2500, wrong bits 0.500, lesson 2 of 3 (length 4), "
+    assert lines[0].startswith(f"step 1,000 of 2,000: {figures}")
     assert lines[2] == "first sample"
     assert lines[4].startswith("step 2,000 of 2,000: loss 0.5000, wrong bits 0.500, ")
     assert lines[4].endswith("at most 00:00 left")
@@ -50,63 +51,63 @@ def test_without_a_terminal_each_report_is_a_plain_line_and_a_sample():
     assert "\x1b" not in stream.getvalue()
 
 
-def test_on_a_terminal_there_is_a_progress_bar_and_the_samples():
+def test_on_a_terminal_one_line_of_80_columns_stays_below_the_samples(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
     stream = Terminal()
 
-    report_of_two(stream)
+    show_two_reports(stream)
 
     text = stream.getvalue()
-    assert "\r" in text
-    assert "2000/2000" in text
-    assert "Step 1,000: loss 1.2500, wrong bits 0.500\n\nfirst sample\n" in text
+    figures = "loss 1.2500, wrong bits 0.500, lesson 2 of 3 (length 4)"
+    assert f"Step 1,000: {figures}\n\nfirst sample\n" in text
     assert "second sample" in text
+    shown = [x for line in text.splitlines() for x in line.split("\r") if " of 2,000 |" in x]
+    last = [x for x in shown if x.startswith("1,000 of")][-1].rstrip()
+    assert "| lesson 2 of 3, wrong bits 0.500, " in last
+    assert "/s, " in last and last.endswith(" left")
+    assert max(map(len, shown)) <= 80
 
 
-def test_the_progress_bar_of_a_resumed_run_starts_where_it_stopped():
+def test_the_line_of_a_resumed_run_starts_where_it_stopped():
     stream = Terminal()
 
-    report = Report(first_step=500, last_step=1000, stream=stream)
-    report.close()
+    display = Display(1000, "wrong_bits", stream)
+    display.begin(500)
+    display.close()
 
-    assert "500/1000" in stream.getvalue()
+    assert "500 of 1,000 |" in stream.getvalue()
+
+
+def test_a_quiet_display_shows_nothing_and_records_as_before(tmp_path):
+    stream = Terminal()
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        show_two_reports(stream, is_quiet=True)
+
+    assert stream.getvalue() == ""
+    assert [e.step for e in EventAccumulator(str(tmp_path)).Reload().Tensors("loss")] == [
+        1000,
+        2000,
+    ]
 
 
 def test_standard_output_is_used_by_default(capsys):
-    report = Report(first_step=0, last_step=10)
-    report.write(5, SCALARS, "the sample")
-    report.close()
+    display = Display(10, "wrong_bits")
+    display.begin(0)
+    display.write(5, SCALARS, "the sample")
+    display.close()
 
     assert "the sample" in capsys.readouterr().out
 
 
 def test_the_first_call_which_compiles_does_not_count_for_the_speed():
     stream = io.StringIO()
-    report = Report(first_step=0, last_step=10, stream=stream)
-    report.advance(1)
-    report.write(1, SCALARS, "the sample")
-    report.close()
+    display = Display(10, "wrong_bits", stream)
+    display.begin(0)
+    display.advance(1)
+    display.write(1, SCALARS, "the sample")
+    display.close()
     assert stream.getvalue().splitlines()[0] == "step 1 of 10: loss 1.2500, wrong bits 0.500"
-
-
-def test_means_are_over_the_steps_since_they_were_taken():
-    means = Means()
-    assert means.totals == {}
-    means.advance({"loss": tf.constant(3.0), "wrong_bits": tf.constant(6.0)}, 3)
-    means.advance({"loss": tf.constant(8.0), "wrong_bits": tf.constant(12.0)}, 1)
-    assert means.totals == {"loss": 8.0, "wrong_bits": 12.0}
-    assert means.take() == {"loss": 2.0, "wrong_bits": 3.0}
-    means.advance({"loss": tf.constant(2.0), "wrong_bits": tf.constant(4.0)}, 2)
-    assert means.take() == {"loss": 1.0, "wrong_bits": 2.0}
-    assert means.take() == {}
-
-
-def test_means_go_on_from_what_was_remembered_as_json():
-    means = Means()
-    means.advance({"loss": tf.constant(0.1), "gradient_norm": tf.constant(float("nan"))}, 3)
-    again = Means(json.loads(json.dumps(means.state)))
-    assert np.float32(again.totals["loss"]) == np.float32(0.1)
-    again.advance({"loss": 4.0, "gradient_norm": 0.0}, 1)
-    assert again.take() == {"loss": 1.0, "gradient_norm": 0.0}
 
 
 def scalars_in(directory):
@@ -153,7 +154,7 @@ def test_an_event_file_that_cannot_grow_is_given_up_with_one_warning(tmp_path, f
     file_size_limit(-1)
 
     (warning,) = warnings
-    assert warning == "Cannot write for TensorBoard: File too large. The training goes on without."
+    assert warning == "Cannot write for TensorBoard: File too large. Training continues without."
     assert done == list(range(2, 40))
     assert scalars_in(tmp_path)[0] == (1, 0.5)
 
@@ -178,7 +179,7 @@ def test_other_errors_in_the_context_of_the_event_file_are_not_hidden(tmp_path):
 
 def test_the_event_file_holds_every_scalar(tmp_path):
     with tf.summary.create_file_writer(str(tmp_path)).as_default():
-        report_of_two(io.StringIO())
+        show_two_reports(io.StringIO())
 
     events = EventAccumulator(str(tmp_path)).Reload()
 
@@ -230,3 +231,17 @@ def test_an_error_inside_passes_through():
         _ = 1 / 0
 
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_thread_that_may_not_handle_signals_trains_without():
+    found = []
+
+    def enter():
+        with Interruption() as interruption:
+            found.append(interruption.requested)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+
+    assert found == [False]

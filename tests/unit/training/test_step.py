@@ -4,6 +4,7 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
+import tasks
 from tasks.repeat_copy import RepeatCopy
 from tests import golden
 from training import step
@@ -34,7 +35,7 @@ def recorded_training():
 
     @tf.function(jit_compile=True)
     def update(max_grad_norm, *batch):
-        result = step.gradients(core, task, step.tasks.Batch(*batch), max_grad_norm)
+        result = step.gradients(core, task, tasks.make_batch(*batch), max_grad_norm)
         optimizer.apply(result.gradients, core.trainable_variables)
         return result.loss, result.norm
 
@@ -81,7 +82,7 @@ def task():
 def small_core(task):
     tf.random.set_seed(0)
     access = dnc.MemoryAccess(4, 3, num_reads=1, num_writes=1)
-    core = dnc.DNC(access, snt.LSTM(6), task.target_size, 20.0)
+    core = dnc.DNC(access, snt.LSTM(6), task.output_size, 20.0)
     step.create_variables(core, task)
     return core
 
@@ -94,7 +95,7 @@ class Training(step.TrainingStep):
         optimizer = rmsprop(core.trainable_variables, learning_rate=1e-2, epsilon=1e-10)
         update = Update(optimizer, **{"max_grad_norm": 50.0, **options})
         super().__init__(core, TASK, update, seed, jit, recompute_every, distribution)
-        self.core, self.optimizer = core, optimizer
+        self.optimizer = optimizer
         self._initial = [variable.numpy() for variable in self._variables]
 
     @property
@@ -134,7 +135,7 @@ def assert_close(lefts, rights, rtol=0.0, atol=2e-6):
 
 
 def test_create_variables_returns_all_that_are_trained(task):
-    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(6), task.target_size)
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(6), task.output_size)
 
     variables = step.create_variables(core, task)
 
@@ -200,7 +201,7 @@ def test_totals_are_the_same_to_the_last_bit_however_steps_are_divided(trainings
 def test_a_step_trains_on_the_batch_of_its_seed_and_number(task):
     training = Training(seed=5)
     training.step.assign(41)
-    expected = step.gradients(training.core, task, task.batch(5, 41), 50.0)
+    expected = step.gradients(training.core, task, task.batch("train", 5, 41), 50.0)
 
     totals = training.run(1)
 
@@ -218,7 +219,7 @@ def test_the_step_counter_is_a_64_bit_integer_that_is_not_trained(trainings):
 
 def test_gradients_are_clipped_by_their_global_norm(task):
     core = small_core(task)
-    batch = task.batch(0, 0)
+    batch = task.batch("train", 0, 0)
 
     free = step.gradients(core, task, batch, max_grad_norm=1e6)
     clipped = step.gradients(core, task, batch, max_grad_norm=0.1)
@@ -239,6 +240,9 @@ class TwoReplicas:
     def check_batch_size(self, batch_size):
         assert batch_size % 2 == 0
 
+    def of_chief(self, function):
+        return function()
+
     def mean(self, function, arguments, like):
         found = [function(tf.constant(replica), *arguments) for replica in range(2)]
         return tf.nest.map_structure(lambda x, y: (x + y) / 2.0, *found)
@@ -258,7 +262,7 @@ def test_gradients_of_replicas_are_clipped_after_their_mean():
 def test_every_variable_gets_a_gradient(task):
     core = small_core(task)
 
-    result = step.gradients(core, task, task.batch(0, 0), max_grad_norm=50.0)
+    result = step.gradients(core, task, task.batch("train", 0, 0), max_grad_norm=50.0)
 
     for gradient, variable in zip(result.gradients, core.trainable_variables, strict=True):
         assert gradient.shape == variable.shape
@@ -271,7 +275,7 @@ def test_the_learning_rate_goes_to_zero_in_a_straight_line(task):
     moved = []
     for _ in range(5):
         before = [variable.numpy() for variable in training.values]
-        batch = task.batch(0, training.step)
+        batch = task.batch("train", 0, training.step)
         found = step.gradients(training.core, task, batch, max_grad_norm=50.0)
         mean_squares = [
             0.9 * ms.numpy() + 0.1 * np.square(g)

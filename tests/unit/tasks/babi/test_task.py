@@ -1,5 +1,7 @@
 """The bAbI task on the excerpt in tests/data/babi."""
 
+import dataclasses
+import functools
 import itertools
 
 import numpy as np
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 
 import dnc
 import tasks
-from tasks import babi, babi_data, base
-from tests.unit.tasks.test_babi_data import EXCERPT
+from tasks import encoding
+from tasks.babi import data, stories
+from tests.unit.tasks.babi.test_data import EXCERPT
 
 DATA = str(EXCERPT)
 
@@ -23,23 +26,24 @@ def task():
 
 
 def stories_of(part, numbers=(1, 8, 19)):
-    found = babi_data.read(DATA, numbers, part)
+    found = data.read(DATA, numbers, part)
     return list(itertools.chain.from_iterable(found.values()))
 
 
 def in_a_batch(batch):
     """Tokens and answers of each story of a batch, read off its numbers."""
-    observations, target, mask = (np.asarray(part) for part in batch)
+    observations, target, mask = (np.asarray(part) for part in batch[:3])
+    assert (batch.lengths == observations.sum(axis=(0, 2))).numpy().all()
     found = []
     for b in range(mask.shape[1]):
         length = int(observations[:, b].sum())
         assert not observations[length:, b].any() and not target[mask[:, b] == 0, b].any()
         assert (observations[:length, b].sum(axis=1) == 1).all()
-        tokens = [babi_data.SYMBOLS[k] for k in observations[:length, b].argmax(axis=1)]
+        tokens = [data.SYMBOLS[k] for k in observations[:length, b].argmax(axis=1)]
         answered = target[mask[:, b] == 1, b]
         assert (answered.sum(axis=1) == 1).all()
         assert [token == "-" for token in tokens] == list(mask[:length, b] == 1)
-        answers = [babi_data.SYMBOLS[k] for k in answered.argmax(axis=1)]
+        answers = [data.SYMBOLS[k] for k in answered.argmax(axis=1)]
         found.append((tuple(tokens), tuple(answers)))
     return found
 
@@ -48,8 +52,8 @@ def test_a_batch_holds_stories_of_the_files(task):
     known = {(story.tokens, story.answers) for story in stories_of("train")}
     seen = set()
     for step in range(60):
-        batch = task.batch(0, step)
-        assert batch.observations.shape[0] in task.lengths
+        batch = task.batch("train", 0, step)
+        assert batch.observations.shape[0] == task.steps_of_batch("train", 0, step)
         seen.update(in_a_batch(batch))
 
     assert seen <= known
@@ -59,8 +63,8 @@ def test_a_batch_holds_stories_of_the_files(task):
 
 def test_validation_has_the_stories_that_are_not_trained_on(task):
     trained, kept = (
-        {story for step in range(60) for story in in_a_batch(task.batch(seed, step))}
-        for seed in (0, -1)
+        {story for step in range(60) for story in in_a_batch(task.batch(split, 0, step))}
+        for split in ("train", "validation")
     )
 
     assert len(kept) == 6 and len(trained) == 30
@@ -70,13 +74,15 @@ def test_validation_has_the_stories_that_are_not_trained_on(task):
 def test_another_split_seed_keeps_other_stories(task):
     other = tasks.get("babi", data_dir=DATA, tasks="1,8,19", split_seed=2)
 
-    assert not np.array_equal(task.stories("validation").tokens, other.stories("validation").tokens)
+    kept = [{s for b in x.every_batch("validation") for s in in_a_batch(b)} for x in (task, other)]
+
+    assert kept[0] != kept[1]
 
 
 def test_stories_are_drawn_evenly(task):
     counts = {}
     for step in range(600):
-        for story in in_a_batch(task.batch(3, step)):
+        for story in in_a_batch(task.batch("train", 3, step)):
             counts[story] = counts.get(story, 0) + 1
 
     assert len(counts) == 30
@@ -86,35 +92,50 @@ def test_stories_are_drawn_evenly(task):
 
 def test_a_batch_depends_on_seed_and_step_alone(task):
     again = tasks.get("babi", data_dir=DATA, tasks="1,8,19", batch_size=4, max_buckets=3)
-    first = in_a_batch(task.batch(5, 6))
+    first = in_a_batch(task.batch("train", 5, 6))
 
-    assert in_a_batch(again.batch(tf.constant(5), tf.constant(6))) == first
-    batches = [in_a_batch(task.batch(*at)) for at in [(5, 7), (6, 6), (5, 6 + 2**40)]]
-    assert all(batch != first for batch in batches)
+    assert in_a_batch(again.batch("train", tf.constant(5), tf.constant(6))) == first
+    batches = [task.batch("train", *at) for at in [(5, 7), (6, 6), (5, 6 + 2**40)]]
+    assert all(in_a_batch(batch) != first for batch in batches)
 
 
-@pytest.mark.parametrize("jit", [False, True])
-def test_in_a_graph_each_length_has_its_branch(task, jit):
-    traced = []
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_task_of_one_length_draws_the_same_batches_in_a_graph(task, split):
+    lengths = [task.steps_of_batch(split, 0, step) for step in range(20)]
 
-    @tf.function(jit_compile=jit)
-    def sums(step):
-        def of(batch):
-            traced.append(batch.mask.shape[0])
-            return [tf.reduce_sum(part) for part in batch], tf.shape(batch.mask)[0]
+    for num_steps in set(lengths):
+        own = task.of_length(num_steps)
+        compiled = tf.function(functools.partial(own.batch, split, 0), jit_compile=True)
+        step = lengths.index(num_steps)
+        assert own.num_steps == own.steps_of_batch(split, 0, step) == num_steps
+        batch, expected = compiled(tf.constant(step)), task.batch(split, 0, step)
+        assert batch.observations.shape == expected.observations.shape
+        for one, other in zip(*map(tf.nest.flatten, (batch, expected)), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert len(set(lengths)) > 1
 
-        return task.with_batch(0, step, of)
 
-    for step in range(8):
-        found, num_steps = sums(tf.constant(step))
-        batch = task.batch(0, step)
-        assert num_steps == batch.mask.shape[0]
-        np.testing.assert_allclose(found, [np.sum(part) for part in batch])
-    assert traced == task.lengths
+def test_a_length_that_no_stories_have_is_refused(task):
+    with pytest.raises(ValueError, match=r"of the test stories have \d+, .* steps, not 7\."):
+        task.of_length(7).batch("test", 0, 0)
+
+
+def test_files_are_read_once(monkeypatch):
+    task = tasks.get("babi", data_dir=DATA, tasks="1", batch_size=2, split_seed=7)
+    task.batch("test", 0, 0)
+    monkeypatch.setattr(data, "read", None)
+
+    for own in (task.of_length(task.num_steps), dataclasses.replace(task, batch_size=3)):
+        assert own.num_steps == task.num_steps
+    assert in_a_batch(tasks.get("babi", **options_of(task)).batch("test", 0, 0))
+
+
+def options_of(task):
+    return {name: getattr(task, name) for name in tasks.options(task)}
 
 
 def test_a_batch_reads_as_its_story(task):
-    batch = task.batch(0, 0)
+    batch = task.batch("train", 0, 0)
     (tokens, answers), *_ = in_a_batch(batch)
     text = task.to_human_readable(batch)
 
@@ -126,13 +147,13 @@ def test_a_batch_reads_as_its_story(task):
     assert len(task.to_human_readable(batch, whole_batch=True).split("\n\n")) == 4
 
 
-def test_wrong_answers_stand_beside_the_right_ones():
+def test_wrong_answers_stand_next_to_the_right_ones():
     task = tasks.get("babi", data_dir=DATA, tasks="19", batch_size=1)
-    batch = task.batch(0, 0)
+    batch = task.batch("train", 0, 0)
     right = task.to_human_readable(batch, 10.0 * batch.target)
     wrong = np.asarray(batch.target).copy()
     last = np.flatnonzero(np.asarray(batch.mask)[:, 0])[-1]
-    wrong[last, 0] = np.eye(159)[babi_data.NUMBERS["milk"]]
+    wrong[last, 0] = np.eye(159)[data.NUMBERS["milk"]]
 
     assert right == task.to_human_readable(batch)
     first_word = right.split("\n")[-1].split()[-2]
@@ -140,16 +161,16 @@ def test_wrong_answers_stand_beside_the_right_ones():
 
 
 def test_labels_name_tokens_and_answers(task):
-    batch = task.batch(0, 1)
+    batch = task.batch("train", 0, 1)
     for labels, (tokens, answers) in zip(task.step_labels(batch), in_a_batch(batch), strict=True):
         assert len(labels) == batch.mask.shape[0]
         answers = iter(answers)
         expected = [f"- {next(answers)}" if token == "-" else token for token in tokens]
-        assert labels == base.padded(expected, len(labels))
+        assert labels == encoding.padded(expected, len(labels))
 
 
 def test_the_loss_is_that_of_the_words_of_answers(task):
-    batch = task.batch(0, 2)
+    batch = task.batch("train", 0, 2)
     logits = np.random.default_rng(0).normal(size=batch.target.shape)
     expected = []
     for b in range(4):
@@ -161,7 +182,7 @@ def test_the_loss_is_that_of_the_words_of_answers(task):
     changed = np.where(np.asarray(batch.mask)[:, :, None] == 1, logits, 7.0)
 
     for x in (logits, changed):
-        found = task.cost(tf.constant(x, tf.float32), batch.target, batch.mask)
+        found = task.loss(tf.constant(x, tf.float32), batch)
         np.testing.assert_allclose(found, np.mean(expected), rtol=1e-5)
 
 
@@ -186,7 +207,7 @@ def slow_errors(said, stories):
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 2**31 - 1), part_wrong=st.floats(0, 1))
 def test_a_question_is_right_only_if_all_words_of_its_answer_are(task, seed, part_wrong):
-    batch = task.batch(seed, 0)
+    batch = task.batch("train", seed, 0)
     stories = in_a_batch(batch)
     rng = np.random.default_rng(seed)
     said = [
@@ -196,7 +217,7 @@ def test_a_question_is_right_only_if_all_words_of_its_answer_are(task, seed, par
     logits = rng.uniform(size=batch.target.shape)
     for b, words in enumerate(said):
         places = np.flatnonzero(np.asarray(batch.mask)[:, b])
-        logits[places, b, [babi_data.NUMBERS[word] for word in words]] += 1.0
+        logits[places, b, [data.NUMBERS[word] for word in words]] += 1.0
     wrong, questions, wrong_words, words = slow_errors(said, stories)
 
     metrics = task.metrics(tf.constant(logits, tf.float32), batch)
@@ -228,7 +249,7 @@ def best_by_search(lengths, number):
     most=st.integers(1, 6),
 )
 def test_as_few_buckets_as_are_almost_the_best(lengths, most):
-    found = babi.buckets(np.array(lengths), most)
+    found = stories.buckets(np.array(lengths), most)
 
     assert len(found) <= most
     assert [bucket.first for bucket in found] == [0, *(bucket.end for bucket in found[:-1])]
@@ -243,20 +264,6 @@ def test_as_few_buckets_as_are_almost_the_best(lengths, most):
 
 
 @pytest.mark.parametrize(
-    "text, numbers",
-    [("1", (1,)), ("1-20", tuple(range(1, 21))), ("4-6, 1,2,5", (1, 2, 4, 5, 6)), ("20", (20,))],
-)
-def test_tasks_are_given_by_number_and_range(text, numbers):
-    assert babi.numbers_of_tasks(text) == numbers
-
-
-@pytest.mark.parametrize("text", ["", "0", "21", "1,,2", "3-1", "one", "1-", "-1", "1-21", "²"])
-def test_tasks_that_do_not_exist_are_refused(text):
-    with pytest.raises(ValueError, match="tasks must be numbers from 1 to 20"):
-        babi.numbers_of_tasks(text)
-
-
-@pytest.mark.parametrize(
     "options, why",
     [
         ({}, "needs data_dir.*make babi"),
@@ -265,7 +272,10 @@ def test_tasks_that_do_not_exist_are_refused(text):
         ({"data_dir": DATA, "batch_size": 0}, "batch_size must be"),
         ({"data_dir": DATA, "split_seed": 0}, "split_seed must be"),
         ({"data_dir": DATA, "max_buckets": 0}, "max_buckets must be"),
-        ({"data_dir": DATA, "tasks": "1", "max_buckets": 33}, "max_buckets must be at most 32"),
+        (
+            {"data_dir": DATA, "tasks": "1", "max_buckets": 33},
+            "max_buckets must be an integer from 1 to 32, got 33",
+        ),
     ],
 )
 def test_bad_options_are_refused(options, why):
@@ -273,22 +283,26 @@ def test_bad_options_are_refused(options, why):
         tasks.get("babi", **options)
 
 
-@pytest.mark.parametrize("part", babi.PARTS)
-def test_every_story_of_a_part_comes_once(task, part):
-    stories = task.stories(part)
-    seen, numbers = [], []
-    for batch, which in task.every_batch(part):
+@pytest.mark.parametrize("split, number", [("train", 30), ("validation", 6), ("test", 9)])
+def test_every_story_of_a_split_comes_once(task, split, number):
+    seen, origins = [], []
+    for batch in task.every_batch(split):
+        assert batch.mask.shape[1] == task.batch_size
         found = in_a_batch(batch)
-        assert all(story == ((), ()) for story in found[len(which) :])
-        seen += found[: len(which)]
-        numbers += list(which)
-        assert list(stories.length[which]) == [len(tokens) for tokens, _ in found[: len(which)]]
+        origins += zip(*map(np.ndarray.tolist, map(np.asarray, batch.extras)), strict=True)
+        seen += found
+    is_story = [origin != (-1, 0) for origin in origins]
 
-    assert numbers == list(range(len(stories.task)))
-    expected = sorted((story.tokens, story.answers) for story in stories_of("test"))
-    if part == "test":
-        assert sorted(seen) == expected
-    assert len(seen) == {"train": 30, "validation": 6, "test": 9}[part]
+    assert all((story != ((), ())) == there for story, there in zip(seen, is_story, strict=True))
+    assert [k for k, _ in itertools.compress(origins, is_story)] == list(range(number))
+    known = {
+        (story.tokens, story.answers): story.task
+        for story in stories_of("test" if split == "test" else "train")
+    }
+    seen = list(itertools.compress(seen, is_story))
+    assert [known[story] for story in seen] == [n for _, n in itertools.compress(origins, is_story)]
+    assert len(set(seen)) == number
+    assert split != "test" or set(seen) == known.keys()
 
 
 def test_who_learns_from_a_substitute_is_told(tmp_path, task):
@@ -298,14 +312,14 @@ def test_who_learns_from_a_substitute_is_told(tmp_path, task):
 
     assert task.notes == ()
     (note,) = other.notes
-    assert note.startswith(f"Task 1 is learnt from {path}, which only stands in")
+    assert note.startswith(f"Task 1 is learned from {path}, which only stands in")
 
 
 def test_what_comes_after_a_question_does_not_change_its_loss():
     task = tasks.get("babi", data_dir=DATA, tasks="1", batch_size=3)
     tf.random.set_seed(0)
-    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(8), task.target_size)
-    batch = task.batch(0, 0)
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(8), task.output_size)
+    batch = task.batch("train", 0, 0)
     mask = np.asarray(batch.mask)
     first = np.cumsum(mask, axis=0) * mask == 1  # The first word that is asked for.
     end = int(np.flatnonzero(first.any(axis=1)).max()) + 1
@@ -314,8 +328,8 @@ def test_what_comes_after_a_question_does_not_change_its_loss():
     changed[end:] = np.eye(159)[rng.integers(159, size=changed[end:].shape[:2])]
 
     def losses(observations, mask):
-        logits, _ = dnc.unroll(core, tf.constant(observations, tf.float32))
-        return float(task.cost(logits, batch.target, tf.constant(mask, tf.float32)))
+        outputs, _ = dnc.unroll(core, tf.constant(observations, tf.float32))
+        return float(task.loss(outputs, batch._replace(mask=tf.constant(mask, tf.float32))))
 
     assert losses(batch.observations, first) == losses(changed, first)
     assert losses(batch.observations, batch.mask) != losses(changed, batch.mask)

@@ -1,7 +1,7 @@
 """Draws the validation errors of a run on bAbI, task by task, from its TensorBoard events.
 
     pip install matplotlib
-    PYTHONPATH=. python docs/babi_curves.py checkpoints/babi docs/pictures/babi_joint.png
+    python -m tasks.babi.curves checkpoints/babi docs/pictures/babi_joint.png
 
 The run must have written summaries.
 """
@@ -13,7 +13,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tasks.babi_data import TASK_NAMES
+from tasks.babi.data import TASK_NAMES
 
 _ERROR = "validation/question_error"
 

@@ -1,5 +1,6 @@
 """Reading bAbI files: the excerpt in tests/data/babi, and all of them after `make babi`."""
 
+import functools
 import io
 import itertools
 import pathlib
@@ -10,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import babi_data
+from tasks.babi import data
 from tests import golden
 
 EXCERPT = golden.DATA / "babi"
-COMPLETE = pathlib.Path(babi_data.__file__).parents[1] / "data" / "babi"
+COMPLETE = pathlib.Path(data.__file__).parents[2] / "data" / "babi"
 PAPER = """\
 1 Mary journeyed to the kitchen.
 2 Mary moved to the bedroom.
@@ -30,17 +31,18 @@ PAPER = """\
 """
 
 needs_complete = pytest.mark.skipif(
-    len(list(COMPLETE.glob("en-10k/qa*_train*.txt"))) < babi_data.NUM_TASKS,
+    len(list(COMPLETE.glob("en-10k/qa*_train*.txt"))) < data.NUM_TASKS,
     reason="the complete bAbI data is not in data/babi: run make babi",
 )
 
 
 def parse(text, task=8):
-    return babi_data.parse(text.splitlines(), task, "qa8_some_train.txt")
+    return data.parse(text.splitlines(), task, "qa8_some_train.txt")
 
 
+@functools.cache
 def all_stories(part):
-    found = babi_data.read(str(COMPLETE / "en-10k"), range(1, 21), part)
+    found = data.read(str(COMPLETE / "en-10k"), range(1, 21), part)
     return list(itertools.chain.from_iterable(found.values()))
 
 
@@ -71,7 +73,7 @@ def test_an_id_of_one_begins_a_story():
 
 
 def test_there_are_159_symbols():
-    assert len(babi_data.SYMBOLS) == len(set(babi_data.SYMBOLS)) == 159
+    assert len(data.SYMBOLS) == len(set(data.SYMBOLS)) == 159
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_a_line_that_is_wrong_is_named(text, why):
 
 
 def test_the_excerpt_is_read():
-    found = babi_data.read(str(EXCERPT), [19, 1], "train")
+    found = data.read(str(EXCERPT), [19, 1], "train")
 
     assert list(found) == [19, 1]
     assert [len(stories) for stories in found.values()] == [12, 12]
@@ -120,10 +122,10 @@ def test_a_folder_an_archive_and_the_folder_around_it_are_the_same(tmp_path):
     with tarfile.open(packed) as tar:
         tar.extractall(tmp_path / "data", filter="data")
 
-    expected = babi_data.read(str(EXCERPT), [1, 8, 19], "test")
+    expected = data.read(str(EXCERPT), [1, 8, 19], "test")
 
     for path in (packed, tmp_path / "data", tmp_path / "data" / "en-10k"):
-        assert babi_data.read(str(path), [1, 8, 19], "test") == expected
+        assert data.read(str(path), [1, 8, 19], "test") == expected
 
 
 def test_several_places_are_read_together(tmp_path):
@@ -131,19 +133,19 @@ def test_several_places_are_read_together(tmp_path):
         (tmp_path / name[:3]).mkdir()
         (tmp_path / name[:3] / name).write_text(PAPER)
 
-    found = babi_data.read(f"{tmp_path / 'qa1'},{tmp_path / 'qa8'}", [1, 8], "train")
+    found = data.read(f"{tmp_path / 'qa1'},{tmp_path / 'qa8'}", [1, 8], "train")
 
     assert [len(stories) for stories in found.values()] == [1, 1]
 
 
 def test_a_substitute_is_taken_only_where_the_file_itself_is_missing(tmp_path):
     (tmp_path / "qa3_x_train_substitute.txt").write_text(PAPER)
-    name, _ = babi_data.find(str(tmp_path))[3, "train"]
-    assert babi_data.is_substitute(name)
+    name, _ = data.find(str(tmp_path))[3, "train"]
+    assert data.is_substitute(name)
 
     (tmp_path / "qa3_x_train.txt").write_text(PAPER)
-    name, _ = babi_data.find(str(tmp_path))[3, "train"]
-    assert not babi_data.is_substitute(name)
+    name, _ = data.find(str(tmp_path))[3, "train"]
+    assert not data.is_substitute(name)
 
 
 @pytest.mark.parametrize(
@@ -162,14 +164,28 @@ def test_data_that_is_not_there_is_refused(tmp_path, files, why):
         (tmp_path / name).write_text(text, encoding="utf-8")
 
     with pytest.raises(ValueError, match=why):
-        babi_data.read(str(tmp_path), [1], "train")
+        data.read(str(tmp_path), [1], "train")
+
+
+@pytest.mark.parametrize(
+    "text, numbers",
+    [("1", (1,)), ("1-20", tuple(range(1, 21))), ("4-6, 1,2,5", (1, 2, 4, 5, 6)), ("20", (20,))],
+)
+def test_tasks_are_given_by_number_and_range(text, numbers):
+    assert data.numbers_of_tasks(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["", "0", "21", "1,,2", "3-1", "one", "1-", "-1", "1-21", "²"])
+def test_tasks_that_do_not_exist_are_refused(text):
+    with pytest.raises(ValueError, match="tasks must be numbers from 1 to 20"):
+        data.numbers_of_tasks(text)
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"Cannot read bAbI data from .*nowhere: No such file"):
-        babi_data.read(str(tmp_path / "nowhere"), [1], "train")
+        data.read(str(tmp_path / "nowhere"), [1], "train")
     with pytest.raises(ValueError, match=r"Cannot read bAbI data from a+: File name too long"):
-        babi_data.read(300 * "a", [1], "train")
+        data.read(300 * "a", [1], "train")
 
 
 @pytest.mark.parametrize("name", ["../qa1_x_train.txt", "/qa1_x_train.txt", "a/../../b"])
@@ -177,7 +193,7 @@ def test_an_archive_that_points_out_of_its_folder_is_refused(tmp_path, name):
     path = archive(tmp_path / "babi.tar.gz", {name: PAPER.encode()})
 
     with pytest.raises(ValueError, match="is not safe"):
-        babi_data.read(str(path), [1], "train")
+        data.read(str(path), [1], "train")
 
 
 def test_a_damaged_archive_is_refused(tmp_path):
@@ -187,7 +203,7 @@ def test_a_damaged_archive_is_refused(tmp_path):
     for damaged in (whole[:-100], whole[:40], b"", b"something else"):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="is damaged or no archive"):
-            babi_data.read(str(path), [1], "train")
+            data.read(str(path), [1], "train")
 
 
 @needs_complete
@@ -208,7 +224,7 @@ def test_all_words_are_known_and_used():
     said = {word for story in stories for word in story.answers}
     shown = {word for story in stories for word in story.tokens}
 
-    assert said | shown == set(babi_data.SYMBOLS)
+    assert said | shown == set(data.SYMBOLS)
     assert len(said) == 40
     assert said - shown == set(
         ["e", "maybe", "n", "none", "nothing", "one", "s", "three", "two", "w", "yes"]
@@ -225,7 +241,7 @@ def test_all_words_are_known_and_used():
     ],
 )
 def test_a_story_of_ones_own_asks_for_a_word_or_as_many_as_there_are_dashes(text, tokens):
-    story = babi_data.from_text(text)
+    story = data.from_text(text)
 
     assert " ".join(story.tokens) == tokens
     assert story.answers == ("-",) * tokens.split().count("-")
@@ -250,13 +266,13 @@ def test_a_story_of_ones_own_asks_for_a_word_or_as_many_as_there_are_dashes(text
 )
 def test_a_story_of_ones_own_that_is_none_is_refused(text, said):
     with pytest.raises(ValueError, match=re.escape(said)):
-        babi_data.from_text(text)
+        data.from_text(text)
 
 
 @given(st.lists(st.sampled_from(["mary", "is", "office", ".", "?", "-", "x", "\n"])).map(" ".join))
 def test_a_story_of_ones_own_has_whole_sentences_or_is_refused(text):
     try:
-        story = babi_data.from_text(text)
+        story = data.from_text(text)
     except ValueError:
         return
     told = "".join({".": ".", "?": "?", "-": "-"}.get(token, "w") for token in story.tokens)

@@ -5,10 +5,9 @@ import pytest
 
 import dnc
 from dnc_inspector import page
-from tasks import babi_data
+from tasks.babi import ask, data
 from tests import golden
 from tests.scripts import save_untrained
-from training import ask
 from training.models import load
 
 STORY = "Mary went to the kitchen.\nJohn took the milk. Where is Mary? What is John carrying?"
@@ -33,16 +32,16 @@ def run(tmp_path_factory):
 def test_each_answer_is_the_word_that_the_model_finds_the_most_probable(run):
     text = "\n".join(
         " ".join(story.tokens)
-        for story in babi_data.read(str(golden.DATA / "babi"), [1, 19], "test")[19]
+        for story in data.read(str(golden.DATA / "babi"), [1, 19], "test")[19]
     )
     core, _ = load(run)
 
     answered, trace = ask.answer(run, text)
 
     tokens = text.split()
-    inputs = np.eye(159, dtype=np.float32)[[babi_data.NUMBERS[token] for token in tokens]]
+    inputs = np.eye(159, dtype=np.float32)[[data.NUMBERS[token] for token in tokens]]
     logits = dnc.unroll(core, inputs[:, np.newaxis])[0].numpy()[:, 0]
-    words = [babi_data.SYMBOLS[k] for k in logits.argmax(axis=1)]
+    words = [data.SYMBOLS[k] for k in logits.argmax(axis=1)]
     said = [word for token, word in zip(tokens, words, strict=True) if token == "-"]
     assert [w for line in answered.splitlines() for w in line.partition("? ")[2].split()] == said
     assert len(said) == 2 * text.count("?") > 0
@@ -93,13 +92,13 @@ def test_a_model_without_memory_answers_too(tmp_path, capsys):
         (["--pretrained=copy_dnc", "--story=a."], "Only models of babi answer stories; "),
         (["--checkpoint_dir=missing", "--story=a."], "There is no run in missing."),
         (["--pretrained=copy_dnc", "--story_file=missing"], "No such file or directory: 'missing'"),
-        (["a story"], "every option starts with --. See python -m training.ask --help."),
+        (["a story"], "every option starts with --. See python -m tasks.babi.ask --help."),
     ],
 )
 def test_what_cannot_be_asked_is_one_line_and_exit_code_2(capsys, arguments, said):
     assert ask.main(["ask", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("training.ask: ") and said in line
+    assert line.startswith("tasks.babi.ask: ") and said in line
 
 
 def test_a_word_that_is_not_known_is_told_with_those_that_are_alike(run, capsys):

@@ -1,10 +1,10 @@
-"""Tells a model that was trained on bAbI a story of your own, and asks it the questions in it.
+"""Asks a model that was trained on bAbI the questions in a story of your own.
 
-    python -m training.ask --pretrained=babi_dnc \
+    python -m tasks.babi.ask --pretrained=babi_dnc \
         --story="Mary went to the kitchen. John went to the garden. Where is Mary?"
 
-Prints the story with the model's answers. The words must be those of bAbI; where an answer has
-several, put a "-" for each after the question. --trace_file saves what the memory did.
+Prints the story with the model's answers. The words must be bAbI's; where an answer has several,
+put a "-" for each after the question. --trace_file saves a trace of the memory.
 """
 
 import pathlib
@@ -19,16 +19,19 @@ from training.quiet import native_logs_hidden
 with native_logs_hidden():
     import tensorflow as tf  # Here, so that what it writes is hidden.
 
+from training.config import Config
+
 import dnc
 from tasks.babi import OwnStory
-from training import command, runs
+from training import command, episodes, runs
 from training.messages import say
 from training.models import restore_core
-from training.numerics import has_memory
 
 _FLAGS = command.new_flags()
-flags.DEFINE_string("checkpoint_dir", None, "Where the model was saved.", flag_values=_FLAGS)
-flags.DEFINE_string("pretrained", None, "A model that comes with the program.", flag_values=_FLAGS)
+flags.DEFINE_string("checkpoint_dir", None, "Directory of the model's run.", flag_values=_FLAGS)
+flags.DEFINE_string(
+    "pretrained", None, "Name of a model that comes with the program.", flag_values=_FLAGS
+)
 flags.DEFINE_bool(
     "best", False, "Whether to take the best checkpoint, not the newest.", flag_values=_FLAGS
 )
@@ -37,57 +40,54 @@ flags.DEFINE_string("story_file", None, "A text file with them.", flag_values=_F
 flags.DEFINE_string(
     "trace_file",
     None,
-    "Where to save what the memory did, for python -m dnc_inspector.",
+    "File for a trace of the memory, for python -m dnc_inspector.",
     flag_values=_FLAGS,
 )
 command.accept_local_paths(_FLAGS, "checkpoint_dir", "story_file", "trace_file")
 
 
 def answer(directory: pathlib.Path, text: str, best: bool = False) -> tuple[str, dnc.Trace | None]:
-    """Has a trained model answer the questions in a story.
+    """Answers the questions in a story with a trained model.
 
     Args:
-      directory: where the model was saved.
-      text: the story, see `tasks.babi_data.from_text`.
+      directory: directory of the run.
+      text: the story, see `tasks.babi.data.from_text`.
       best: whether to take the best checkpoint instead of the newest.
 
     Returns:
-      The story with the answers, a sentence a line; and what the memory did, if the model has one.
+      The story with the answers, a sentence a line; and a trace of the memory, if there is one.
 
     Raises:
-      ValueError: if the story is not as it must be, or the model not of bAbI or not intact.
+      ValueError: if the story is malformed, or the model is not of bAbI or not intact.
       OSError: if there is no run in the directory.
     """
-    checkpoint, config = runs.newest_checkpoint(directory, best)
-    if config["task"] != "babi":
-        raise ValueError(f"Only models of babi answer stories; {directory} is of {config['task']}.")
-    task = OwnStory(text)
-    batch = task.batch(0, 0)
+    checkpoint, saved = runs.newest_checkpoint(directory, best)
+    config = Config.of_run(saved)
+    if config.task != OwnStory.name:
+        raise ValueError(f"Only models of babi answer stories; {directory} is of {config.task}.")
+    task = OwnStory(text=text)
+    batch = task.batch("test", 0, 0)
     core = restore_core(checkpoint, config, task)
-    trace = dnc.record(core, batch.observations) if has_memory(core) else None
-    logits = trace.outputs if trace else dnc.unroll(core, batch.observations)[0]
-    # What it says takes the place of the answers, which nobody knows.
-    said = tf.one_hot(tf.argmax(logits, axis=2), task.target_size) * batch.mask[..., tf.newaxis]
+    trace = episodes.watch(core, task, batch, checkpoint.step)
+    outputs = trace.outputs if trace else episodes.replay(core, batch)
+    # The model's answers take the place of the right ones, which are not known.
+    said = tf.one_hot(tf.argmax(outputs, axis=2), task.output_size) * batch.mask[..., tf.newaxis]
     batch = batch._replace(target=said)
     if trace:
-        trace = trace.replace(  # Without a target: nobody says what is right.
-            tokens=task.step_labels(batch),
-            task=config["task"],
-            step=checkpoint.step,
-        )
+        trace = trace.replace(target=None, mask=None, tokens=task.step_labels(batch))
     return task.to_human_readable(batch), trace
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command. Returns the exit code."""
-    return command.run("training.ask", _FLAGS, argv, __doc__, _answer)
+    return command.run("tasks.babi.ask", _FLAGS, argv, __doc__, _answer)
 
 
 def _answer() -> None:
     if bool(_FLAGS.checkpoint_dir) == bool(_FLAGS.pretrained):
-        raise ValueError("Give --checkpoint_dir or --pretrained: who is to answer.")
+        raise ValueError("Give --checkpoint_dir or --pretrained: the model that answers.")
     if (_FLAGS.story is None) == (_FLAGS.story_file is None):
-        raise ValueError("Give --story or --story_file: what to answer.")
+        raise ValueError("Give --story or --story_file: the questions.")
     text = _FLAGS.story
     if text is None:
         text = pathlib.Path(_FLAGS.story_file).read_text("utf-8", errors="replace")
@@ -102,7 +102,7 @@ def _answer() -> None:
     if _FLAGS.trace_file:
         trace.save(_FLAGS.trace_file)
         quoted = shlex.quote(_FLAGS.trace_file)
-        say(f"\nTo make a page of what the memory did:\n  python -m dnc_inspector {quoted}")
+        say(f"\nTo make a page of the memory's trace:\n  python -m dnc_inspector {quoted}")
 
 
 if __name__ == "__main__":

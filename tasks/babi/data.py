@@ -1,4 +1,4 @@
-"""Reads the stories of the bAbI tasks, release 1.2, as their files are, folders or archives.
+"""Files of the bAbI tasks, release 1.2, in folders or archives.
 
 J. Weston et al., "Towards AI-Complete Question Answering: A Set of Prerequisite Toy Tasks",
 arXiv:1502.05698. A line is `ID text`, or `ID question <tab> answer <tab> IDs of supporting facts`;
@@ -7,6 +7,7 @@ an ID of 1 begins a story; several words of an answer have commas between them.
 
 import collections
 import difflib
+import functools
 import pathlib
 import re
 import tarfile
@@ -39,11 +40,10 @@ TASK_NAMES = (
     "agents' motivations",
 )
 NUM_TASKS = len(TASK_NAMES)
-PARTS = ("train", "test")
-TO_ANSWER = "-"  # What a network sees where it has to say a word of an answer.
-MAX_WORDS = 3  # Of an answer, in all data there is.
-# All words there are, in all tasks: an encoding that does not depend on which of them are read.
-_TEXT = """
+TO_ANSWER = "-"  # A network sees it where it has to say a word of an answer.
+MAX_WORDS = 3  # Of an answer, in all files.
+# The words of all tasks: an encoding that does not depend on the choice of tasks.
+_VOCABULARY = """
 a above afraid after afternoon afterwards and antoine apple are back bathroom bedroom before below
 bernhard bigger bill blue bored box brian carrying cat cats chest chocolate chocolates cinema color
 container daniel did discarded do does down dropped e east either emily evening fit fits following
@@ -55,19 +55,20 @@ sheep south sphere square suitcase sumit swan than that the then there they thir
 to took travelled triangle two up w was went west what where white who why will winona wolf wolves
 yann yellow yes yesterday you
 """
-_WORDS = tuple(_TEXT.split())
+_WORDS = tuple(_VOCABULARY.split())
 SYMBOLS = (".", "?", TO_ANSWER, *_WORDS)
 NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS)}
 
 _FILE_NAME = re.compile(r"qa(\d{1,2})_[^/]*_(train|test)(_substitute)?\.txt")
-_LINE = re.compile(r"([1-9]\d{0,5}) ([^\t]*[^\t ]) *(?:\t([^\t]+)\t[\d ]*)?")
+_ID = re.compile(r"[1-9]\d{0,5}", re.ASCII)
+_TEXT = re.compile(r"([^\t]*[^\t ]) *(?:\t([^\t]+)\t[\d ]*)?", re.ASCII)
 
 
 class Story(NamedTuple):
     """One story: sentences and questions in order, as the DNC paper encodes them.
 
     Attributes:
-      task: number of its task, from 1.
+      task: number of the story's task, from 1.
       tokens: words in lower case, "." and "?", and after each "?" a "-" for each word of the
         answer.
       answers: the words of the answers, one for each "-".
@@ -79,7 +80,7 @@ class Story(NamedTuple):
 
     @property
     def num_questions(self) -> int:
-        """How many questions it asks."""
+        """Number of questions."""
         return sum(
             token == TO_ANSWER and before == "?"
             for before, token in zip(self.tokens, self.tokens[1:], strict=False)
@@ -90,12 +91,12 @@ def parse(lines: Iterable[str], task: int, name: str) -> list[Story]:
     """Returns the stories of a file.
 
     Args:
-      lines: of the file, with or without their ends.
+      lines: lines of the file, with or without their ends.
       task: number of the task.
-      name: of the file, for messages.
+      name: name of the file, for messages.
 
     Raises:
-      ValueError: if a line is not as it must be; the message names the file and the line.
+      ValueError: if a line is malformed; the message names the file and the line.
     """
     stories: list[Story] = []
     tokens: list[str] = []
@@ -109,41 +110,50 @@ def parse(lines: Iterable[str], task: int, name: str) -> list[Story]:
             answers.clear()
 
     for number, line in enumerate(lines, start=1):
-
-        def refuse(why: str, number: int = number) -> ValueError:
-            return ValueError(f"{name}, line {number}: {why}.")
-
-        line = line.rstrip("\r\n")
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise refuse(
-                "expected 'ID text', or 'ID question<tab>answer<tab>supporting IDs', got "
-                f"{line[:80]!r}"
-            )
-        this, text, answer = int(match[1]), match[2].lower(), match[3]
-        if this == 1:
-            end()
-        elif this != last + 1:
-            raise refuse(f"expected ID {f'{last + 1} or 1' if last else 1}, got {this}")
-        last = this
-        kind, ending = ("sentence", ".") if answer is None else ("question", "?")
-        if text[-1] != ending:
-            raise refuse(f"a {kind} must end with {ending!r}, got {match[2][-20:]!r}")
-        words = [*text[:-1].split(), text[-1]]
-        said = answer.strip().lower().split(",") if answer else []
-        if len(said) > MAX_WORDS:
-            raise refuse(f"an answer may have at most {MAX_WORDS} words, got {answer!r}")
-        for word in (*words, *said):
-            if word not in NUMBERS or word == TO_ANSWER:
-                raise refuse(f"{word!r} is not one of the {len(_WORDS)} words of bAbI 1.2")
-        tokens += [*words, *[TO_ANSWER] * len(said)]
+        this, _, text = line.rstrip("\r\n").partition(" ")
+        try:
+            if not _ID.fullmatch(this):
+                raise ValueError(_expected(line))
+            if this == "1":
+                end()
+            elif int(this) != last + 1:
+                raise ValueError(f"expected ID {f'{last + 1} or 1' if last else 1}, got {this}")
+            last = int(this)
+            shown, said = _parse_line(text)
+        except ValueError as error:
+            raise ValueError(f"{name}, line {number}: {error}.") from None
+        tokens += shown
         answers += said
     end()
     return stories
 
 
+@functools.lru_cache(maxsize=2**15)  # Most lines come many times.
+def _parse_line(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Tokens and answers of a line without its ID; raises `ValueError` with the reason."""
+    match = _TEXT.fullmatch(line)
+    if match is None:
+        raise ValueError(_expected(line))
+    text, answer = match[1].lower(), match[2]
+    kind, ending = ("sentence", ".") if answer is None else ("question", "?")
+    if text[-1] != ending:
+        raise ValueError(f"a {kind} must end with {ending!r}, got {match[1][-20:]!r}")
+    words = [*text[:-1].split(), ending]
+    said = answer.strip().lower().split(",") if answer else []
+    if len(said) > MAX_WORDS:
+        raise ValueError(f"an answer may have at most {MAX_WORDS} words, got {answer!r}")
+    for word in (*words, *said):
+        if word not in NUMBERS or word == TO_ANSWER:
+            raise ValueError(f"{word!r} is not one of the {len(_WORDS)} words of bAbI 1.2")
+    return (*words, *[TO_ANSWER] * len(said)), tuple(said)
+
+
+def _expected(line: str) -> str:
+    return f"expected 'ID text', or 'ID question<tab>answer<tab>supporting IDs', got {line[:80]!r}"
+
+
 def from_text(text: str) -> Story:
-    """Returns the story that somebody tells in the words of bAbI, in upper or lower case.
+    """Returns a story of your own in the words of bAbI, in upper or lower case.
 
     Sentences end with "." and questions with "?". The answers are not known, so each word of them
     is "-": as many as stand after the question, one if none does.
@@ -151,10 +161,11 @@ def from_text(text: str) -> Story:
         mary took the milk. mary took the apple. what is mary carrying? - -
 
     Returns:
-      The story, as of task 0.
+      The story, with 0 as its task.
 
     Raises:
-      ValueError: if a word is none of bAbI's, a sentence has no word or no end, or none asks.
+      ValueError: if a word is none of bAbI's, a sentence has no word or no end, or there is no
+        question.
     """
     tokens: list[str] = []
     for piece in re.findall(r"[^\s.?]+|[.?]", text.lower()):
@@ -180,12 +191,30 @@ def from_text(text: str) -> Story:
     return Story(0, tuple(tokens), (TO_ANSWER,) * number)
 
 
+def numbers_of_tasks(text: str) -> tuple[int, ...]:
+    """Returns the numbers of tasks in a text such as "1,2,4-20", ascending.
+
+    Raises:
+      ValueError: if there are none, or others than 1 to 20.
+    """
+    found: set[int] = set()
+    for piece in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,2})(?:-(\d{1,2}))?\s*", piece, re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= first <= last <= NUM_TASKS:
+            raise ValueError(
+                f"tasks must be numbers from 1 to {NUM_TASKS}, such as 1,2,4-20, got {text!r}."
+            )
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))
+
+
 def read(path: str, tasks: Sequence[int], part: str) -> dict[int, list[Story]]:
     """Reads the stories of some tasks.
 
     Args:
-      path: the folder en-10k or en of the release, or one that has either; or an archive (.tar,
-        .tar.gz) of it; or several, with commas between them.
+      path: the folder en-10k or en of the release, or one that contains either; or an archive
+        (.tar, .tar.gz) of it; or several, with commas between them.
       tasks: numbers of tasks, from 1 to 20.
       part: "train" or "test".
 
@@ -193,8 +222,8 @@ def read(path: str, tasks: Sequence[int], part: str) -> dict[int, list[Story]]:
       The stories by task, in the order of `tasks` and of the files.
 
     Raises:
-      ValueError: if a file is missing, not readable or not as it must be, or an archive is damaged
-        or unsafe.
+      ValueError: if a file is missing, not readable or malformed, or an archive is damaged or
+        unsafe.
     """
     files = find(path)
     found = {}
@@ -219,12 +248,11 @@ def read(path: str, tasks: Sequence[int], part: str) -> dict[int, list[Story]]:
 def find(path: str) -> Mapping[tuple[int, str], tuple[str, bytes]]:
     """Returns name and content of each file of stories, by task and part.
 
-    Where there is a file, and another that is to take its place if it is missing
-    (`qa3_..._train_substitute.txt`), it is the file itself.
+    A substitute (`qa3_..._train_substitute.txt`) is taken only where the file itself is missing.
 
     Raises:
-      ValueError: if there are none, or several of one task and part, or something cannot be read
-        or is not local, or an archive is damaged or unsafe.
+      ValueError: if there are none, or several of one task and part, or one cannot be read or is
+        not local, or an archive is damaged or unsafe.
     """
     found = collections.defaultdict(list)
     for one in path.split(","):
@@ -251,7 +279,7 @@ def find(path: str) -> Mapping[tuple[int, str], tuple[str, bytes]]:
 
 
 def names(path: str, tasks: Sequence[int], part: str) -> dict[int, str]:
-    """Returns the name of the file of each task, of those that there are."""
+    """Returns the name of each task's file, for the tasks that have one."""
     files = find(path)
     return {task: files[task, part][0] for task in tasks if (task, part) in files}
 
@@ -259,11 +287,11 @@ def names(path: str, tasks: Sequence[int], part: str) -> dict[int, str]:
 def in_archive(
     path: pathlib.Path, is_wanted: Callable[[pathlib.PurePosixPath], bool]
 ) -> Iterator[tuple[pathlib.PurePosixPath, bytes]]:
-    """Yields names and contents of files in an archive, of which nothing is written anywhere.
+    """Yields names and contents of files in an archive; nothing is written anywhere.
 
     Args:
-      path: of the archive.
-      is_wanted: whether a file of this name is to be read.
+      path: path of the archive.
+      is_wanted: whether to read a file of this name.
 
     Raises:
       ValueError: if the archive is damaged, or a name in it points out of its folder.

@@ -2,9 +2,9 @@ import tarfile
 
 import pytest
 
+from tasks.babi import fetch
 from tests import golden
-from tests.unit.tasks.test_babi_data import COMPLETE, EXCERPT, archive, needs_complete
-from training import fetch_babi
+from tests.unit.tasks.babi.test_data import COMPLETE, EXCERPT, archive, needs_complete
 
 QUESTIONS = golden.DATA / "babi_test.tar.gz"
 CHANGED = {f"en-10k/{path.name}": path.read_bytes() for path in EXCERPT.glob("qa*.txt")}
@@ -13,13 +13,13 @@ CHANGED = {f"en-10k/{path.name}": path.read_bytes() for path in EXCERPT.glob("qa
 @pytest.fixture
 def released(monkeypatch):
     """Takes the excerpt for the release, with one more file that git knows by its name."""
-    sums = {name: fetch_babi._name_of(name, content) for name, content in CHANGED.items()}
-    monkeypatch.setattr(fetch_babi, "known_files", lambda: sums)
+    sums = {name: fetch._name_of(name, content) for name, content in CHANGED.items()}
+    monkeypatch.setattr(fetch, "known_files", lambda: sums)
     return CHANGED
 
 
 def run(*arguments):
-    return fetch_babi.main(["fetch_babi", *map(str, arguments)])
+    return fetch.main(["fetch", *map(str, arguments)])
 
 
 def test_the_files_are_unpacked_whatever_is_around_them(released, tmp_path, capsys):
@@ -43,7 +43,7 @@ def test_a_file_that_was_changed_is_refused_and_nothing_written(tmp_path, capsys
     assert run(f"--archive={path}", f"--directory={tmp_path / 'data'}") == 2
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("training.fetch_babi: en-10k/qa")
+    assert line.startswith("tasks.babi.fetch: en-10k/qa")
     assert line.endswith("is not that of the release: it was changed.")
     assert not (tmp_path / "data").exists()
 
@@ -51,14 +51,12 @@ def test_a_file_that_was_changed_is_refused_and_nothing_written(tmp_path, capsys
 def test_a_file_of_which_only_the_name_in_git_is_known_is_checked_by_it(tmp_path, monkeypatch):
     # `echo hello | git hash-object --stdin`
     name = "en-10k/qa3_three-supporting-facts_train.txt"
-    monkeypatch.setattr(
-        fetch_babi, "_GIT_NAMES", {name: "ce013625030ba8dba906f756967f9e9ca394464a"}
-    )
+    monkeypatch.setattr(fetch, "_GIT_NAMES", {name: "ce013625030ba8dba906f756967f9e9ca394464a"})
 
-    fetch_babi.unpack(archive(tmp_path / "a.tar.gz", {name: b"hello\n"}), tmp_path / "data")
+    fetch.unpack(archive(tmp_path / "a.tar.gz", {name: b"hello\n"}), tmp_path / "data")
     assert (tmp_path / "data" / name).read_bytes() == b"hello\n"
     with pytest.raises(ValueError, match="is not that of the release"):
-        fetch_babi.unpack(archive(tmp_path / "b.tar.gz", {name: b"hello"}), tmp_path / "data")
+        fetch.unpack(archive(tmp_path / "b.tar.gz", {name: b"hello"}), tmp_path / "data")
 
 
 @pytest.mark.parametrize(
@@ -89,17 +87,17 @@ def test_a_missing_archive_is_named(tmp_path, capsys):
 
 
 def test_without_a_connection_it_says_what_to_do(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(fetch_babi, "URLS", [(tmp_path / "nowhere").as_uri()])
+    monkeypatch.setattr(fetch, "URLS", [(tmp_path / "nowhere").as_uri()])
 
     assert run(f"--directory={tmp_path / 'data'}") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("training.fetch_babi: Cannot download bAbI (file://")
+    assert line.startswith("tasks.babi.fetch: Cannot download bAbI (file://")
     assert "--archive=FILE" in line and "--data_dir" in line
 
 
 def test_the_first_place_that_has_it_is_taken(released, tmp_path, monkeypatch, capsys):
     path = archive(tmp_path / "babi.tar.gz", released)
-    monkeypatch.setattr(fetch_babi, "URLS", [(tmp_path / "nowhere").as_uri(), path.as_uri()])
+    monkeypatch.setattr(fetch, "URLS", [(tmp_path / "nowhere").as_uri(), path.as_uri()])
 
     assert run(f"--directory={tmp_path / 'data'}") == 0
     assert len(list(tmp_path.glob("data/en-10k/*"))) == len(released)
@@ -107,7 +105,7 @@ def test_the_first_place_that_has_it_is_taken(released, tmp_path, monkeypatch, c
 
 def test_wrong_flags_are_one_line(capsys):
     assert run("--archiv=x") == 2
-    assert "See python -m training.fetch_babi --help." in capsys.readouterr().err
+    assert "See python -m tasks.babi.fetch --help." in capsys.readouterr().err
     assert run("--help") == 0
     assert "--archive" in capsys.readouterr().out
 
@@ -117,14 +115,14 @@ def test_the_complete_files_are_those_of_the_release(tmp_path):
     with tarfile.open(tmp_path / "babi.tar", "w") as tar:
         tar.add(COMPLETE, arcname="tasks_1-20_v1-2")
 
-    folders, missing = fetch_babi.unpack(tmp_path / "babi.tar", tmp_path / "data")
+    folders, missing = fetch.unpack(tmp_path / "babi.tar", tmp_path / "data")
 
     assert "en-10k" in folders
     assert set(missing) <= {"en-10k/qa3_three-supporting-facts_train.txt"}  # Or its substitute.
 
 
 def test_the_questions_of_the_test_are_those_of_the_release(tmp_path):
-    folders, _ = fetch_babi.unpack(QUESTIONS, tmp_path)
+    folders, _ = fetch.unpack(QUESTIONS, tmp_path)
 
     assert folders == ["en-10k"]
     names = {path.name.split("_")[0] for path in (tmp_path / "en-10k").iterdir()}

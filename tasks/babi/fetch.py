@@ -1,10 +1,10 @@
 """Downloads the bAbI tasks, release 1.2, and checks each file.
 
-    python -m training.fetch_babi
+    python -m tasks.babi.fetch
 
 The English tasks go to data/babi/en-10k (the DNC paper's) and data/babi/en (a tenth of the
-training stories): give one of them to train.py as --data_dir. An archive that is there already is
-taken with --archive=FILE.
+training stories): give one of them to train.py as --data_dir. --archive=FILE takes an archive that
+you have already.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ with native_logs_hidden():
     import tensorflow  # noqa: F401
 
 from dnc_trace import paths
-from tasks import babi_data
+from tasks.babi import data
 from training import command
 
 URLS = (
@@ -31,9 +31,9 @@ URLS = (
     "http://www.thespermwhale.com/jaseweston/babi/tasks_1-20_v1-2.tar.gz",
 )
 FOLDERS = ("en-10k", "en")
-_ROOT = pathlib.Path(__file__).parents[1]
-_SUMS = _ROOT / "tasks" / "babi.sha256"
-# Of the one file whose SHA-256 we do not know, the name that git gives it.
+_ROOT = pathlib.Path(__file__).parents[2]
+_SUMS = pathlib.Path(__file__).with_name("files.sha256")
+# For the one file whose SHA-256 is not known: git's name of its content.
 _GIT_NAMES = {
     "en-10k/qa3_three-supporting-facts_train.txt": "9b2b35ca4357ea8ee44692c71ec71892edf51399"
 }
@@ -56,26 +56,26 @@ def unpack(archive: pathlib.Path, directory: pathlib.Path) -> tuple[list[str], l
     """Writes the files of the English tasks to a directory, if all of them are as released.
 
     Args:
-      archive: a tar file, compressed or not, that has folders en-10k or en.
-      directory: where these folders go. Nothing is written anywhere else.
+      archive: a tar file, compressed or not, with folders en-10k or en.
+      directory: target of these folders. Nothing is written anywhere else.
 
     Returns:
-      The folders that are there now, and the files of the release that are missing in them.
+      The folders written, and the files of the release that are missing in them.
 
     Raises:
-      ValueError: if the archive is damaged, a file is not as released, it has none of them, or a
-        path is not local. Then nothing is written.
+      ValueError: if the archive is damaged, a file differs from the release, there is none of them,
+        or a path is not local. Then nothing is written.
       OSError: if the archive cannot be read, or a file cannot be written.
     """
     archive, directory = paths.local(archive), paths.local(directory)
     expected = {**known_files(), **_GIT_NAMES}
 
     def folder_and_name(path: pathlib.PurePosixPath) -> str:
-        return "/".join(path.parts[-2:])  # Whatever is around them.
+        return "/".join(path.parts[-2:])  # Without the folders around them.
 
     found = {
         folder_and_name(path): content
-        for path, content in babi_data.in_archive(
+        for path, content in data.in_archive(
             archive, lambda path: folder_and_name(path) in expected
         )
     }
@@ -100,10 +100,10 @@ def _name_of(name: str, content: bytes) -> str:
 
 
 def download(path: pathlib.Path) -> None:
-    """Downloads the archive of the release from the first place that has it.
+    """Downloads the archive of the release from the first address that works.
 
     Raises:
-      OSError: if none has; the message names each and why.
+      OSError: if none does; the message contains each with its reason.
     """
     reasons = []
     for url in URLS:
@@ -119,7 +119,7 @@ def download(path: pathlib.Path) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command. Returns the exit code."""
-    return command.run("training.fetch_babi", _FLAGS, argv, __doc__, _fetch)
+    return command.run("tasks.babi.fetch", _FLAGS, argv, __doc__, _fetch)
 
 
 def _fetch() -> None:

@@ -1,0 +1,5 @@
+"""The bAbI tasks: questions about short stories (Weston et al. 2015, release 1.2)."""
+
+from tasks.babi.task import Babi, OwnStory
+
+__all__ = ["Babi", "OwnStory"]

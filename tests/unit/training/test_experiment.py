@@ -1,0 +1,97 @@
+"""`training.train`, as a program or a notebook calls it."""
+
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+import training
+
+TINY = {
+    "task": "copy",
+    "max_length": 2,
+    "num_bits": 2,
+    "hidden_size": 4,
+    "memory_size": 4,
+    "word_size": 3,
+    "num_read_heads": 1,
+    "batch_size": 2,
+    "num_training_iterations": 5,
+    "jit": False,
+}
+
+
+def config(tmp_path, **settings):
+    return training.Config.of(
+        preset="none", **{**TINY, "checkpoint_dir": str(tmp_path), **settings}
+    )
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    return training.train(config(tmp_path_factory.mktemp("run") / "run", quiet=True))
+
+
+def test_the_result_is_the_trained_core_with_its_task_and_metrics(result):
+    assert (result.step, result.ending) == (5, "finished")
+    assert result.task.max_length == 2
+    assert result.metrics.keys() == {"wrong_bits", "solved_sequences"}
+    core, task = training.load(result.directory)
+    assert task.name == "copy"
+    for loaded, own in zip(core.trainable_variables, result.core.trainable_variables, strict=True):
+        tf.debugging.assert_equal(loaded, own)
+
+
+def test_the_settings_are_in_the_tab_hparams(result):
+    events = EventAccumulator(str(result.directory)).Reload()
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    settings = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+    assert settings["learning_rate"].number_value == 1e-4
+    assert settings["max_length"].number_value == 2
+    assert settings["task"].string_value == "copy"
+    assert "num_training_iterations" not in settings  # No result depends on it alone.
+
+
+class Stop(training.Callback):
+    """Stops after three steps, and notes the calls."""
+
+    interval = 3
+
+    def __init__(self):
+        self.calls = []
+
+    def begin(self, loop):
+        self.calls.append("begin")
+
+    def after(self, loop):
+        self.calls.append(loop.step)
+        loop.stop("enough")
+
+    def end(self, loop):
+        self.calls.append("end")
+
+
+def test_a_callback_of_your_own_can_end_training_which_then_resumes(tmp_path, capsys):
+    callback = Stop()
+    stopped = training.train(config(tmp_path), [callback])
+
+    assert callback.calls == ["begin", 3, "end"]
+    assert (stopped.step, stopped.ending) == (3, "enough")
+
+    resumed = training.train(config(tmp_path))
+
+    assert (resumed.step, resumed.ending) == (5, "finished")
+    assert "Resuming in" in capsys.readouterr().out
+
+
+def test_quiet_training_prints_nothing(tmp_path, capsys):
+    training.train(config(tmp_path, quiet=True, report_interval=2, validation_interval=2))
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_settings_that_contradict_each_other_leave_nothing(tmp_path):
+    with pytest.raises(ValueError, match="give validation_interval"):
+        training.train(config(tmp_path / "run", patience=2))
+
+    assert not list(tmp_path.iterdir())
