@@ -195,7 +195,7 @@ def test_totals_are_the_same_to_the_last_bit_however_steps_are_divided(trainings
     totals = training.begin().run(1)
     for num_steps in (2, 9, 8):
         floats = tf.nest.map_structure(float, totals)  # As they are in a checkpoint.
-        totals = training.run(num_steps, floats.scalars(), floats.module_norms)
+        totals = training.run(num_steps, floats.scalars(), floats.module_norms, floats.window)
 
     tf.nest.map_structure(np.testing.assert_array_equal, whole, totals)
 
@@ -342,7 +342,7 @@ class TestPrograms:
         whole, state = training.run(9), training.state
         totals = training.begin().run(2)
         for num_steps in (3, 4):
-            totals = training.run(num_steps, totals.scalars(), totals.module_norms)
+            totals = training.run(num_steps, totals.scalars(), totals.module_norms, totals.window)
 
         tf.nest.map_structure(np.testing.assert_array_equal, whole, totals)
         assert_equal(state, training.state)
