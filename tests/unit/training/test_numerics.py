@@ -135,9 +135,7 @@ def test_a_gradient_alone_may_be_what_is_not_finite():
 
     class Steep(type(TASK)):
         def loss(self, outputs, batch):
-            return super().loss(outputs, batch) + tf.reduce_sum(
-                tf.sqrt(tf.nn.relu(outputs) * 0.0)
-            )
+            return super().loss(outputs, batch) + tf.reduce_sum(tf.sqrt(tf.nn.relu(outputs) * 0.0))
 
     training = Training(Steep(max_length=3, batch_size=2))
     before = training.values
@@ -190,7 +188,9 @@ def test_the_first_quantity_of_a_time_step_is_named(core, trace, name):
     spoilt = {each: trace.arrays()[each].copy() for each in order if each in trace.arrays()}
     for each, array in spoilt.items():
         array[3 if each in later else 4 :, 1] = np.nan
-    finding = numerics.first_not_finite(core, TASK, TASK.batch("train", 0, 0), trace.replace(**spoilt))
+    finding = numerics.first_not_finite(
+        core, TASK, TASK.batch("train", 0, 0), trace.replace(**spoilt)
+    )
     assert finding == numerics.Finding(name, "nan", 3, 1)
 
 
