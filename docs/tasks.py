@@ -6,7 +6,6 @@ python -m docs.tasks
 from collections.abc import Iterator
 
 import tasks
-from tasks.options import table
 
 
 def lines() -> Iterator[str]:
@@ -16,8 +15,8 @@ def lines() -> Iterator[str]:
         layout = task.__module__.replace(".", "/")
         yield f"\n### {name}\n"
         yield f"{task.__doc__.splitlines()[0]} Layout: [{layout}.py](../{layout}.py).\n"
-        own = tasks.options(task)
-        yield from table([each for key, each in own.items() if key != "batch_size"])
+        own = tasks.options.of(task)
+        yield from tasks.options.table([each for key, each in own.items() if key != "batch_size"])
 
 
 if __name__ == "__main__":
