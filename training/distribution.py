@@ -321,24 +321,33 @@ class SharedRun:
 
 
 @contextlib.contextmanager
-def leaving_when_a_worker_is_lost(kind: str) -> Iterator[None]:
+def leaving_when_a_worker_is_lost(
+    kind: str, raised_by_all: tuple[type[Exception], ...] = (ValueError, OSError)
+) -> Iterator[None]:
     """Context in which a worker whose peers are gone ends its process, with exit code 75.
 
-    A worker that fails itself ends at once, too, with exit code 1: on the usual way out TensorFlow
+    A worker that fails alone ends at once, too, with exit code 1: on the usual way out TensorFlow
     would wait for peers that wait for this one.
+
+    Args:
+      kind: kind of the distribution.
+      raised_by_all: exceptions that all workers raise, such as those of settings, and those that
+        `Distribution.of_chief` passes on. They leave the context as usual.
     """
     if kind != "multi_worker":
         yield
         return
     try:
         yield
+    except raised_by_all:
+        raise
     except Exception as error:
         if isinstance(error, _SIGNS_OF_A_LOST_WORKER):
             code = EXIT_CODE_OF_A_LOST_WORKER
             reason = error.message.partition("aborted by: ")[2] or type(error).__name__
             message = (
                 f"train.py: Lost another worker ({reason.splitlines()[0].rstrip('.')}). "
-                "Start all workers again: they go on from the last checkpoint."
+                "Start all workers again: they continue from the last checkpoint."
             )
             print(message, file=sys.stderr)
         elif isinstance(error, OUT_OF_MEMORY):
