@@ -4,6 +4,11 @@ import importlib
 import inspect
 from typing import Any
 
+from tasks.quiet import native_logs_hidden
+
+with native_logs_hidden():
+    import tensorflow  # noqa: F401  First of all, so that its messages are hidden.
+
 from tasks import options
 from tasks.addition import Addition
 from tasks.answers import BitTask, NumberTask

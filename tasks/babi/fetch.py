@@ -17,11 +17,6 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from training.quiet import native_logs_hidden
-
-with native_logs_hidden():
-    import tensorflow  # noqa: F401
-
 from dnc_trace import paths
 from tasks.babi import data
 from training import command

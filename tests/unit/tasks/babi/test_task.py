@@ -131,7 +131,7 @@ def test_files_are_read_once(monkeypatch):
 
 
 def options_of(task):
-    return {name: getattr(task, name) for name in tasks.options(task)}
+    return {name: getattr(task, name) for name in tasks.options.of(task)}
 
 
 def test_a_batch_reads_as_its_story(task):
