@@ -27,7 +27,7 @@ from training import command, measuring, runs
 from training.checkpoints import Checkpoint
 from training.config import Config, task_options
 from training.evaluation import BATCH_SIZE, Evaluation
-from training.flags import define, given
+from training.flags import define, given, help_text
 from training.measuring import SizeReport
 from training.messages import say
 from training.models import make_task, restore
@@ -46,9 +46,15 @@ def main(argv: list[str]) -> int:
     except (ValueError, OSError) as error:
         return command.fail("evaluate.py", error)
     options = [each for name, each in declared.items() if name not in values]
+    text = f"{values.get_help()}\n{help_text(options)}"
     define(values, options)
     return command.run(
-        "evaluate.py", values, argv, __doc__, lambda: _evaluate(values, found, options)
+        "evaluate.py",
+        values,
+        argv,
+        __doc__,
+        lambda: _evaluate(values, found, options),
+        help_text=text,
     )
 
 
@@ -121,7 +127,9 @@ def _evaluate(
     if task.sizes and task.every_batch("test") is None:
         reports = _at_sizes(values, models)
     elif values["lengths"].value:
-        raise ValueError(f"lengths is for tasks with sizes, and {task.name} has none.")
+        raise ValueError(
+            f"lengths is for tasks that generate episodes of any size, not {task.name}."
+        )
     else:
         reports = _of_the_test(values, models)
     for name, report in reports.items():

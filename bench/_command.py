@@ -93,42 +93,21 @@ def define_num_links(values: flags.FlagValues) -> flags.FlagHolder[int]:
     )
 
 
-def define_shards(values: flags.FlagValues) -> flags.FlagHolder[int]:
-    """Defines --shards."""
-    return flags.DEFINE_integer(
-        "shards",
-        1,
-        "Parts of a batch that are computed side by side, each by a program of its own.",
-        lower_bound=1,
-        flag_values=values,
-    )
-
-
-def check_sizes(
-    chosen: Iterable[workloads.Workload],
-    num_links: int | None = None,
-    num_shards: int = 1,
-) -> None:
-    """Checks that links are no more than slots, and that shards divide the batch.
+def check_sizes(chosen: Iterable[workloads.Workload], num_links: int | None) -> None:
+    """Checks that links are no more than slots.
 
     Args:
       chosen: the workloads that will be run.
       num_links: links of a slot; None if there are no sparse links.
-      num_shards: parts of a batch.
 
     Raises:
-      CommandError: if not.
+      CommandError: if they are more.
     """
     for workload in chosen:
         if num_links is not None and num_links > workload.memory_size:
             raise CommandError(
                 "--num_links must be at most the number of slots, "
                 f"got {num_links} for {workload.memory_size} slots"
-            )
-        if workload.batch_size % num_shards:
-            raise CommandError(
-                "--shards must divide the batch, "
-                f"got {num_shards} for a batch of {workload.batch_size}"
             )
 
 

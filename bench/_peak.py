@@ -40,7 +40,6 @@ class Variant(NamedTuple):
     num_links: int = 8
     unroll: str = "dnc.unroll"  # a name in `workloads.UNROLLS`
     checkpoint_every: int | None = None  # an argument of `dnc.unroll`; None: not passed
-    shards: int = 1
 
     def training_step(self) -> Any:
         """Returns the step, as `workloads.training_step`."""
@@ -48,7 +47,7 @@ class Variant(NamedTuple):
         if self.checkpoint_every is not None:
             unroll = functools.partial(unroll, checkpoint_every=self.checkpoint_every)
         core = workloads.make_dnc(self.workload, self.linkage, self.num_links)
-        return workloads.training_step(core, self.workload, unroll=unroll, shards=self.shards)
+        return workloads.training_step(core, self.workload, unroll=unroll)
 
 
 class Peak(NamedTuple):

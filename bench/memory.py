@@ -39,7 +39,6 @@ _LINKAGE = flags.DEFINE_enum(
     "linkage", "dense", workloads.LINKAGES, "Links between slots.", flag_values=_FLAGS
 )
 _NUM_LINKS = _command.define_num_links(_FLAGS)
-_SHARDS = _command.define_shards(_FLAGS)
 _MEMORY_SIZE, _BATCH_SIZE = (
     flags.DEFINE_integer(
         name, None, f"{what}; as many as in the workload by default.", 1, flag_values=_FLAGS
@@ -78,7 +77,6 @@ def rows(to_compare: Sequence[Variant], rounds: int) -> Iterator[_command.Row]:
             "linkage": variant.linkage,
             "unroll": variant.unroll,
             "checkpoint_every": variant.checkpoint_every,
-            "shards": variant.shards,
             "timed": "alternately" if together else "one step, separately",
             "peak_mib": None,
         }
@@ -124,25 +122,21 @@ def _all_rows() -> Iterator[_command.Row]:
             every if _CHECKPOINTING.value else [],
             linkage=_LINKAGE.value,
             num_links=_NUM_LINKS.value,
-            shards=_SHARDS.value,
         )
         for row in rows(to_compare, _FLAGS["rounds"].value):
             yield {"config": _CONFIG.value, **row}
 
 
 def _check() -> None:
-    _command.check_sizes(
-        _workloads(), _NUM_LINKS.value if _LINKAGE.value == "sparse" else None, _SHARDS.value
-    )
+    _command.check_sizes(_workloads(), _NUM_LINKS.value if _LINKAGE.value == "sparse" else None)
 
 
 def _title() -> str:
     lengths = ", of the lengths T below" if _NUM_STEPS.value else ""
-    parts = f", batches in {_SHARDS.value} parts side by side" if _SHARDS.value > 1 else ""
     return (
         f"Peak memory of one training step above the idle model, and its milliseconds: median of "
         f"{_FLAGS['rounds'].value} (min to max), XLA, {_LINKAGE.value} links.\n"
-        f"{_CONFIG.value} {_workload()}{lengths}{parts}."
+        f"{_CONFIG.value} {_workload()}{lengths}."
     )
 
 

@@ -15,13 +15,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
+import sonnet as snt
 import tensorflow as tf
 from absl import flags
 
 from bench import _command
+from tasks import Task
+from training.config import Config
 from training.models import make_core, make_task
 from training.optimization import Update, rmsprop
-from training.reporting import Means
+from training.progress import Means
 from training.runs import Run
 from training.step import TrainingStep, gradients
 
@@ -29,32 +32,29 @@ _FLAGS = _command.new_flags(default_rounds=15)
 _INTERVAL = flags.DEFINE_integer(
     "checkpoint_interval", 1000, "Steps between checkpoints.", lower_bound=1, flag_values=_FLAGS
 )
-_CONFIG = {
-    "task": "repeat_copy",
-    "hidden_size": 64,
-    "memory_size": 16,
-    "word_size": 16,
-    "num_read_heads": 4,
-    "num_write_heads": 1,
-    "clip_value": 20.0,
-}
-_BATCH_SIZE, _LEARNING_RATE, _EPSILON, _MAX_GRAD_NORM, _SEED = 16, 1e-4, 1e-10, 50.0, 0
+_CONFIG = Config()  # train.py's defaults.
+
+
+def _start() -> tuple[snt.RNNCore, Task, Update]:
+    """A new core, its task and its optimizer."""
+    tf.random.set_seed(0)
+    task = make_task(_CONFIG)
+    core = make_core(_CONFIG, task)
+    optimizer = rmsprop(core.trainable_variables, _CONFIG.learning_rate, _CONFIG.optimizer_epsilon)
+    return core, task, Update(optimizer, _CONFIG.max_grad_norm)
 
 
 def bare_training(interval: int) -> Callable[[], None]:
-    """Returns a function that makes so many steps, of which nothing is known but that they end."""
-    task = make_task(_CONFIG, _BATCH_SIZE)
-    tf.random.set_seed(_SEED)
-    core = make_core(_CONFIG, task)
-    variables = core.trainable_variables
-    optimizer = rmsprop(variables, _LEARNING_RATE, _EPSILON)
+    """Returns a function that makes a number of steps, and nothing else."""
+    core, task, update = _start()
+    variables, optimizer = core.trainable_variables, update.optimizer
     step = tf.Variable(0, dtype=tf.int64)
 
     @tf.function(jit_compile=True)
     def train(num_steps: tf.Tensor) -> tf.Tensor:
         done, loss = tf.constant(0), tf.zeros([])
         while done < num_steps:
-            result = gradients(core, task, task.batch(_SEED, step), _MAX_GRAD_NORM)
+            result = gradients(core, task, task.batch("train", 0, step), update.max_grad_norm)
             optimizer.apply(result.gradients, variables)
             step.assign_add(1)
             loss = result.loss
@@ -65,13 +65,10 @@ def bare_training(interval: int) -> Callable[[], None]:
 
 
 def safe_training(interval: int, run: Run) -> Callable[[], None]:
-    """Returns a function that makes as many steps, and saves."""
-    task = make_task(_CONFIG, _BATCH_SIZE)
-    tf.random.set_seed(_SEED)
-    core = make_core(_CONFIG, task)
-    optimizer = rmsprop(core.trainable_variables, _LEARNING_RATE, _EPSILON)
-    training = TrainingStep(core, task, Update(optimizer, _MAX_GRAD_NORM), _SEED)
-    run.restore(core=core, optimizer=optimizer, step=training.step)
+    """Returns a function that makes the same steps, and saves."""
+    core, task, update = _start()
+    training = TrainingStep(core, task, update, seed=0)
+    run.restore(core=core, optimizer=update.optimizer, step=training.step)
 
     def train() -> None:
         means, module_norms = Means(), Means()

@@ -43,7 +43,6 @@ _MAX_DENSE_MIB = flags.DEFINE_integer(
 _CHECKPOINTING = flags.DEFINE_bool(
     "checkpointing", True, "Whether to run checkpointing, for steps.", flag_values=_FLAGS
 )
-_SHARDS = _command.define_shards(_FLAGS)
 
 _SLOTS = workloads.Workload(16, 32, 1, 64, 4, 10, 8, 8)
 _FIELDS = {"slots": "memory_size", "steps": "num_steps", "batch": "batch_size"}
@@ -60,12 +59,11 @@ def compare_models(
     workload: workloads.Workload,
     with_lstm: bool,
     num_links: int,
-    shards: int,
     rounds: int,
     max_dense_mib: int,
 ) -> dict[str, _command.Row | None]:
     """Times models of one size; returns what each took, None for dense links that are too many."""
-    step = functools.partial(workloads.training_step, workload=workload, shards=shards)
+    step = functools.partial(workloads.training_step, workload=workload)
     steps: dict[str, Callable[[], float]] = {}
     if with_lstm:
         steps[_LSTM] = step(workloads.make_lstm(workload), unroll=snt.dynamic_unroll)
@@ -78,11 +76,11 @@ def compare_models(
 
 
 def compare_unrolls(
-    workload: workloads.Workload, checkpointing: bool, shards: int, rounds: int
+    workload: workloads.Workload, checkpointing: bool, rounds: int
 ) -> dict[str, _command.Row]:
     """Measures time and memory of each unroll, with rows as those of `bench.memory`."""
     every = [memory.square_root(workload.num_steps)] if checkpointing else []
-    found = memory.rows(memory.variants(workload, every, shards=shards), rounds)
+    found = memory.rows(memory.variants(workload, every), rounds)
     return dict(zip(_UNROLLS, found, strict=False))  # The last may be missing.
 
 
@@ -102,20 +100,20 @@ def _to_run() -> list[workloads.Workload]:
 
 
 def _all_rows() -> Iterator[_command.Row]:
-    axis, rounds, shards = _AXIS.value, _FLAGS["rounds"].value, _SHARDS.value
+    axis, rounds = _AXIS.value, _FLAGS["rounds"].value
     for workload in _to_run():
         if axis == "steps":
-            found = compare_unrolls(workload, _CHECKPOINTING.value, shards, rounds)
+            found = compare_unrolls(workload, _CHECKPOINTING.value, rounds)
         else:
             found = compare_models(
-                workload, axis == "batch", _NUM_LINKS.value, shards, rounds, _MAX_DENSE_MIB.value
+                workload, axis == "batch", _NUM_LINKS.value, rounds, _MAX_DENSE_MIB.value
             )
-        yield {"axis": axis, "size": getattr(workload, _FIELDS[axis]), "shards": shards, **found}
+        yield {"axis": axis, "size": getattr(workload, _FIELDS[axis]), **found}
 
 
 def _check() -> None:
     links = None if _AXIS.value == "steps" else _NUM_LINKS.value
-    _command.check_sizes(_to_run(), links, _SHARDS.value)
+    _command.check_sizes(_to_run(), links)
 
 
 def _title() -> str:
@@ -132,10 +130,7 @@ def _title() -> str:
 
 
 def _columns() -> list[_command.Column]:
-    columns = [
-        _command.Column(_AXIS.value, 6, lambda row: f"{row['size']:,}"),
-        _command.Column("parts", 5, lambda row: str(row["shards"])),
-    ]
+    columns = [_command.Column(_AXIS.value, 6, lambda row: f"{row['size']:,}")]
     if _AXIS.value == "steps":
         for name in _UNROLLS:
             columns += [

@@ -4,15 +4,14 @@
 
 A step is forward pass, loss, gradients, clipping and RMSProp on a batch of random data: of the DNC
 through `dnc.unroll` and through `snt.dynamic_unroll`, and of the LSTM through
-`snt.dynamic_unroll`, alternately. Ratios are to the LSTM, the faster one where a batch in parts is
-timed beside a whole one. The first call traces and compiles.
+`snt.dynamic_unroll`, alternately. Ratios are to the LSTM. The first call traces and compiles.
 """
 
 import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-import sonnet as snt
 from absl import flags
 
 from bench import _command, _timing, workloads
@@ -26,37 +25,28 @@ _LINKAGE = _command.define_names(
 )
 _NUM_LINKS = _command.define_num_links(_FLAGS)
 _JIT = flags.DEFINE_bool("jit", True, "Whether to compile with XLA.", flag_values=_FLAGS)
-_SHARDS = _command.define_shards(_FLAGS)
 
 
 def rows(
-    config: str, linkages: Sequence[str], num_links: int, jit: bool, shards: int, rounds: int
+    config: str, linkages: Sequence[str], num_links: int, jit: bool, rounds: int
 ) -> Iterator[_command.Row]:
     """Times the models of one workload and yields a row for each; the LSTM is the first."""
     workload = workloads.WORKLOADS[config]
-    steps: dict[str, Callable[[], float]] = {}
-    about: dict[str, _command.Row] = {}
-
-    def add(model: str, linkage: str | None, unroll: str, core: snt.RNNCore, parts: int) -> None:
-        name = f"{model} {linkage} {unroll} {parts}"
-        about[name] = {"model": model, "linkage": linkage, "unroll": unroll, "shards": parts}
-        steps[name] = workloads.training_step(
-            core, workload, jit=jit, unroll=workloads.UNROLLS[unroll], shards=parts
-        )
-
-    # What is split may be slower: the baseline is then the faster one.
-    for parts in sorted({1, shards}, reverse=True):
-        add("snt.LSTM", None, "snt.dynamic_unroll", workloads.make_lstm(workload), parts)
-    lstms = list(steps)
-    for linkage in linkages:
-        for unroll in workloads.UNROLLS:
+    models = [("snt.LSTM", None, "snt.dynamic_unroll")]
+    models += [("DNC", linkage, unroll) for linkage in linkages for unroll in workloads.UNROLLS]
+    steps: dict[Any, Callable[[], float]] = {}
+    for model, linkage, unroll in models:
+        if linkage:
             core = workloads.make_dnc(workload, linkage, num_links)
-            add("DNC", linkage, unroll, core, shards)
-
+        else:
+            core = workloads.make_lstm(workload)
+        steps[model, linkage, unroll] = workloads.training_step(
+            core, workload, jit=jit, unroll=workloads.UNROLLS[unroll]
+        )
     timings = _timing.time_alternately(steps, rounds)
-    baseline = min((timings[name] for name in lstms), key=lambda timing: timing.median_ms)
-    for name, timing in timings.items():
-        yield {"config": config, **about[name], **timing.as_row(baseline)}
+    for about, timing in timings.items():
+        row = dict(zip(("model", "linkage", "unroll"), about, strict=True))
+        yield {"config": config, **row, **timing.as_row(timings[models[0]])}
 
 
 def _all_rows() -> Iterator[_command.Row]:
@@ -66,7 +56,6 @@ def _all_rows() -> Iterator[_command.Row]:
             _LINKAGE.value,
             _NUM_LINKS.value,
             _JIT.value,
-            _SHARDS.value,
             _FLAGS["rounds"].value,
         )
 
@@ -75,7 +64,6 @@ def _check() -> None:
     _command.check_sizes(
         [workloads.WORKLOADS[name] for name in _CONFIG.value],
         _NUM_LINKS.value if "sparse" in _LINKAGE.value else None,
-        _SHARDS.value,
     )
 
 
@@ -92,7 +80,6 @@ def _columns() -> list[_command.Column]:
         _command.Column("config", 6, lambda row: row["config"]),
         _command.Column("model", 10, _command.model),
         _command.Column("unroll", 18, lambda row: row["unroll"]),
-        _command.Column("parts", 5, lambda row: str(row["shards"])),
         _command.Column("ms", 26, _command.milliseconds),
         _command.Column("ratio", 6, lambda row: f"{row['ratio']:.2f}"),
         _command.Column("first call, s", 13, lambda row: f"{row['first_call_s']:.1f}"),

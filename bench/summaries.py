@@ -22,6 +22,7 @@ from absl import flags
 
 import dnc
 from bench import _command
+from training.config import Config
 from training.models import make_core, make_task
 from training.optimization import Update, rmsprop
 from training.probe import Probe
@@ -49,22 +50,12 @@ def rows(interval: int, memory_size: int, max_length: int, rounds: int) -> Itera
       max_length: greatest length of the pattern to copy.
       rounds: how often each is timed.
     """
-    config = {
-        "task": "repeat_copy",
-        "max_length": max_length,
-        "hidden_size": 64,
-        "memory_size": memory_size,
-        "word_size": 16,
-        "num_read_heads": 4,
-        "num_write_heads": 1,
-        "clip_value": 20.0,
-    }
-    task = make_task(config, batch_size=16)
+    config = Config(memory_size=memory_size, options={"max_length": max_length})
+    task = make_task(config)
     tf.random.set_seed(0)
     core = make_core(config, task)
-    training = TrainingStep(
-        core, task, Update(rmsprop(core.trainable_variables, 1e-4, 1e-10), 50.0), 0
-    )
+    optimizer = rmsprop(core.trainable_variables, config.learning_rate, config.optimizer_epsilon)
+    training = TrainingStep(core, task, Update(optimizer, config.max_grad_norm), seed=0)
     probe = Probe(core, task, 0)
     milliseconds: dict[str, list[float]] = {}
 

@@ -1,5 +1,6 @@
 """What is benchmarked: models of standard sizes, random data, and a training step of them."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -92,21 +93,17 @@ def training_step(
     *,
     jit: bool = True,
     unroll: Unroll = dnc.unroll,
-    shards: int = 1,
 ) -> Callable[[], float]:
     """Returns a function that makes one update of the core and waits for it.
 
     An update is the core over a batch, sigmoid cross-entropy, gradients, clipping by global norm
-    and RMSProp. One part of a batch makes one program. More parts are one program each, which
-    TensorFlow runs side by side, and one for the update: a program that XLA compiled for a CPU
-    computes on one core.
+    and RMSProp, in one program. (One that XLA compiled for a CPU computes on one core.)
 
     Args:
       core: what to train.
       workload: of what size its data are.
       jit: whether to compile with XLA.
       unroll: runs a core over inputs from an initial state, as `dnc.unroll`.
-      shards: number of equal parts that a batch is split into; divides the batch size.
 
     Returns:
       A function that returns the loss. The first call compiles.
@@ -116,34 +113,15 @@ def training_step(
     variables = core.trainable_variables
     optimizer = rmsprop(variables, LEARNING_RATE, EPSILON)
 
-    def gradients(inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    @functools.partial(tf.function, jit_compile=jit)
+    def update(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            logits, _ = unroll(core, inputs, core.initial_state(inputs.shape[1]))
+            logits, _ = unroll(core, inputs, core.initial_state(workload.batch_size))
             loss = tf.reduce_mean(
                 tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
             )
-        return loss, tape.gradient(loss, variables)
-
-    def apply(gradients: list[tf.Tensor]) -> None:
+        gradients = tape.gradient(loss, variables)
         optimizer.apply(tf.clip_by_global_norm(gradients, MAX_GRAD_NORM)[0], variables)
-
-    def update_as_one(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        loss, mean_gradients = gradients(inputs, targets)
-        apply(mean_gradients)
         return loss
 
-    compiled_gradients = tf.function(gradients, jit_compile=jit)
-    compiled_apply = tf.function(apply, jit_compile=jit)
-
-    def update_in_parts(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        parts = zip(*(tf.split(x, shards, axis=1) for x in (inputs, targets)), strict=True)
-        results = [compiled_gradients(*part) for part in parts]
-        loss, mean_gradients = tf.nest.map_structure(lambda *x: tf.add_n(x) / shards, *results)
-        compiled_apply(mean_gradients)
-        return loss
-
-    if shards == 1:
-        update = tf.function(update_as_one, jit_compile=jit)
-    else:
-        update = tf.function(update_in_parts)
     return lambda: float(update(inputs, targets))

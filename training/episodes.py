@@ -42,6 +42,8 @@ def collect(
     return task.batch(split, seed, step, lesson)
 
 
+# AutoGraph has nothing to convert in a core, and takes most of the time of a trace to find out.
+@tf.autograph.experimental.do_not_convert
 def replay(core: snt.RNNCore, batch: tasks.Batch, recompute_every: int | None = None) -> Any:
     """Returns the core's outputs [T, B, Y] for the observations of a batch.
 
@@ -64,12 +66,15 @@ def watch(core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, step: int) ->
     """
     if not has_memory(core):
         return None
-    num_steps, batch_size = batch.mask.shape
+    size = tuple(batch.mask.shape)
     trace = dnc.record(core, batch.observations, sequence_length=batch.lengths)
+    target = [
+        np.reshape(np.asarray(x, np.float32), [*size, -1]) for x in tf.nest.flatten(batch.target)
+    ]
     return trace.replace(
-        target=np.reshape(np.asarray(batch.target, np.float32), [num_steps, batch_size, -1]),
+        target=np.concatenate(target, axis=2) if target else None,
         mask=batch.mask,
-        tokens=task.of_length(num_steps).step_labels(batch),
+        tokens=task.of_length(size[0]).step_labels(batch),
         task=task.name,
         step=step,
     )
@@ -117,7 +122,7 @@ def _roll_out(
     key = draws.fold_in(draws.keys(split, seed, step, 1)[0], _RESPONSES)
 
     def advance(t: Any, environment: Any, observation: tf.Tensor, state: Any) -> Any:
-        outputs, state = core(observation, state)
+        outputs, state = tf.autograph.experimental.do_not_convert(core)(observation, state)
         # The type of the number is the key's: all its bits are random.
         response_key = draws.fold_in(key, tf.cast(t, tf.int64))
         environment, following, record = task.respond(environment, outputs, response_key)

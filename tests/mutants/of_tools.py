@@ -21,13 +21,6 @@ MUTANTS = (
         "unit/bench/test_timing.py",
     ),
     Mutant(
-        "parts of a batch added up",
-        "bench/workloads.py",
-        "tf.add_n(x) / shards",
-        "tf.add_n(x)",
-        "unit/bench/test_workloads.py",
-    ),
-    Mutant(
         "what was intact and lost is not told",
         "bench/soak.py",
         "elif life.began_at < intact:",

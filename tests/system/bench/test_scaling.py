@@ -17,20 +17,20 @@ def run(capsys, *arguments):
 
 
 def test_slots_grow_with_sparse_links_and_with_dense_ones_up_to_a_limit(capsys):
-    small, large = run(capsys, "--axis=slots", "--sizes=4,300", "--shards=1", "--max_dense_mib=2")
+    small, large = run(capsys, "--axis=slots", "--sizes=4,300", "--max_dense_mib=2")
 
     assert (small["size"], large["size"]) == (4, 300)
     for row in (small, large):
-        assert row.keys() == {"axis", "size", "shards", "DNC dense", "DNC sparse"}
+        assert row.keys() == {"axis", "size", "DNC dense", "DNC sparse"}
         assert row["DNC sparse"].keys() == TIMES
     assert small["DNC dense"].keys() == TIMES
     assert large["DNC dense"] is None  # 4 x 3 x 2 x 300 x 300 bytes are 2.06 MiB.
 
 
 def test_batches_grow_beside_an_lstm(capsys):
-    (row,) = run(capsys, "--axis=batch", "--sizes=2", "--shards=2")
+    (row,) = run(capsys, "--axis=batch", "--sizes=2")
 
-    assert (row["axis"], row["size"], row["shards"]) == ("batch", 2, 2)
+    assert (row["axis"], row["size"]) == ("batch", 2)
     assert row["snt.LSTM"].keys() == row["DNC dense"].keys() == TIMES
 
 
@@ -69,11 +69,10 @@ def test_the_table_of_steps_shows_time_and_memory(capsys, measured):
     assert scaling.main(["bench.scaling", "--axis=steps", "--sizes=9", "--nocheckpointing"]) == 0
 
     header, _, row = capsys.readouterr().out.splitlines()[-3:]
-    assert [cell.strip() for cell in header.split("|")[1:5]] == [
+    assert [cell.strip() for cell in header.split("|")[1:4]] == [
         "steps",
-        "parts",
         "snt.dynamic_unroll, ms",
         "MiB",
     ]
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
-    assert cells == ["9", "1", "5.00", "10.0", "5.00", "20.0", "-", "-"]
+    assert cells == ["9", "5.00", "10.0", "5.00", "20.0", "-", "-"]

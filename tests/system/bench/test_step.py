@@ -16,7 +16,7 @@ def run(capsys, *arguments):
 
 
 def test_the_dnc_is_timed_through_both_unrolls_beside_the_lstm(capsys):
-    rows = run(capsys, "--config=tiny", "--linkage=dense", "--shards=1")
+    rows = run(capsys, "--config=tiny", "--linkage=dense")
 
     assert [(row["model"], row["linkage"], row["unroll"]) for row in rows] == [
         ("snt.LSTM", None, "snt.dynamic_unroll"),
@@ -24,28 +24,14 @@ def test_the_dnc_is_timed_through_both_unrolls_beside_the_lstm(capsys):
         ("DNC", "dense", "snt.dynamic_unroll"),
     ]
     for row in rows:
-        assert row.keys() == {"config", "model", "linkage", "unroll", "shards"} | TIMES
-        assert (row["config"], row["shards"]) == ("tiny", 1)
+        assert row.keys() == {"config", "model", "linkage", "unroll"} | TIMES
+        assert row["config"] == "tiny"
         assert 0 < row["min_ms"] <= row["median_ms"] <= row["max_ms"]
         assert row["ratio"] == pytest.approx(row["median_ms"] / rows[0]["median_ms"])
 
 
-def test_ratios_are_to_the_faster_lstm_where_batches_are_split(capsys):
-    rows = run(capsys, "--config=tiny", "--linkage=sparse", "--shards=2", "--nojit")
-
-    assert [(row["model"], row["shards"]) for row in rows] == [
-        ("snt.LSTM", 2),
-        ("snt.LSTM", 1),
-        ("DNC", 2),
-        ("DNC", 2),
-    ]
-    fastest = min(row["median_ms"] for row in rows[:2])
-    for row in rows:
-        assert row["ratio"] == pytest.approx(row["median_ms"] / fastest)
-
-
 def test_the_table_has_a_line_for_each_model(capsys):
-    arguments = ["--config=tiny", "--linkage=sparse", "--shards=1", "--rounds=1", "--nojit"]
+    arguments = ["--config=tiny", "--linkage=sparse", "--rounds=1", "--nojit"]
     assert step.main(["bench.step", *arguments]) == 0
 
     lines = capsys.readouterr().out.splitlines()

@@ -39,8 +39,6 @@ COMMANDS = {
         ("step", "--config=", ["config", "small, medium, large"]),
         ("step", "--linkage=dense,loose", ["linkage", "loose", "dense, sparse"]),
         ("step", "--rounds=0", ["rounds", "0"]),
-        ("step", "--shards=3", ["--shards", "3", "16"]),
-        ("step", "--shards=0", ["shards", "0"]),
         ("step", "--num_links=17", ["--num_links", "17", "16 slots"]),
         ("step", "positional", ["positional", "--"]),
         ("step", "--nonsense", ["nonsense"]),

@@ -3,24 +3,24 @@ import pytest
 import sonnet as snt
 
 import dnc
-import train
 from bench import workloads
 from tasks.repeat_copy import RepeatCopy
+from training.config import Config
 
 TINY = workloads.WORKLOADS["tiny"]
 
 
 def test_the_small_workload_is_the_default_of_the_training_script():
-    small, task = workloads.WORKLOADS["small"], RepeatCopy()
+    small, config, task = workloads.WORKLOADS["small"], Config(), RepeatCopy()
 
     assert small == (
-        *(train.FLAGS[name].default for name in ("memory_size", "word_size", "num_read_heads")),
-        *(train.FLAGS[name].default for name in ("hidden_size", "batch_size")),
-        *(task.num_steps, task.input_size, task.target_size),
+        *(config.memory_size, config.word_size, config.num_read_heads),
+        *(config.hidden_size, config.batch_size),
+        *(task.num_steps, task.input_size, task.output_size),
     )
     for name in ("clip_value", "max_grad_norm", "learning_rate"):
-        assert getattr(workloads, name.upper()) == train.FLAGS[name].default
-    assert train.FLAGS["optimizer_epsilon"].default == workloads.EPSILON
+        assert getattr(workloads, name.upper()) == getattr(config, name)
+    assert config.optimizer_epsilon == workloads.EPSILON
 
 
 def test_a_workload_is_described_by_its_sizes():
@@ -45,20 +45,6 @@ def test_each_call_is_one_update(jit):
 
     assert losses == sorted(losses, reverse=True)
     assert losses[0] > losses[-1]
-
-
-@pytest.mark.parametrize("linkage", ["dense"])
-def test_a_batch_in_parts_gives_the_update_of_the_whole(linkage):
-    cores = [workloads.make_dnc(TINY, linkage, num_links=2) for _ in range(2)]
-    whole, parts = (
-        workloads.training_step(core, TINY, jit=False, shards=shards)
-        for core, shards in zip(cores, (1, 2), strict=True)
-    )
-
-    for _ in range(3):
-        assert whole() == pytest.approx(parts(), rel=1e-5)
-    for one, other in zip(*(core.trainable_variables for core in cores), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_the_unroll_is_what_was_asked_for():

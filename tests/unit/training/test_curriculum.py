@@ -1,118 +1,109 @@
-import collections
-import functools
-import itertools
+"""Lessons in a training step; how episodes are drawn in a lesson is in tests/unit/tasks."""
 
 import numpy as np
 import pytest
+import sonnet as snt
 import tensorflow as tf
 
-import tasks
-from tests import golden
-from training.curriculum import KINDS, Curriculum
+import dnc
+from tasks import Lesson, Lessons
+from tests.unit.training.two_lengths import TwoLengths
+from training.optimization import Update, rmsprop
+from training.step import TrainingStep, create_variables
 
-NUM_EPISODES = 1000
-
-
-def make(kind, least=2, greatest=9, threshold=1.0):
-    task = tasks.get("copy", batch_size=NUM_EPISODES, min_length=least, max_length=greatest)
-    return Curriculum(kind, task, threshold)
+SHORT, ALL = {"length": (1, 1)}, {"length": (1, 3)}
 
 
-def batch_of(curriculum, seed, step):
-    return curriculum.with_batch(seed, step, lambda batch: batch)
+def make_core(task, memory_size=4):
+    tf.random.set_seed(0)
+    core = dnc.DNC(dnc.MemoryAccess(memory_size, 3), snt.LSTM(6), task.output_size, 20.0)
+    create_variables(core, task)
+    return core
 
 
-def sizes(curriculum, step=0):
-    batch = batch_of(curriculum, 0, step)
-    lengths = np.sum(batch.mask, axis=0).astype(int)
-    return collections.Counter(lengths.tolist())
+def with_variables_of(core, other):
+    """The other core, with the variables of the first."""
+    for own, part in zip(core.submodules, other.submodules, strict=True):
+        for name, value in vars(own).items():
+            if isinstance(value, tf.Variable):
+                setattr(part, name, value)
+    return other
 
 
-def at_lesson(kind, lesson):
-    curriculum = make(kind)
-    curriculum.lesson.assign(lesson)
-    return curriculum
+class Training(TrainingStep):
+    """The step of a small core in lessons; `sizes` are the memory sizes that were asked for."""
+
+    def __init__(self, *lessons, **options):
+        self.sizes = []
+        task = TwoLengths(lessons=Lessons(lessons), min_length=1)
+        core = make_core(task)
+        optimizer = rmsprop(core.trainable_variables, learning_rate=1e-2, epsilon=1e-10)
+        options = {"jit": False, "with_memory": self._with_memory, **options}
+        super().__init__(core, task, Update(optimizer, 50.0), 0, **options)
+
+    @property
+    def values(self):
+        return [variable.numpy() for variable in self.core.trainable_variables]
+
+    def _with_memory(self, memory_size):
+        self.sizes.append(memory_size)
+        return with_variables_of(self.core, make_core(self.task, memory_size))
+
+    def begin(self, lesson):
+        """Starts a lesson, at a step from which on three batches have the same length."""
+        self.lesson.assign(lesson)
+        self.step.assign(0)
 
 
-@pytest.mark.parametrize(
-    "kind, lesson, expected",
-    [
-        ("none", 0, range(2, 10)),
-        ("naive", 0, [2]),
-        ("naive", 3, [5]),
-        ("look_back", 0, [2]),
-        ("look_back", 3, range(2, 6)),
-        ("look_back_and_forward", 0, range(2, 10)),
-        ("look_back_and_forward", 7, range(2, 10)),
-        ("exponential", 0, [2]),
-        ("exponential", 1, range(2, 5)),
-        ("exponential", 3, range(2, 10)),
-    ],
-)
-def test_the_sizes_of_a_lesson(kind, lesson, expected):
-    assert sorted(sizes(at_lesson(kind, lesson))) == list(expected)
+def test_lessons_of_one_length_and_memory_share_a_program():
+    training = Training(Lesson(SHORT), Lesson(ALL))
+    losses = []
+    for lesson in (0, 1):
+        training.begin(lesson)
+        batch = training.task.batch("train", 0, 0, lesson)
+        outputs, _ = dnc.unroll(training.core, batch.observations)
+        expected = training.task.loss(outputs, batch)
+
+        losses.append(float(training.run(1).loss))
+
+        np.testing.assert_allclose(losses[-1], expected, rtol=1e-6)
+    assert losses[0] != losses[1]
+    assert training.num_programs == 1
 
 
-@pytest.mark.parametrize(
-    "kind, elsewhere", [("look_back", 0.1 * 3 / 4), ("look_back_and_forward", 0.2 * 7 / 8)]
-)
-def test_so_much_is_not_of_the_lesson(kind, elsewhere):
-    found = sizes(at_lesson(kind, 3))
+class TestMemory:
+    LESSONS = Lesson(ALL), Lesson(ALL, 8), Lesson(ALL, 8), Lesson(ALL)
 
-    assert 1 - found[5] / NUM_EPISODES == pytest.approx(elsewhere, abs=0.03)
+    def test_it_grows_while_the_variables_stay_and_are_trained_on(self):
+        training = Training(*self.LESSONS)
+        training.run(2)
+        before = training.values
+        larger = with_variables_of(training.core, make_core(training.task, 8))
+        batch = training.task.batch("train", 0, 0, 1)
+        expected = training.task.loss(dnc.unroll(larger, batch.observations)[0], batch)
 
+        training.begin(1)
+        loss = training.run(1).loss
 
-def test_uniform_sizes_are_those_of_the_task():
-    curriculum = make("none")
+        np.testing.assert_allclose(loss, expected, rtol=1e-6)
+        changed = [np.any(a != b) for a, b in zip(before, training.values, strict=True)]
+        assert all(changed)
 
-    np.testing.assert_array_equal(
-        batch_of(curriculum, 3, 4).observations, curriculum._task.batch(3, 4).observations
-    )
+    def test_there_is_a_program_for_each_size_and_a_core_for_each(self):
+        training = Training(*self.LESSONS)
+        for lesson in range(4):
+            training.begin(lesson)
+            training.run(3)
 
+        assert training.num_programs == 2
+        assert training.sizes == [8]
 
-@pytest.mark.parametrize("kind, number", [("naive", 8), ("look_back", 8), ("exponential", 4)])
-def test_lessons_come_one_after_another_up_to_the_last(kind, number):
-    curriculum = make(kind, threshold=0.5)
+    def test_a_core_with_other_variables_is_refused(self):
+        training = Training(Lesson(ALL, 8), with_memory=lambda size: make_core(TwoLengths(), size))
 
-    assert curriculum.num_lessons == number
-    assert not curriculum.advance({"wrong_bits": 0.5, "loss": 0.0})
-    for lesson in range(1, number):
-        assert curriculum.advance({"wrong_bits": 0.4, "loss": 9.0})
-        assert int(curriculum.lesson) == lesson
-    assert not curriculum.advance({"wrong_bits": 0.0, "loss": 0.0})
-    assert f"lesson {number} of {number} (length 9)" == str(curriculum)
+        with pytest.raises(ValueError, match="a core with the same variables"):
+            training.run(1)
 
-
-def test_without_lessons_there_is_nothing_to_say():
-    assert make("none").num_lessons == 1
-    assert str(make("none")) == ""
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_depends_on_seed_step_and_lesson_alone_and_compiles(kind):
-    curriculum = make(kind)
-    compiled = tf.function(functools.partial(batch_of, curriculum), jit_compile=True)
-    for lesson in range(2):
-        curriculum.lesson.assign(lesson)
-        for one, other in zip(batch_of(curriculum, 5, 6), compiled(5, 6), strict=True):
-            np.testing.assert_array_equal(one, other)
-
-
-SIZED = [name for name in tasks.names() if name != "babi"]
-
-
-@pytest.mark.parametrize("task, kind", list(zip(SIZED, itertools.cycle(KINDS), strict=False)))
-def test_every_task_has_lessons(task, kind):
-    curriculum = Curriculum(kind, tasks.get(task, batch_size=2))
-
-    curriculum.lesson.assign(curriculum.num_lessons - 1)
-
-    assert batch_of(curriculum, 0, 0).mask.shape[1] == 2
-
-
-def test_a_task_without_sizes_has_no_lessons():
-    task = tasks.get("babi", data_dir=str(golden.DATA / "babi"), tasks="1")
-
-    assert Curriculum("none", task).num_lessons == 1
-    with pytest.raises(ValueError, match=r"Task babi has no sizes, so there is no curriculum"):
-        Curriculum("naive", task)
+    def test_a_lesson_that_asks_for_one_needs_a_way_to_make_it(self):
+        with pytest.raises(ValueError, match="give with_memory"):
+            Training(*self.LESSONS, with_memory=None)

@@ -4,29 +4,11 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-import tasks
-from tasks.repeat_copy import RepeatCopy
 from tests.scripts import run_train
-from training.distribution import Distribution, parse_cluster, part
+from training.distribution import Distribution, parse_cluster
 
 CLUSTER = {"worker": ["host0:2222", "host1:2222"]}
-
-
-def test_parts_of_a_batch_are_those_of_the_whole():
-    task = RepeatCopy(batch_size=6)
-    whole = task.batch(3, 4)
-    compiled = tf.function(lambda i: part(task.batch(3, 4), i, 3), jit_compile=True)
-
-    for parts in (
-        [part(whole, i, 3) for i in range(3)],
-        [compiled(tf.constant(i)) for i in range(3)],
-    ):
-        assert parts[0].observations.shape == [task.num_steps, 2, task.input_size]
-        assert isinstance(parts[0], tasks.Batch)
-        for i, name in enumerate(whole._fields):
-            np.testing.assert_array_equal(tf.concat([x[i] for x in parts], axis=1), whole[i], name)
 
 
 def test_without_distribution_everything_is_decided_here():
@@ -82,11 +64,42 @@ def test_a_bad_tf_config_is_one_line_and_exit_code_2(monkeypatch, tmp_path, conf
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_tpu_tpu_is_refused(monkeypatch, tmp_path):
-    monkeypatch.delenv("TPU_NAME", raising=False)
+def test_a_shared_object_of_one_process_is_the_object_itself():
+    own = object()
 
-    ended = run_train("--distribution=tpu", directory=tmp_path)
+    assert Distribution("none").shared(own) is own
 
-    assert ended.code == 2
-    (line,) = ended.err.splitlines()
-    assert line.startswith("train.py: --distribution=tpu: no TPU was found")
+
+class TwoWorkers(Distribution):
+    """The other of two workers: the chief's results come from elsewhere."""
+
+    def __init__(self, is_chief, answer=None):
+        super().__init__("none")
+        self.num_workers, self.is_chief = 2, is_chief
+        self._received = (
+            [] if is_chief else [np.int32(len(answer)), np.frombuffer(answer, np.uint8)]
+        )
+
+    def _sum(self, value):
+        return value if self.is_chief else self._received.pop(0).astype(np.int32)
+
+
+class TestShared:
+    def test_the_chief_s_result_is_everybody_s(self):
+        shared = TwoWorkers(True).shared([3, 1])
+        assert shared.index(1) == 1
+        assert shared.copy() == [3, 1]
+
+    def test_the_others_get_it_without_a_call(self):
+        class Unable:
+            def error(self, step):
+                raise AssertionError
+
+        shared = TwoWorkers(False, b'{"result": {"wrong_bits": 0.5}}').shared(Unable())
+        assert shared.error(step=3) == {"wrong_bits": 0.5}
+
+    def test_errors_of_the_chief_are_everybody_s(self):
+        with pytest.raises(ValueError, match="not in list"):
+            TwoWorkers(True).shared([3, 1]).index(7)
+        with pytest.raises(OSError, match="full"):
+            TwoWorkers(False, b'{"errno": 28, "message": "full"}').shared([]).copy()

@@ -4,7 +4,11 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
+import tasks
 from tasks.repeat_copy import RepeatCopy
+from tests.unit.training.interactive.bandit import Bandit
+from tests.unit.training.two_lengths import TwoLengths
+from training import episodes
 from training.evaluation import Evaluation
 from training.step import create_variables
 
@@ -46,13 +50,18 @@ def observations(text):
     return text.split("\n\n")[0]
 
 
+def evaluated(evaluation):
+    """The observations of ten samples."""
+    return {observations(evaluation.sample_at(step)) for step in range(10)}
+
+
 def test_evaluation_is_deterministic(evaluation, core, task):
-    first = evaluation.metrics(3, 2), evaluation.sample(3)
-    again = evaluation.metrics(3, 2), evaluation.sample(3)
+    first = evaluation.metrics(3, 2), evaluation.sample_at(3)
+    again = evaluation.metrics(3, 2), evaluation.sample_at(3)
     tf.random.set_seed(1)
     other = Evaluation(core, task, seed=0, jit=False)
 
-    assert first == again == (other.metrics(3, 2), other.sample(3))
+    assert first == again == (other.metrics(3, 2), other.sample_at(3))
 
 
 def test_metrics_are_averages_over_the_batches(evaluation):
@@ -65,30 +74,30 @@ def test_metrics_are_averages_over_the_batches(evaluation):
 
 
 def test_each_batch_is_a_different_one(evaluation):
-    assert len({observations(evaluation.sample(number)) for number in range(20)}) == 20
+    assert len(evaluated(evaluation)) == 10
 
 
 def test_another_seed_evaluates_on_other_batches(evaluation, task):
     other = Evaluation(Silent(task.output_size), task, seed=1, jit=False)
 
-    ours = {observations(evaluation.sample(number)) for number in range(10)}
-    assert ours.isdisjoint(observations(other.sample(number)) for number in range(10))
+    assert evaluated(evaluation).isdisjoint(evaluated(other))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_evaluation_batches_are_no_training_batches(task, seed):
-    evaluation = Evaluation(Silent(task.output_size), task, seed, jit=False)
+    own = evaluated(Evaluation(Silent(task.output_size), task, seed, jit=False))
 
-    evaluated = {observations(evaluation.sample(number)) for number in range(10)}
     for training_seed in (0, 1, 7):
         for step in range(10):
-            text = task.to_human_readable(task.batch(training_seed, step), whole_batch=True)
+            batch = task.batch("train", training_seed, step)
+            text = task.to_human_readable(batch, whole_batch=True)
             trained = {observations(episode) for episode in text.split("\n\n\n")}
-            assert evaluated.isdisjoint(trained)
+            assert own.isdisjoint(trained)
 
 
 def test_a_silent_core_gets_every_one_of_the_target_wrong():
-    task = RepeatCopy(8, 100, min_length=2, max_length=2, min_repeats=2, max_repeats=2)
+    sizes = {"min_length": 2, "max_length": 2, "min_repeats": 2, "max_repeats": 2}
+    task = RepeatCopy(num_bits=8, batch_size=100, **sizes)
     evaluation = Evaluation(Silent(task.output_size), task, seed=0, jit=False)
 
     metrics = evaluation.metrics(0, 10)
@@ -110,7 +119,7 @@ def test_an_untrained_core_solves_nothing(evaluation, task):
 def test_compiling_does_not_change_the_result(evaluation, core, task):
     compiled = Evaluation(core, task, seed=0, jit=True)
 
-    assert compiled.sample(3) == evaluation.sample(3)
+    assert compiled.sample_at(3) == evaluation.sample_at(3)
     metrics = evaluation.metrics(3, 2)
     for name, value in compiled.metrics(3, 2).items():
         np.testing.assert_allclose(value, metrics[name], rtol=1e-6)
@@ -118,7 +127,7 @@ def test_compiling_does_not_change_the_result(evaluation, core, task):
 
 def test_a_sample_shows_question_target_and_answer():
     task = RepeatCopy(num_bits=1, max_length=1, max_repeats=1)
-    text = Evaluation(Silent(task.output_size), task, seed=0, jit=False).sample(0)
+    text = Evaluation(Silent(task.output_size), task, seed=0, jit=False).sample_at(0)
 
     titles = [line for line in text.splitlines() if line.endswith(":")]
     assert titles == ["Observations:", "Targets:", "Model Output:"]
@@ -152,3 +161,69 @@ def test_one_error_in_either_set_is_not_solved(monkeypatch, which):
     )
 
     assert not Evaluation.__new__(Evaluation).is_solved(7)
+
+
+def test_answers_are_the_outputs_for_the_batches_of_a_split(evaluation, core, task):
+    for number, (batch, outputs) in enumerate(evaluation.answers("test", 2, 2), start=2):
+        expected = task.batch("test", 0, number)
+        np.testing.assert_array_equal(batch.observations, expected.observations)
+        np.testing.assert_allclose(outputs, episodes.replay(core, expected), atol=1e-6)
+
+
+def test_there_is_a_program_for_each_length_that_all_methods_share():
+    task = TwoLengths(batch_size=2)
+    evaluation = Evaluation(Silent(task.output_size), task, seed=0, jit=False)
+
+    evaluation.metrics(0, 7)
+    evaluation.sample_at(1)
+    evaluation.final(2)
+    report = evaluation.report("validation", num_episodes=11, num_examples=3)
+
+    assert task.drawn == [7, 3]
+    assert len(report.examples) == 3
+    lengths = [len(batch.mask) for batch, _ in evaluation.answers("validation", 0, 5)]
+    assert lengths == [7, 7, 7, 3, 3]
+
+
+def test_a_report_is_over_as_many_batches_as_it_needs(evaluation):
+    report = evaluation.report("validation", num_episodes=9)
+
+    assert dict(report.metrics) == pytest.approx(evaluation.metrics(0, 3), rel=1e-6)
+
+
+class Finite(RepeatCopy):
+    """Two batches of the test split, and one of the others."""
+
+    def every_batch(self, split):
+        return iter([self.batch(split, 0, number) for number in range(1 + (split == "test"))])
+
+
+def test_finite_data_are_evaluated_once_and_completely():
+    task = Finite(batch_size=4)
+    evaluation = Evaluation(Silent(task.output_size), task, seed=0, jit=True)
+
+    batches = [batch for batch, _ in evaluation.answers("test")]
+
+    assert len(batches) == 2
+    np.testing.assert_array_equal(batches[1].target, task.batch("test", 0, 1).target)
+    report, expected = evaluation.report("test"), evaluation.metrics(0, 2)
+    assert dict(report.metrics) == pytest.approx(expected, rel=1e-6)
+    assert evaluation.validate(5) == pytest.approx(evaluation.metrics(0, 1), rel=1e-6)
+
+
+def test_generated_data_are_validated_on_fresh_batches(evaluation):
+    assert evaluation.validate(3) == evaluation.final(3)
+
+
+def test_an_interactive_task_is_evaluated_without_exploration():
+    task = Bandit(batch_size=100)
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(6), task.output_size)
+    create_variables(core, task)
+    metrics = Evaluation(core, task, seed=0, jit=False).metrics(0, 2)
+
+    batches = [episodes.collect(core, task, "validation", 0, number) for number in (0, 1)]
+    missed = [np.mean((batch.mask - batch.extras[1])[-2:]) for batch in batches]
+    assert isinstance(batches[0], tasks.Batch)
+    np.testing.assert_allclose(metrics["missed_rewards"], np.mean(missed), rtol=1e-6)
+    greedy = tf.argmax(episodes.replay(core, batches[0])[..., :2], axis=2)
+    np.testing.assert_array_equal(batches[0].extras[0], greedy)

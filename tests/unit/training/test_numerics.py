@@ -8,6 +8,7 @@ import tensorflow as tf
 import dnc
 import tasks
 from dnc_trace import quantities
+from tests.unit.training.interactive.bandit import Bandit
 from training import numerics
 from training.optimization import Update, rmsprop
 from training.step import TrainingStep, create_variables
@@ -135,9 +136,7 @@ def test_a_gradient_alone_may_be_what_is_not_finite():
 
     class Steep(type(TASK)):
         def loss(self, outputs, batch):
-            return super().loss(outputs, batch) + tf.reduce_sum(
-                tf.sqrt(tf.nn.relu(outputs) * 0.0)
-            )
+            return super().loss(outputs, batch) + tf.reduce_sum(tf.sqrt(tf.nn.relu(outputs) * 0.0))
 
     training = Training(Steep(max_length=3, batch_size=2))
     before = training.values
@@ -190,7 +189,9 @@ def test_the_first_quantity_of_a_time_step_is_named(core, trace, name):
     spoilt = {each: trace.arrays()[each].copy() for each in order if each in trace.arrays()}
     for each, array in spoilt.items():
         array[3 if each in later else 4 :, 1] = np.nan
-    finding = numerics.first_not_finite(core, TASK, TASK.batch("train", 0, 0), trace.replace(**spoilt))
+    finding = numerics.first_not_finite(
+        core, TASK, TASK.batch("train", 0, 0), trace.replace(**spoilt)
+    )
     assert finding == numerics.Finding(name, "nan", 3, 1)
 
 
@@ -252,6 +253,33 @@ def test_a_report_holds_what_is_needed_to_find_out_more(trainings, tmp_path):
         str(tmp_path / "report" / "state")
     ).assert_existing_objects_matched()
     assert_equal(other.values, training.values)
+
+
+def test_a_report_on_an_interactive_task_contains_what_the_core_saw(tmp_path):
+    task = Bandit(batch_size=2)
+    training = Training(task)
+    bias = training.core.access.interface.linear.b
+    bias.assign(tf.fill(bias.shape, np.inf))
+
+    training.run(1)
+    line = training.explain(tmp_path, tf.train.Checkpoint(core=training.core))
+
+    assert "variable memory_access/interface/linear/b:0 contains inf" in line
+    with np.load(tmp_path / "not-finite-0" / "batch.npz") as saved:
+        names = {"observations", "mask", "lengths", "extras/0", "extras/1"}
+        assert set(saved.files) == names
+        assert saved["extras/0"].shape == (5, 2)
+
+
+def test_an_extra_that_is_not_finite_is_named(core):
+    batch = TASK.batch("train", 0, 0)
+    rewards = np.zeros([*batch.mask.shape, 1])
+    rewards[2, 1] = np.inf
+    found = numerics.first_not_finite(core, TASK, batch._replace(extras=[rewards]), None)
+    assert str(found) == "extras/0 contains inf at time step 2 of example 1"
+    of_episode = batch._replace(extras={"gain": np.array([0.0, np.nan])})
+    found = numerics.first_not_finite(core, TASK, of_episode, None)
+    assert str(found) == "extras/gain contains nan"
 
 
 # --- What to do -----------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import dnc
 import tasks
+from tests.unit.training.interactive.feedback import Feedback
+from training.baselines import LSTMBaseline
 from training.optimization import Update, rmsprop
 from training.probe import Probe
 from training.step import TrainingStep, create_variables
@@ -144,3 +146,30 @@ def test_gradient_norms_of_modules_make_up_the_whole(core, task):
         averages.gradient_norm,
         rtol=1e-5,
     )
+
+
+def test_interactive_episodes_start_alike_and_follow_the_core():
+    task = Feedback(batch_size=8)
+    core = make_core(task)
+    probe = Probe(core, task, seed=0)
+    first = probe.record(0)
+    core.output_linear.b.assign([0.0, 9.0, 0.0, 0.0])
+
+    second = probe.record(1)
+
+    np.testing.assert_array_equal(first.inputs[0], second.inputs[0])
+    assert np.any(first.inputs[1:] != second.inputs[1:])
+    np.testing.assert_array_equal(second.inputs[1:].argmax(axis=2), 1)
+
+
+def test_a_core_without_memory_has_scalars_only(tmp_path, task):
+    core = LSTMBaseline(snt.LSTM(4), task.output_size)
+    create_variables(core, task)
+    probe = Probe(core, task, seed=0)
+
+    events = write(tmp_path, probe, (0, {}))
+
+    assert probe.record(0) is None
+    assert set(events.Tags()["tensors"]) == {
+        f"probe/{name}" for name in ("loss", *task.metric_names)
+    }

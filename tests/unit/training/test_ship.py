@@ -13,6 +13,7 @@ from tests.scripts import run_evaluate
 from training import checkpoints, runs, ship
 from training.models import load
 
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CopyFrom(Copy):
     """A task with an option that depends on the machine."""

@@ -7,7 +7,9 @@ import dnc
 import tasks
 from tasks.repeat_copy import RepeatCopy
 from tests import golden
-from training import step
+from tests.unit.training.two_lengths import TwoLengths
+from training import episodes, step
+from training.baselines import LSTMBaseline
 from training.optimization import Update, rmsprop
 
 VARIANTS = ["lr1e-4", "lr1e-3", "lr1e-2_norm1"]
@@ -90,11 +92,11 @@ def small_core(task):
 class Training(step.TrainingStep):
     """The step of a small core, that can begin again without being compiled again."""
 
-    def __init__(self, jit=False, seed=0, recompute_every=None, distribution=None, **options):
-        core = small_core(TASK)
+    def __init__(self, jit=False, seed=0, task=TASK, core=None, update=None, **options):
+        core = core or small_core(task)
         optimizer = rmsprop(core.trainable_variables, learning_rate=1e-2, epsilon=1e-10)
-        update = Update(optimizer, **{"max_grad_norm": 50.0, **options})
-        super().__init__(core, TASK, update, seed, jit, recompute_every, distribution)
+        update = Update(optimizer, **{"max_grad_norm": 50.0, **(update or {})})
+        super().__init__(core, task, update, seed, jit, **options)
         self.optimizer = optimizer
         self._initial = [variable.numpy() for variable in self._variables]
 
@@ -193,7 +195,7 @@ def test_totals_are_the_same_to_the_last_bit_however_steps_are_divided(trainings
     totals = training.begin().run(1)
     for num_steps in (2, 9, 8):
         floats = tf.nest.map_structure(float, totals)  # As they are in a checkpoint.
-        totals = training.run(num_steps, floats.scalars(), floats.module_norms)
+        totals = training.run(num_steps, floats.scalars(), floats.module_norms, floats.window)
 
     tf.nest.map_structure(np.testing.assert_array_equal, whole, totals)
 
@@ -237,11 +239,14 @@ class TwoReplicas:
 
     num_replicas = 2
 
+    def __init__(self, num_steps=None):
+        self._num_steps = num_steps
+
     def check_batch_size(self, batch_size):
         assert batch_size % 2 == 0
 
     def of_chief(self, function):
-        return function()
+        return self._num_steps or function()
 
     def mean(self, function, arguments, like):
         found = [function(tf.constant(replica), *arguments) for replica in range(2)]
@@ -249,8 +254,8 @@ class TwoReplicas:
 
 
 def test_gradients_of_replicas_are_clipped_after_their_mean():
-    alone = Training(max_grad_norm=0.01)
-    split = Training(max_grad_norm=0.01, distribution=TwoReplicas())
+    alone = Training(update={"max_grad_norm": 0.01})
+    split = Training(update={"max_grad_norm": 0.01}, distribution=TwoReplicas())
 
     expected, found = alone.run(3), split.run(3)
 
@@ -271,7 +276,7 @@ def test_every_variable_gets_a_gradient(task):
 
 
 def test_the_learning_rate_goes_to_zero_in_a_straight_line(task):
-    training = Training(decay_steps=4)
+    training = Training(update={"decay_steps": 4})
     moved = []
     for _ in range(5):
         before = [variable.numpy() for variable in training.values]
@@ -295,7 +300,7 @@ def test_the_learning_rate_goes_to_zero_in_a_straight_line(task):
 
 
 def test_weights_decay_and_biases_do_not(trainings):
-    plain, decayed = trainings[False].begin(), Training(weight_decay=0.5)
+    plain, decayed = trainings[False].begin(), Training(update={"weight_decay": 0.5})
     before = [variable.numpy() for variable in plain.values]
 
     plain.run(1)
@@ -304,3 +309,86 @@ def test_weights_decay_and_biases_do_not(trainings):
     for start, alone, variable in zip(before, plain.values, decayed.values, strict=True):
         expected = alone - 0.01 * 0.5 * start if variable.shape.rank > 1 else alone
         np.testing.assert_allclose(variable, expected, rtol=1e-5, atol=1e-7)
+
+
+class SpoiltAt3(TwoLengths):
+    def batch(self, split, seed, step, lesson=None):
+        batch = super().batch(split, seed, step, lesson)
+        is_bad = tf.equal(tf.cast(step, tf.int32), 3)
+        return batch._replace(observations=tf.where(is_bad, np.nan, batch.observations))
+
+
+class TestPrograms:
+    """Batches of two lengths: 7, 7, 7, 3 and 3 steps, again and again."""
+
+    def training(self, task, **options):
+        tf.random.set_seed(0)
+        core = LSTMBaseline(snt.LSTM(4), task.output_size)
+        step.create_variables(core, task)
+        return Training(task=task, core=core, **options)
+
+    def test_there_is_one_for_each_length_however_many_steps_are_made(self):
+        task = TwoLengths()
+        training = self.training(task)
+
+        training.run(17)
+        training.run(3)
+
+        assert training.num_programs == 2
+        assert task.drawn == [7, 3]
+
+    def test_totals_are_the_same_to_the_last_bit_however_steps_are_divided(self):
+        training = self.training(TwoLengths(), jit=True)
+        whole, state = training.run(9), training.state
+        totals = training.begin().run(2)
+        for num_steps in (3, 4):
+            totals = training.run(num_steps, totals.scalars(), totals.module_norms, totals.window)
+
+        tf.nest.map_structure(np.testing.assert_array_equal, whole, totals)
+        assert_equal(state, training.state)
+
+    def test_a_step_trains_on_the_batch_of_its_length(self):
+        task = TwoLengths()
+        training = self.training(task)
+        for number in (2, 3):
+            training.step.assign(number)
+            batch = episodes.collect(training.core, task, "train", 0, number)
+            expected = step.gradients(training.core, task, batch, 50.0)
+
+            np.testing.assert_allclose(training.run(1).loss, expected.loss, rtol=1e-6)
+
+    def test_a_call_ends_at_a_step_that_is_not_finite_also_between_lengths(self):
+        training = self.training(SpoiltAt3())
+
+        totals = training.run(20)
+
+        assert training.step == 3
+        assert np.isfinite(totals.loss)
+        training.skip()
+        training.run(3)
+        assert training.step == 7
+
+    def test_replicas_train_on_all_lengths(self):
+        alone = self.training(TwoLengths())
+        split = self.training(TwoLengths(), distribution=TwoReplicas())
+
+        np.testing.assert_allclose(split.run(5).loss, alone.run(5).loss, rtol=1e-5)
+        assert_close(split.values, alone.values, atol=1e-6)
+
+    def test_another_learning_rate_replaces_them(self):
+        training = self.training(TwoLengths())
+        training.run(5)
+        training.learning_rate = 0.0
+        values = [variable.numpy() for variable in training.values]
+
+        training.run(1)
+
+        assert training.num_programs == 1
+        assert_equal(training.values, values)
+
+    def test_the_chief_alone_decides_on_the_number_of_steps(self):
+        training = self.training(TwoLengths(), distribution=TwoReplicas(num_steps=2))
+
+        training.run(5)
+
+        assert training.step == 2
