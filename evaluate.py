@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from absl import flags
 
-from training.quiet import native_logs_hidden
+from tasks.quiet import native_logs_hidden
 
 with native_logs_hidden():
     import tensorflow as tf  # Here, so that its messages are hidden.

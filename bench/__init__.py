@@ -18,7 +18,7 @@ in `bench.workloads`. Whatever is compared is timed in turn in one run, since th
 drifts: ratios are to be trusted, milliseconds are of this machine on this day.
 """
 
-from training.quiet import native_logs_hidden
+from tasks.quiet import native_logs_hidden
 
 with native_logs_hidden():
     import tensorflow  # noqa: F401

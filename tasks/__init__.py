@@ -1,8 +1,13 @@
-"""Tasks by name: `tasks.get("repeat_copy", num_bits=4)`. They know nothing of `dnc`."""
+"""Tasks by name: `tasks.get("repeat_copy", num_bits=4)`. Nothing here depends on `dnc`."""
 
 import importlib
 import inspect
 from typing import Any
+
+from tasks.quiet import native_logs_hidden
+
+with native_logs_hidden():
+    import tensorflow  # noqa: F401  First of all, so that its messages are hidden.
 
 from tasks import options
 from tasks.addition import Addition

@@ -56,6 +56,12 @@ class Option(NamedTuple):
             text = f">= {low}" if low else f"<= {high}" if high else ""
         return f"0 or {text}" if self.or_zero else text
 
+    @property
+    def short_range(self) -> str:
+        """The range without a maximum that only the width of integers sets."""
+        is_of_width = self.maximum is not None and self.maximum >= 2**31 - 1
+        return self._replace(maximum=None).range if is_of_width else self.range
+
     def check(self, value: Any) -> None:
         """Raises `ValueError` if a value is not of the option's kind or out of its range."""
         if value is None and self.default is None:
@@ -129,7 +135,7 @@ def table(declared: Sequence[Option]) -> list[str]:
     lines = ["| option | default | range | meaning |", "|---|---|---|---|"]
     for each in declared:
         default = "" if each.default is None else _shown(each.default)
-        lines.append(f"| `{each.name}` | {default} | {each.range} | {each.help} |")
+        lines.append(f"| `{each.name}` | {default} | {each.short_range} | {each.help} |")
     return lines
 
 

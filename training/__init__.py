@@ -7,7 +7,7 @@ result = training.train(config)
 core, task = training.load(result.directory)
 """
 
-from training.quiet import native_logs_hidden
+from tasks.quiet import native_logs_hidden
 
 with native_logs_hidden():
     import tensorflow  # noqa: F401 (First of all, so that what its libraries log is hidden.)

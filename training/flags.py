@@ -37,7 +37,7 @@ def help_text(declared: Iterable[Option]) -> str:
         name = f"--[no]{each.name}" if each.kind is bool else f"--{each.name}"
         default = str(each.default).lower() if each.kind is bool else each.default
         lines.append(f"  {name}" + ("" if default in (None, "") else f"={default}"))
-        allowed = f" ({each.range})" if each.range else ""
+        allowed = f" ({each.short_range})" if each.short_range else ""
         lines += textwrap.wrap(
             each.help + allowed, 90, initial_indent=8 * " ", subsequent_indent=8 * " "
         )

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from training.quiet import native_logs_hidden
+from tasks.quiet import native_logs_hidden
 
 with native_logs_hidden():
     import tensorflow as tf

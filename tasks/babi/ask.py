@@ -12,18 +12,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+import tensorflow as tf
 from absl import flags
-
-from training.quiet import native_logs_hidden
-
-with native_logs_hidden():
-    import tensorflow as tf  # Here, so that what it writes is hidden.
-
-from training.config import Config
 
 import dnc
 from tasks.babi import OwnStory
 from training import command, episodes, runs
+from training.config import Config
 from training.messages import say
 from training.models import restore_core
 
@@ -61,8 +56,8 @@ def answer(directory: pathlib.Path, text: str, best: bool = False) -> tuple[str,
       ValueError: if the story is malformed, or the model is not of bAbI or not intact.
       OSError: if there is no run in the directory.
     """
-    checkpoint, saved = runs.newest_checkpoint(directory, best)
-    config = Config.of_run(saved)
+    checkpoint = runs.newest_checkpoint(directory, best)
+    config = Config.of_run(checkpoint.settings)
     if config.task != OwnStory.name:
         raise ValueError(f"Only models of babi answer stories; {directory} is of {config.task}.")
     task = OwnStory(text=text)

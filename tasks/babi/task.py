@@ -126,7 +126,9 @@ class Babi(QuestionAnswering):
 
     name = "babi"
 
-    data_dir: str = option("", "Folder en-10k of bAbI 1.2, or an archive of it; required.")
+    data_dir: str = option(
+        "", "Folder en-10k of bAbI 1.2, or an archive of it; required.", may_change=True
+    )
     tasks: str = option("1-20", "Numbers of bAbI tasks, such as 1,2,4-20.")
     split_seed: int = option(1, "Seed of the choice of validation stories.", minimum=1)
     max_buckets: int = option(

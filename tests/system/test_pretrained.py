@@ -102,7 +102,7 @@ def test_the_model_of_babi_answers_the_example_of_its_page():
 def test_copy_series_frees_slots_and_uses_them_again():
     # The paper's ten copies of five rows; it was trained on five copies.
     core, task = load(MODELS["copy_series_dnc"], batch_size=8, min_copies=10, max_copies=10)
-    batch = task.batch(seed=-1, step=0)
+    batch = task.batch("test", 0, 0)
     trace = dnc.record(core, batch.observations)
     num_slots = trace.usage.shape[2]
     ends = np.arange(5, 110, 11)  # Steps of the delimiters.

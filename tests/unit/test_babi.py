@@ -1,6 +1,5 @@
-"""Training on bAbI and its evaluation, as a user types them."""
+"""Training on bAbI, as a user types it."""
 
-import csv
 import shlex
 import shutil
 
@@ -11,8 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import tasks
 from tests import golden, scripts
-from tests.scripts import run_evaluate
-from training import checkpoints, runs, ship
+from training import checkpoints
 from training.models import load
 
 DATA = golden.DATA / "babi"
@@ -139,54 +137,6 @@ def test_the_data_may_lie_elsewhere_when_a_run_is_resumed(trained, tmp_path):
     assert f"Compiling for batches of 2 lengths, {shortest} to {longest} steps, takes" in ended.out
 
 
-def test_evaluation_is_a_table_of_all_test_questions_with_files(trained, tmp_path):
-    ended = run_evaluate(
-        f"--checkpoint_dir={trained}",
-        "--stories=1",
-        f"--csv={tmp_path / 'table.csv'}",
-        f"--plot={tmp_path / 'plot.png'}",
-    )
-
-    assert (ended.code, ended.err) == (0, "")
-    lines = ended.lines
-    assert lines[0].split()[-4:] == ["stories", "paper:", "LSTM", "DNC1"]
-    assert lines[2].startswith(" 1 single supporting fact") and lines[2].endswith("28.4    9.0")
-    assert "stories, task 19, not all right:" in ended.out
-    with open(tmp_path / "table.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["task"], row["questions"], row["words"]) for row in rows] == [
-        ("1", "15", "15"),
-        ("19", "3", "6"),
-    ]
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_larger_memory_and_another_folder_can_be_evaluated(trained, tmp_path):
-    shutil.copytree(DATA, tmp_path / "elsewhere")
-
-    ended = run_evaluate(
-        f"--checkpoint_dir={trained}", "--memory_size=8", f"--data_dir={tmp_path / 'elsewhere'}"
-    )
-
-    assert ended.code == 0
-    assert len(ended.lines) == 6
-
-
-def test_a_shipped_model_does_not_tell_where_its_data_was(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "PRETRAINED", tmp_path)
-    ship.ship(trained, "babi_tiny")
-
-    refused = run_evaluate("--pretrained=babi_tiny")
-    assert (refused.code, refused.out) == (2, "")
-    assert refused.err.startswith("evaluate.py: Task babi needs --data_dir: the folder en-10k")
-
-    shipped = run_evaluate("--pretrained=babi_tiny", f"--data_dir={DATA}")
-    assert shipped.code == 0
-    before = run_evaluate(f"--checkpoint_dir={trained}")
-    assert shipped.lines[2:] == before.lines[2:]  # All but the name.
-    assert str(DATA) not in (tmp_path / "babi_tiny" / "step-4.json").read_text()
-
-
 @pytest.mark.parametrize(
     "arguments, said",
     [
@@ -206,27 +156,3 @@ def test_what_cannot_be_trained_is_one_line_and_exit_code_2(tmp_path, arguments,
     assert ended.code == 2
     (line,) = ended.err.splitlines()
     assert line.startswith("train.py: ") and said in line
-
-
-@pytest.mark.parametrize(
-    "arguments, said",
-    [
-        (["--lengths=3"], "--lengths is for tasks with sizes"),
-        (["--memory_size=3,4"], "--memory_size must be one number for babi"),
-        (["--data_dir=nowhere"], "Cannot read bAbI data from nowhere"),
-    ],
-)
-def test_what_cannot_be_evaluated_is_one_line_and_exit_code_2(trained, arguments, said):
-    ended = run_evaluate(f"--checkpoint_dir={trained}", *arguments)
-
-    assert ended.code == 2
-    (line,) = ended.err.splitlines()
-    assert line.startswith("evaluate.py: ") and said in line
-
-
-@pytest.mark.parametrize("flag", ["--stories=1", "--data_dir=."])
-def test_flags_of_stories_are_not_for_other_tasks(flag):
-    ended = run_evaluate("--pretrained=copy_dnc", flag)
-
-    assert ended.code == 2
-    assert "is for models of babi" in ended.err

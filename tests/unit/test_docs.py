@@ -1,11 +1,9 @@
-"""What README.md and the pages in docs/ link to exists; the README explains what a user can set."""
+"""What README.md and the pages in docs/ link to exists."""
 
 import pathlib
 import re
 
 import pytest
-
-import train
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -33,9 +31,3 @@ def test_every_file_and_heading_that_is_linked_exists(page):
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
-
-
-def test_every_flag_of_the_training_script_is_explained():
-    explained = set(re.findall(r"`--(\w+)", README.read_text("utf-8")))
-    own = {flag.name for flag in train.FLAGS.get_key_flags_for_module(train)}
-    assert own <= explained | {name.removeprefix("no") for name in explained}

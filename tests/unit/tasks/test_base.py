@@ -57,7 +57,7 @@ def test_names_are_sorted():
 
 def test_defaults_are_those_of_the_released_task():
     defaults = {
-        name: each.default for name, each in tasks.options(tasks.get("repeat_copy")).items()
+        name: each.default for name, each in tasks.options.of(tasks.get("repeat_copy")).items()
     }
 
     assert defaults == {
@@ -109,7 +109,7 @@ def test_unknown_options_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="first_typo, second_typo") as error:
         tasks.get("repeat_copy", second_typo=1, num_bits=4, first_typo=2)
 
-    for name in tasks.options(tasks.find("repeat_copy")):
+    for name in tasks.options.of(tasks.find("repeat_copy")):
         assert name in str(error.value)
 
 

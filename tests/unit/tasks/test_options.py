@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tasks import options as options_of
+from tasks import options
 from tasks.options import Option, check, option, ranges, table
 
 
@@ -77,9 +77,9 @@ def test_other_values_are_refused_with_what_is_allowed(bad, why):
 
 
 def test_options_are_read_off_a_class_or_an_instance():
-    found = options_of(Declared)
+    found = options.of(Declared)
 
-    assert found == options_of(Declared(number=4))
+    assert found == options.of(Declared(number=4))
     assert "other" not in found
     assert found["folder"] == Option("folder", str, None, "A folder.")
     assert found["kind"] == Option(
@@ -92,8 +92,8 @@ def test_the_kind_is_that_of_the_default_unless_given():
     class One:
         x: float = option(1, "A number.", kind=float)
 
-    assert options_of(Declared)["number"].kind is int
-    assert options_of(One)["x"].kind is float
+    assert options.of(Declared)["number"].kind is int
+    assert options.of(One)["x"].kind is float
     check(One(x=1.5))
 
 
@@ -107,7 +107,7 @@ def test_an_upper_limit_alone_is_a_range_too():
 
 
 def test_a_table_has_a_line_for_each_option():
-    lines = table(options_of(Declared).values())
+    lines = table(options.of(Declared).values())
 
     assert lines[2:6] == [
         "| `flag` | false |  | A flag. |",

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from training.quiet import native_logs_hidden
+from tasks.quiet import native_logs_hidden
 
 
 def test_nothing_reaches_standard_error_meanwhile(capfd):
