@@ -27,9 +27,8 @@ import tensorflow as tf
 from training.messages import NO_MEMORY, OUT_OF_MEMORY, say
 from training.runs import Run
 
-KINDS = ("none", "mirrored", "multi_worker")
 EXIT_CODE_OF_A_LOST_WORKER = os.EX_TEMPFAIL  # 75: "the user is invited to retry".
-# What a collective operation ends in, by how TensorFlow came to know.
+# Errors of a collective operation, depending on how TensorFlow noticed.
 _SIGNS_OF_A_LOST_WORKER = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -43,7 +42,7 @@ T = TypeVar("T")
 
 
 class Cluster(NamedTuple):
-    """The workers of a training, and which of them this process is."""
+    """The workers of a training run, and the place of this process among them."""
 
     jobs: dict[str, list[str]]  # addresses by kind of task: "chief" (one at most) and "worker"
     job: str
@@ -51,20 +50,20 @@ class Cluster(NamedTuple):
 
     @property
     def addresses(self) -> list[str]:
-        """Of all workers, the chief's first."""
+        """Addresses of all workers, the chief first."""
         return [*self.jobs.get("chief", []), *self.jobs.get("worker", [])]
 
     @property
     def address(self) -> str:
-        """Of this worker."""
+        """Address of this worker."""
         return self.jobs[self.job][self.index]
 
 
 def parse_cluster(text: str | None) -> Cluster:
-    """Reads what the environment variable TF_CONFIG says.
+    """Reads the environment variable TF_CONFIG.
 
     Raises:
-      ValueError: if it is not set, or not as TensorFlow needs it.
+      ValueError: if it is not set, or TensorFlow could not use it.
     """
     example = (
         '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
@@ -92,20 +91,20 @@ def parse_cluster(text: str | None) -> Cluster:
 
 
 class Distribution:
-    """Where the replicas of a training are, and what their processes agree on.
+    """The replicas of a training run, and the communication of their processes.
 
     Attributes:
-      num_replicas: replicas in all, each with as many episodes of a batch.
-      num_workers: processes in all.
+      num_replicas: number of replicas in total, each with the same number of a batch's episodes.
+      num_workers: number of processes.
       is_chief: whether this process is the one that reads, writes and prints.
     """
 
     def __init__(self, kind: str = "none"):
-        """Finds the devices; with several workers, waits until all are there.
+        """Finds the devices; with several workers, waits until all have started.
 
         Args:
           kind: "none": this process, without replicas; "mirrored": all GPUs of this machine, or,
-            if there is none, all logical CPU devices (one, unless the program made more);
+            if there are none, all logical CPU devices (one, unless the program made more);
             "multi_worker": the workers that TF_CONFIG names; then nothing of TensorFlow may have
             run before.
 
@@ -125,11 +124,11 @@ class Distribution:
         self.num_replicas = self._strategy.num_replicas_in_sync if self._strategy else 1
 
     def __bool__(self) -> bool:
-        """Whether there are replicas at all: not with "none"."""
+        """Whether there are replicas: not with "none"."""
         return self._strategy is not None
 
     def scope(self) -> contextlib.AbstractContextManager:
-        """Context in which each variable that is made gets a copy on every replica.
+        """Context in which each new variable has a copy on every replica.
 
         All have the chief's initial value.
         """
@@ -144,13 +143,13 @@ class Distribution:
             )
 
     def mean(self, function: Callable[..., Any], arguments: Sequence[tf.Tensor], like: Any) -> Any:
-        """Returns the mean over all replicas of what a function gives, for use in a `tf.function`.
+        """Returns the mean over all replicas of a function's results, for use in a `tf.function`.
 
         Args:
           function: called on each replica as `function(replica, *arguments)`, with its number, an
-            int32 scalar; gives a nest of tensors of one type.
-          arguments: passed on to it.
-          like: the same nest of `tf.TensorSpec`.
+            int32 scalar; returns a nest of tensors of one type.
+          arguments: further arguments.
+          like: the nest with a `tf.TensorSpec` for each tensor.
         """
 
         def packed(*arguments: tf.Tensor) -> tf.Tensor:
@@ -217,7 +216,7 @@ class Distribution:
             variable.assign(self._sum(value if self.is_chief else np.zeros_like(value)))
 
     def _sum(self, value: np.ndarray) -> np.ndarray:
-        """The sum over all processes."""
+        """Returns the sum over all processes."""
         num_devices = len(self._strategy.extended.worker_devices)  # Of this process.
         values = iter([tf.constant(value)] + [tf.zeros_like(value)] * (num_devices - 1))
         each = self._strategy.experimental_distribute_values_from_function(lambda _: next(values))
@@ -238,9 +237,9 @@ class _Shared:
 
 
 class SharedRun:
-    """A `Run` that the chief has; all workers do with it the same at the same time.
+    """A `Run` of the chief, with which all workers do the same at the same time.
 
-    The others get the chief's variables and results, and raise what it raises.
+    The others receive the chief's variables and results, and raise its exceptions.
 
     Attributes:
       directory, changes, saved_step: as in `Run`.
@@ -250,8 +249,8 @@ class SharedRun:
         """Opens a run.
 
         Args:
-          distribution: says who is the chief.
-          open_run: opens it, in the chief.
+          distribution: the workers.
+          open_run: opens the run, in the chief.
         """
         self._distribution = distribution
         self._run: Run | None = None
@@ -267,15 +266,15 @@ class SharedRun:
 
     @property
     def checkpoint(self) -> tf.train.Checkpoint | None:
-        """What `save` saves; in the chief only."""
+        """The checkpoint that `save` writes; `None` except in the chief."""
         return self._run and self._run.checkpoint
 
     @property
     def last_saved(self) -> str:
-        """A sentence that says what there is to go on from."""
+        """A sentence about the checkpoint from which the run can continue."""
         if self.saved_step is None:
             return "There is no checkpoint."
-        return f"The last checkpoint is that of step {self.saved_step:,}."
+        return f"The last checkpoint is of step {self.saved_step:,}."
 
     def __enter__(self) -> "SharedRun":
         return self
@@ -285,9 +284,9 @@ class SharedRun:
             self._run.close()
 
     def restore(self, **objects: Any) -> dict[str, Any] | None:
-        """Loads what `Run.restore` does into the modules and variables of all workers.
+        """Loads as `Run.restore` does, into the modules and variables of all workers.
 
-        Other objects are the chief's alone.
+        Other objects are restored in the chief only.
         """
         self._variables = []
         for object in objects.values():
@@ -298,7 +297,7 @@ class SharedRun:
         return self._loaded(lambda run: run.restore(**objects))
 
     def go_back(self) -> dict[str, Any] | None:
-        """Loads what `Run.go_back` does, likewise."""
+        """Loads as `Run.go_back` does, into the same modules and variables."""
         return self._loaded(lambda run: run.go_back())
 
     def save(self, step: int, *arguments: Any) -> None:
@@ -321,24 +320,33 @@ class SharedRun:
 
 
 @contextlib.contextmanager
-def leaving_when_a_worker_is_lost(kind: str) -> Iterator[None]:
+def leaving_when_a_worker_is_lost(
+    kind: str, raised_by_all: tuple[type[Exception], ...] = (ValueError, OSError)
+) -> Iterator[None]:
     """Context in which a worker whose peers are gone ends its process, with exit code 75.
 
-    A worker that fails itself ends at once, too, with exit code 1: on the usual way out TensorFlow
+    A worker that fails alone ends at once, too, with exit code 1: on the usual way out TensorFlow
     would wait for peers that wait for this one.
+
+    Args:
+      kind: kind of the distribution.
+      raised_by_all: exceptions that all workers raise, such as those of settings, and those that
+        `Distribution.of_chief` passes on. They leave the context as usual.
     """
     if kind != "multi_worker":
         yield
         return
     try:
         yield
+    except raised_by_all:
+        raise
     except Exception as error:
         if isinstance(error, _SIGNS_OF_A_LOST_WORKER):
             code = EXIT_CODE_OF_A_LOST_WORKER
             reason = error.message.partition("aborted by: ")[2] or type(error).__name__
             message = (
                 f"train.py: Lost another worker ({reason.splitlines()[0].rstrip('.')}). "
-                "Start all workers again: they go on from the last checkpoint."
+                "Start all workers again: they continue from the last checkpoint."
             )
             print(message, file=sys.stderr)
         elif isinstance(error, OUT_OF_MEMORY):
@@ -353,7 +361,7 @@ def leaving_when_a_worker_is_lost(kind: str) -> Iterator[None]:
 
 
 def _join(cluster: Cluster) -> tf.distribute.Strategy:
-    """Waits for all workers of a cluster."""
+    """Waits for all workers of a cluster, and returns the strategy."""
     if cluster.address == cluster.addresses[0] and len(cluster.addresses) > 1:
         say(f"Waiting for {', '.join(cluster.addresses[1:])}.")
     try:
@@ -363,5 +371,5 @@ def _join(cluster: Cluster) -> tf.distribute.Strategy:
             raise
         raise ValueError(f"Cannot listen at {cluster.address}: is the port in use?") from error
     finally:
-        # TensorFlow now catches SIGTERM, and does nothing; as before, it shall end the process.
+        # TensorFlow now catches SIGTERM and does nothing. It shall end the process, as before.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))

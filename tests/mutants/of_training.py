@@ -6,6 +6,8 @@ _STEP = "unit/training/test_step.py"
 _RUNS = "unit/training/test_runs.py"
 _CHECKPOINTS = "unit/training/test_checkpoints.py"
 _NUMERICS = "unit/training/test_numerics.py"
+_EPISODES = "unit/training/test_episodes.py"
+_LESSONS = "unit/training/test_curriculum.py"
 _EVALUATION = "unit/training/test_evaluation.py"
 
 MUTANTS = (
@@ -13,8 +15,8 @@ MUTANTS = (
     Mutant(
         "seed ignored",
         "training/step.py",
-        "return self._with_batch(self._seed, self.step, self._find)",
-        "return self._with_batch(0, self.step, self._find)",
+        'episodes.collect(core, task, "train", self._seed, step, lesson)',
+        'episodes.collect(core, task, "train", 0, step, lesson)',
         f"{_STEP}::test_a_step_trains_on_the_batch_of_its_seed_and_number",
     ),
     Mutant(
@@ -34,20 +36,91 @@ MUTANTS = (
     Mutant(
         "gradients clipped before the mean over replicas",
         "training/step.py",
-        "self._find(part(batch, replica, number))",
-        "self._find(part(batch, replica, number))._replace(gradients=_clip("
-        "self._core.trainable_variables, self._find(part(batch, replica, number)), "
-        "self.update.max_grad_norm).gradients)",
+        "return _find(core, task, own, self._recompute_every)",
+        "found = _find(core, task, own, self._recompute_every)\n            return found._replace("
+        "gradients=_clip(core.trainable_variables, found, self.update.max_grad_norm).gradients)",
         f"{_STEP}::test_gradients_of_replicas_are_clipped_after_their_mean",
     ),
     Mutant(
         "all replicas learn from the first part",
-        "training/distribution.py",
-        "tf.stack([0, index * size[1]] +",
-        "tf.stack([0, 0 * size[1]] +",
-        "unit/training/test_distribution.py::test_parts_of_a_batch_are_those_of_the_whole",
+        "training/episodes.py",
+        "begin[axis] = index * size[axis]",
+        "begin[axis] = 0 * size[axis]",
+        f"{_EPISODES}::test_parts_of_a_batch_are_those_of_the_whole",
     ),
-    # --- Optimizers and lessons.
+    Mutant(
+        "a call continues after a stretch that ended early",
+        "training/step.py",
+        "if int(self.step) < step:",
+        "if False:",
+        f"{_STEP}::TestPrograms::test_a_call_ends_at_a_step_that_is_not_finite_also_between_lengths",
+    ),
+    Mutant(
+        "a program for each stretch",
+        "training/step.py",
+        "        if key not in self._programs:\n",
+        "        if True:\n",
+        f"{_STEP}::TestPrograms::test_there_is_one_for_each_length_however_many_steps_are_made",
+    ),
+    Mutant(
+        "programs stay when the learning rate changes",
+        "training/step.py",
+        "            self._programs.clear()\n",
+        "",
+        f"{_STEP}::TestPrograms::test_another_learning_rate_replaces_them",
+    ),
+    Mutant(
+        "lessons have no effect on batches",
+        "training/step.py",
+        "lesson = lesson if task.lessons else None",
+        "lesson = None",
+        _LESSONS,
+    ),
+    Mutant(
+        "memory does not grow with the lessons",
+        "training/step.py",
+        "core, task = self._core_of(key[1]), self.task.of_length(num_steps)",
+        "core, task = self._core_of(None), self.task.of_length(num_steps)",
+        _LESSONS,
+    ),
+    # --- Episodes.
+    Mutant(
+        "the same random numbers at each time step of an episode",
+        "training/episodes.py",
+        "draws.fold_in(key, tf.cast(t, tf.int64))",
+        "draws.fold_in(key, tf.cast(0 * t, tf.int64))",
+        f"{_EPISODES}::test_the_keys_of_all_time_steps_and_of_the_start_differ",
+    ),
+    Mutant(
+        "an environment's keys are those of the start",
+        "training/episodes.py",
+        "key = draws.fold_in(draws.keys(split, seed, step, 1)[0], _RESPONSES)",
+        "key = draws.keys('train', seed, step, 1)[0]",
+        f"{_EPISODES}::test_the_keys_of_all_time_steps_and_of_the_start_differ",
+    ),
+    Mutant(
+        "the state of the core is lost between the steps of a roll-out",
+        "training/episodes.py",
+        "*following, seen = advance(t, environment, observation, state)",
+        "state = core.initial_state(task.batch_size)\n"
+        "        *following, seen = advance(t, environment, observation, state)",
+        f"{_EPISODES}::test_gradients_are_those_of_the_whole_loop_at_once",
+    ),
+    Mutant(
+        "gradients through the observations of a roll-out",
+        "training/episodes.py",
+        "tf.stop_gradient(stack.stack())",
+        "stack.stack()",
+        f"{_EPISODES}::TestCollect::test_answers_are_constants_also_under_a_tape",
+    ),
+    Mutant(
+        "eager batches are not narrowed to their length",
+        "training/episodes.py",
+        "if not any(tf.is_tensor(argument) for argument in (seed, step, lesson)):",
+        "if False:",
+        f"{_EPISODES}::TestCollect::test_a_batch_has_its_own_length_unless_the_length_is_fixed",
+    ),
+    # --- Optimizers.
     Mutant(
         "mean square starts at 0",
         "training/optimization.py",
@@ -68,20 +141,6 @@ MUTANTS = (
         "if variable.shape.rank > 1:",
         "if variable.shape.rank > 0:",
         f"{_STEP}::test_weights_decay_and_biases_do_not",
-    ),
-    Mutant(
-        "a lesson too far",
-        "training/curriculum.py",
-        "return self._least + lesson",
-        "return self._least + lesson + 1",
-        "unit/training/test_curriculum.py",
-    ),
-    Mutant(
-        "the next lesson comes while the error is large",
-        "training/curriculum.py",
-        "if not metrics[self._task.error_name] < self._threshold:",
-        "if metrics[self._task.error_name] < self._threshold:",
-        "unit/training/test_curriculum.py",
     ),
     # --- Checkpoints.
     Mutant(
@@ -199,10 +258,17 @@ MUTANTS = (
     ),
     # --- Evaluation and the loop.
     Mutant(
-        "validation uses the seed of the training",
+        "samples are of the training's batches",
         "training/evaluation.py",
-        "self._seed = -1 - seed",
-        "self._seed = seed",
+        'self.answers("validation", _sets(step)[0], 1)',
+        'self.answers("train", _sets(step)[0], 1)',
+        _EVALUATION,
+    ),
+    Mutant(
+        "finite data are not evaluated completely",
+        "training/evaluation.py",
+        'if self._is_finite("validation"):',
+        "if False:",
         _EVALUATION,
     ),
     Mutant(
@@ -218,6 +284,13 @@ MUTANTS = (
         "quantities.in_order(trace.declared)",
         "quantities.in_order({})",
         f"{_NUMERICS}::test_the_first_quantity_of_a_time_step_is_named",
+    ),
+    Mutant(
+        "the search for non-finite numbers ignores padding",
+        "training/numerics.py",
+        "trace = episodes.watch(core, task, whole, step)",
+        "trace = episodes.watch(core, task, batch, step)",
+        _NUMERICS,
     ),
     Mutant(
         "nan_policy: once too few",
@@ -250,8 +323,8 @@ MUTANTS = (
     Mutant(
         "probe looks at a batch of the training",
         "training/probe.py",
-        "drawn = task.batch(-1 - seed, -1)",
-        "drawn = task.batch(seed, 0)",
+        'episodes.collect(self._core, self._task, "validation", self._seed, -1)',
+        'episodes.collect(self._core, self._task, "train", self._seed, 0)',
         "unit/training/test_probe.py",
     ),
     Mutant(

@@ -21,8 +21,7 @@ TWO_DEVICES = """
 import sys, tempfile
 import numpy as np, sonnet as snt, tensorflow as tf
 import dnc
-from tasks.babi import Babi
-from tasks.repeat_copy import RepeatCopy
+from tasks import Babi, RepeatCopy
 from training.distribution import Distribution
 from training.optimization import Update, rmsprop
 from training.step import TrainingStep, create_variables
@@ -32,8 +31,8 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 
 class Bad(RepeatCopy):
     # The last episode of step 205 is not finite: only the second replica gets it.
-    def batch(self, seed, step, sizes=None):
-        batch = super().batch(seed, step, sizes)
+    def batch(self, split, seed, step, lesson=None):
+        batch = super().batch(split, seed, step, lesson)
         last = tf.range(self.batch_size)[:, tf.newaxis] == self.batch_size - 1
         is_bad = last & (tf.cast(step, tf.int32) == 205)
         return batch._replace(observations=tf.where(is_bad, np.nan, batch.observations))
@@ -41,7 +40,7 @@ class Bad(RepeatCopy):
 def make(distribution, task):
     tf.random.set_seed(0)
     with distribution.scope():
-        core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(6), task.target_size, 20.0)
+        core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(6), task.output_size, 20.0)
         create_variables(core, task)
     optimizer = rmsprop(core.trainable_variables, learning_rate=1e-3, epsilon=1e-10)
     training = TrainingStep(core, task, Update(optimizer, 50.0), seed=0, distribution=distribution)
@@ -93,7 +92,7 @@ for name, distribution in distributions.items():
     training = make(distribution, stories)[1]
     each = [training.run(1) for _ in range(8)]
     found[name + "/of_stories"] = [[x.loss, x.gradient_norm] for x in each]
-found["lengths"] = [len(stories.batch(0, step).mask) for step in range(8)]
+found["lengths"] = [stories.steps_of_batch("train", 0, step) for step in range(8)]
 np.savez(sys.argv[1], **found)
 """
 
@@ -101,21 +100,18 @@ np.savez(sys.argv[1], **found)
 TRAIN = """
 import os, signal, sys
 import train
-from training.reporting import Report
+from tests.scripts import NoEvaluation
+from training import experiment
+from training.messages import say
+from training.reporting import Display
 
-class NoEvaluation:
-    def __init__(self, *arguments): pass
-    def final(self, step): return {"wrong_bits": 0.0, "solved_sequences": 0.0}
-    def sample_at(self, step): return ""
-
-def write(report, step, scalars, *more):
-    print("at", step, scalars["loss"], flush=True)
+def write(display, step, scalars, *more):
+    say(f"at {step} {scalars['loss']}")
     if step == int(os.environ.get("DIE_AT", 0)):
         os.kill(os.getpid(), signal.SIGKILL)
 
-train.Evaluation, Report.write = NoEvaluation, write
-sys.argv = ["train", *sys.argv[1:]]
-sys.exit(train.main(train._parse(sys.argv)))
+experiment.Evaluation, Display.write = NoEvaluation, write
+sys.exit(train.main(["train.py", *sys.argv[1:]]))
 """
 TINY = shlex.split(
     "--hidden_size=6 --memory_size=4 --word_size=3 --num_read_heads=1 --num_bits=2 --batch_size=4"

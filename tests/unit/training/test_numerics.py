@@ -271,6 +271,16 @@ def test_a_report_on_an_interactive_task_contains_what_the_core_saw(tmp_path):
         assert saved["extras/0"].shape == (5, 2)
 
 
+def test_the_trace_of_a_report_includes_padding(core, tmp_path):
+    batch = TASK.batch("train", 0, 0)
+    assert min(batch.lengths) < TASK.num_steps
+
+    numerics.explain(core, TASK, batch, 0, tmp_path, tf.train.Checkpoint(core=core))
+
+    trace = dnc.Trace.load(tmp_path / "not-finite-0" / "trace.npz")
+    assert list(trace.sequence_length) == [TASK.num_steps] * 2
+
+
 def test_an_extra_that_is_not_finite_is_named(core):
     batch = TASK.batch("train", 0, 0)
     rewards = np.zeros([*batch.mask.shape, 1])

@@ -386,9 +386,9 @@ class TestPrograms:
         assert training.num_programs == 1
         assert_equal(training.values, values)
 
-    def test_the_chief_alone_decides_on_the_number_of_steps(self):
-        training = self.training(TwoLengths(), distribution=TwoReplicas(num_steps=2))
 
-        training.run(5)
+def test_the_chief_alone_decides_on_the_number_of_steps(trainings):
+    training = trainings[False]
+    assert training.agreed(5) == 5
 
-        assert training.step == 2
+    assert Training(distribution=TwoReplicas(num_steps=2)).agreed(5) == 2
