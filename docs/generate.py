@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator
 
 import tasks
-import training  # noqa: F401 (First, so that what TensorFlow logs is hidden.)
 from tasks import options
 from training.config import Config, task_options
 

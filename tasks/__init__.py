@@ -1,4 +1,4 @@
-"""Tasks by name: `tasks.get("repeat_copy", num_bits=4)`. They know nothing of `dnc`."""
+"""Tasks by name: `tasks.get("repeat_copy", num_bits=4)`. Nothing here depends on `dnc`."""
 
 import importlib
 import inspect

@@ -285,10 +285,10 @@ class Record(NamedTuple):
 class InteractiveTask(Task):
     """A task in which the next observation depends on the answers of the network.
 
-    `training.episodes.collect` runs the network step by step, without gradients, and returns what
-    it saw as a `Batch`. Training then replays these observations with one unroll. Observations and
-    actions are constants in imitation learning and in policy gradients alike, so the gradients are
-    exact. Episodes that have ended have a mask of 0.
+    `training.episodes.collect` runs the network step by step, without gradients, and returns its
+    observations in a `Batch`. Training then replays these observations with one unroll.
+    Observations and actions are constants in imitation learning and in policy gradients alike, so
+    the gradients are exact. Episodes that have ended have a mask of 0.
     """
 
     @abc.abstractmethod

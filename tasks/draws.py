@@ -14,8 +14,8 @@ ALGORITHM = "philox"
 def keys(split: str, seed: Any, step: Any, number: int) -> list[tf.Tensor]:
     """Returns keys of random numbers that depend on the arguments alone.
 
-    Training has its own keys. Validation and test share theirs: what a task generates is fresh in
-    either, and nothing is learned from it.
+    Training has its own keys. Validation and test share theirs: the episodes that a task
+    generates are new in either, and nothing is learned from them.
 
     Args:
       split: one of `SPLITS`.

@@ -12,7 +12,7 @@ def place(rows: tf.Tensor, index: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
 
     Args:
       rows: [B, L, C].
-      index: int32 [T, B] or what broadcasts to it; anything where not present.
+      index: int32 [T, B], or a shape that broadcasts to it; any number where not present.
       present: bool [T, B].
 
     Returns:

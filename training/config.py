@@ -170,7 +170,7 @@ class Config:
         1000, "Steps between looks into the memory for TensorBoard, always at the same episodes."
     )
     trace_file: str | None = _training(
-        None, "File for a trace of these episodes at the end, for python -m dnc_inspector."
+        None, "File for a trace of these episodes at the end; python -m dnc_inspector shows it."
     )
     distribution: str = _training(
         "none",

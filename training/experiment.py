@@ -174,9 +174,8 @@ class _Experiment:
             self._probe.record(loop.step).save(config.trace_file)
         metrics = {} if loop.ending == "interrupted" else self._evaluation.final(loop.step)
         if metrics:
-            say(
-                f"{_ENDINGS.get(loop.ending, loop.ending)} step {loop.step:,}. {self._found(metrics)}"
-            )
+            ending = _ENDINGS.get(loop.ending, loop.ending)
+            say(f"{ending} step {loop.step:,}. {self._found(metrics)}")
         return Result(self._core, task, run.directory, loop.step, metrics, loop.ending)
 
     def _announce(self) -> None:

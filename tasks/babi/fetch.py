@@ -76,7 +76,7 @@ def unpack(archive: pathlib.Path, directory: pathlib.Path) -> tuple[list[str], l
     }
     for name, content in found.items():
         if _name_of(name, content) != expected[name]:
-            raise ValueError(f"{name} in {archive} is not that of the release: it was changed.")
+            raise ValueError(f"{name} in {archive} differs from the release: it was changed.")
     if not found:
         raise ValueError(f"{archive} has none of the files en-10k/qa1_..._train.txt and so on.")
     for name, content in found.items():
@@ -139,7 +139,7 @@ def _fetch() -> None:
     if missing:
         print(f"Not in the archive: {', '.join(missing)}.")
     print(
-        f"The files in {directory} are those of the release. To train on them:\n"
+        f"The files in {directory} are as released. To train on them:\n"
         f"  python train.py --task=babi --data_dir={directory / folders[0]}"
     )
 

@@ -24,7 +24,7 @@ class Episode:
         self.t = 0
 
     def step(self, shown=(), channels=(), said=None, mask=0, at=0):
-        """One time step: bits shown from channel `at` on, ones in channels, and what to say."""
+        """One time step: bits shown from channel `at` on, ones in channels, and the target."""
         self.observations[self.t, at : at + len(shown)] = shown
         self.observations[self.t, list(channels)] = 1
         if said is not None:
@@ -393,7 +393,7 @@ def test_steps_have_names(name, options, labels):
 
     (found,) = task.step_labels(task.batch("train", 0, 0))
 
-    if name in ("priority_sort", "addition"):  # Only the form: what is drawn may be anything.
+    if name in ("priority_sort", "addition"):  # Only the form: the numbers are random.
         assert [x if x.isalpha() else len(x) for x in found] == [
             x if x.isalpha() else len(x) for x in labels.split("|")
         ]

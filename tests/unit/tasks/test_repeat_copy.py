@@ -13,7 +13,7 @@ SAMPLES = golden.Recording(golden.DATA / "repeat_copy_samples.npz")
 
 
 class Sample:
-    """A recorded batch, and what the released task drew to make it."""
+    """A recorded batch, and the released task's draws for it."""
 
     def __init__(self, number):
         prefix = f"{number}/"
@@ -58,7 +58,7 @@ def test_the_loss_is_the_recorded_one(sample):
 def without_padding(recorded, lengths):
     """The recorded text with its two differences to ours taken back.
 
-    Each episode starts with an empty line there, and goes on to the end of the longest one; here
+    Each episode starts with an empty line there, and continues to the end of the longest one; here
     it starts at once, and stops after its own end marker.
     """
     episodes = []

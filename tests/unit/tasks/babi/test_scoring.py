@@ -20,7 +20,7 @@ def task():
 
 
 def counted(word, part="test"):
-    """What a model that always says this word gets, counted question by question."""
+    """Counts of a model that always says this word, question by question."""
     found = []
     for number, stories in data.read(DATA, [1, 8, 19], part).items():
         questions = wrong = words = wrong_words = 0

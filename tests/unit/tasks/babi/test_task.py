@@ -235,7 +235,7 @@ def test_at_most_five_percent_of_wrong_questions_is_solved(task):
 
 
 def best_by_search(lengths, number):
-    """The fewest padded steps of any division into so many runs."""
+    """The smallest number of padded steps of any division into this number of runs."""
     sizes = sorted(set(lengths))
     return min(
         sum(min(cut for cut in (*cuts, sizes[-1]) if cut >= n) for n in lengths)
