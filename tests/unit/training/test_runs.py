@@ -347,7 +347,7 @@ def test_a_damaged_checkpoint_is_kept_aside_and_the_one_before_used(saved, suffi
     (warning,) = warnings
     what = "is missing" if damage == pathlib.Path.unlink else "is damaged"
     assert f"step-3.{suffix} {what}" in warning
-    assert "going on from step 2" in warning
+    assert "continuing from step 2" in warning
     aside = {name: f"{name}.damaged" for name in before if name.startswith("step-3.")}
     assert contents(saved) == {aside.get(name, name): data for name, data in before.items()}
 
