@@ -9,9 +9,11 @@ episodes have sizes, the table has a row for each size, also for ones that were 
 Models given on the command line add the options of their task to the flags, and to --help.
 """
 
+import functools
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags
 
@@ -25,7 +27,7 @@ from tasks.options import Option
 from tasks.report import write_csv
 from training import command, measuring, runs
 from training.checkpoints import Checkpoint
-from training.config import Config, task_options
+from training.config import MAX_SIZE, Config, task_options
 from training.evaluation import BATCH_SIZE, Evaluation
 from training.flags import define, given, help_text
 from training.measuring import SizeReport
@@ -35,55 +37,49 @@ from training.models import make_task, restore
 # By name; with the configuration to evaluate.
 _Models = Mapping[str, tuple[Checkpoint, Config]]
 
+_option = functools.partial(Option, group="Evaluation")
+_OPTIONS = (
+    _option("checkpoint_dir", str, "", "Directories of models, separated by commas."),
+    _option("pretrained", str, "", "Names of models that come with this program."),
+    _option("best", bool, False, "Whether to take the best checkpoint, not the newest."),
+    _option(
+        "lengths",
+        str,
+        None,
+        "Values of the task's first size (length, number of items, ...); by default the largest "
+        "in training, and 2, 4 and 8 times as large.",
+    ),
+    _option("memory_size", str, None, "Memory slots: one number, or one for each size."),
+    _option("num_sequences", int, 1000, "Sequences of each size, if generated.", 1, MAX_SIZE),
+    _option("seed", int, 0, "Seed of the data.", 0, MAX_SIZE),
+    _option("examples", int, 0, "Episodes to show with the model's answers.", 0),
+    _option("jit", bool, True, "Whether to compile with XLA."),
+    _option("plot", str, None, "PNG file to draw the errors into."),
+    _option("csv", str, None, "CSV file to write the table into."),
+)
+
 
 def main(argv: list[str]) -> int:
     """Evaluates, prints, draws. Returns the exit code."""
     tf.get_logger().setLevel("ERROR")  # It advises against making many functions.
-    values = _flags()
+    values = command.new_flags()
+    define(values, _OPTIONS)
+    command.accept_local_paths(values, "checkpoint_dir", "plot", "csv")
     try:
         found = _checkpoints(values, argv)
         declared = task_options(next(iter(found.values())).settings["task"]) if found else {}
     except (ValueError, OSError) as error:
         return command.fail("evaluate.py", error)
-    options = [each for name, each in declared.items() if name not in values]
-    text = f"{values.get_help()}\n{help_text(options)}"
-    define(values, options)
+    of_task = [each for name, each in declared.items() if name not in values]
+    define(values, of_task)
     return command.run(
         "evaluate.py",
         values,
         argv,
         __doc__,
-        lambda: _evaluate(values, found, options),
-        help_text=text,
+        lambda: _evaluate(found, values.flag_values_dict(), given(values, of_task)),
+        help_text=help_text([*_OPTIONS, *of_task]),
     )
-
-
-def _flags() -> flags.FlagValues:
-    """The flags of this program, without the task's."""
-    values = command.new_flags()
-    for name, text in {
-        "checkpoint_dir": "Directories of models, one or several.",
-        "pretrained": "Names of models that come with this program, one or several.",
-        "lengths": "Sizes of episodes (length, number of items, ...: the task's first size); by "
-        "default the largest in training, and 2, 4 and 8 times as large.",
-        "memory_size": "Memory slots, if not as in training; one number, or one for each size.",
-    }.items():
-        default = None if name in ("lengths", "memory_size") else []
-        flags.DEFINE_list(name, default, text, flag_values=values)
-    for name, default, low, text in (
-        ("num_sequences", 1000, 1, "Sequences of each size, where the task generates them."),
-        ("seed", 0, 0, "Seed of the data."),
-        ("examples", 0, 0, "Episodes to show with the model's answers."),
-    ):
-        flags.DEFINE_integer(name, default, text, low, 2**31 - 1, flag_values=values)
-    flags.DEFINE_bool(
-        "best", False, "Whether to take the best checkpoint, not the newest.", flag_values=values
-    )
-    flags.DEFINE_bool("jit", True, "Whether to compile with XLA.", flag_values=values)
-    flags.DEFINE_string("plot", None, "PNG file to draw the errors into.", flag_values=values)
-    flags.DEFINE_string("csv", None, "CSV file to write the table into.", flag_values=values)
-    command.accept_local_paths(values, "checkpoint_dir", "plot", "csv")
-    return values
 
 
 def _checkpoints(values: flags.FlagValues, argv: Sequence[str]) -> dict[str, Checkpoint]:
@@ -93,15 +89,14 @@ def _checkpoints(values: flags.FlagValues, argv: Sequence[str]) -> dict[str, Che
         values(argv, known_only=True)
     except flags.Error:
         return {}  # `command.run` finds it again.
-    paths = [pathlib.Path(directory) for directory in values["checkpoint_dir"].value]
-    paths += map(runs.pretrained, values["pretrained"].value)
+    directories, shipped = (values[x].value.split(",") for x in ("checkpoint_dir", "pretrained"))
+    paths = [*map(pathlib.Path, filter(None, directories))]
+    paths += map(runs.pretrained, filter(None, shipped))
     names = [path.name for path in dict.fromkeys(paths)]
-    found = {
-        path.name if names.count(path.name) == 1 else str(path): runs.newest_checkpoint(
-            path, values["best"].value
-        )
-        for path in paths
-    }
+    found = {}
+    for path in paths:
+        name = path.name if names.count(path.name) == 1 else str(path)
+        found[name] = runs.newest_checkpoint(path, values["best"].value)
     tasks = {name: checkpoint.settings["task"] for name, checkpoint in found.items()}
     if len(set(tasks.values())) > 1:
         text = ", ".join(f"{name} of {task}" for name, task in tasks.items())
@@ -110,38 +105,39 @@ def _checkpoints(values: flags.FlagValues, argv: Sequence[str]) -> dict[str, Che
 
 
 def _evaluate(
-    values: flags.FlagValues, found: Mapping[str, Checkpoint], options: Sequence[Option]
+    found: Mapping[str, Checkpoint], own: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> None:
+    """Evaluates models with some options of their task changed."""
     if not found:
         raise ValueError("Give checkpoint_dir or pretrained: the models to measure.")
-    plot, table = values["plot"].value, values["csv"].value
-    for path in filter(None, [plot, table]):
+    for option in _OPTIONS:
+        option.check(own[option.name])
+    for path in filter(None, [own["plot"], own["csv"]]):
         if not pathlib.Path(path).resolve().parent.is_dir():
             raise ValueError(f"There is no folder for {path}.")
-    changes = given(values, options)
     models = {
         name: (checkpoint, Config.of_run(checkpoint.settings).replace(**changes))
         for name, checkpoint in found.items()
     }
     task = make_task(next(iter(models.values()))[1], batch_size=1)
     if task.sizes and task.every_batch("test") is None:
-        reports = _at_sizes(values, models)
-    elif values["lengths"].value:
+        reports = _at_sizes(own, models)
+    elif own["lengths"]:
         raise ValueError(
             f"lengths is for tasks that generate episodes of any size, not {task.name}."
         )
     else:
-        reports = _of_the_test(values, models)
+        reports = _of_the_test(own, models)
     for name, report in reports.items():
         for example in report.examples:
             say(f"\n{name}:\n{example}")
-    if table:
-        write_csv(reports, table)
-    if plot:
-        next(iter(reports.values())).plot(reports, plot)
+    if own["csv"]:
+        write_csv(reports, own["csv"])
+    if own["plot"]:
+        next(iter(reports.values())).plot(reports, own["plot"])
 
 
-def _at_sizes(values: flags.FlagValues, models: _Models) -> dict[str, Report]:
+def _at_sizes(own: Mapping[str, Any], models: _Models) -> dict[str, Report]:
     """Measures models at several sizes; prints each line of the table as soon as it is there."""
     reports = {}
     for name, (checkpoint, config) in models.items():
@@ -149,12 +145,12 @@ def _at_sizes(values: flags.FlagValues, models: _Models) -> dict[str, Report]:
         for row, texts in measuring.at_sizes(
             checkpoint,
             config,
-            _whole_numbers(values, "lengths"),
-            _whole_numbers(values, "memory_size"),
-            num_sequences=values["num_sequences"].value,
-            num_examples=values["examples"].value,
-            seed=values["seed"].value,
-            jit=values["jit"].value,
+            _whole_numbers(own, "lengths"),
+            _whole_numbers(own, "memory_size"),
+            num_sequences=own["num_sequences"],
+            num_examples=own["examples"],
+            seed=own["seed"],
+            jit=own["jit"],
         ):
             if not (reports or rows):
                 say(SizeReport.head(row))
@@ -165,17 +161,17 @@ def _at_sizes(values: flags.FlagValues, models: _Models) -> dict[str, Report]:
     return reports
 
 
-def _of_the_test(values: flags.FlagValues, models: _Models) -> dict[str, Report]:
+def _of_the_test(own: Mapping[str, Any], models: _Models) -> dict[str, Report]:
     """Measures models on all episodes of the test; prints the task's own table."""
-    slots = _whole_numbers(values, "memory_size") or []
+    slots = _whole_numbers(own, "memory_size") or []
     if len(slots) > 1:
         raise ValueError(f"memory_size must be one number, got {len(slots)}.")
-    reports, num_sequences = {}, values["num_sequences"].value
+    reports, num_sequences = {}, own["num_sequences"]
     for name, (checkpoint, config) in models.items():
         config = config.replace(memory_size=slots[0]) if slots else config
         core, task = restore(checkpoint, config, min(BATCH_SIZE, num_sequences))
-        evaluation = Evaluation(core, task, values["seed"].value, values["jit"].value)
-        reports[name] = evaluation.report("test", num_sequences, values["examples"].value)
+        evaluation = Evaluation(core, task, own["seed"], own["jit"])
+        reports[name] = evaluation.report("test", num_sequences, own["examples"])
         for note in task.notes:
             say(f"{name}: {note}")
     for line in next(iter(reports.values())).table(reports):
@@ -183,13 +179,13 @@ def _of_the_test(values: flags.FlagValues, models: _Models) -> dict[str, Report]
     return reports
 
 
-def _whole_numbers(values: flags.FlagValues, name: str) -> list[int] | None:
+def _whole_numbers(own: Mapping[str, Any], name: str) -> list[int] | None:
     """The value of a flag, `None` if it was not given."""
-    texts = values[name].value
-    if texts is None:
+    if own[name] is None:
         return None
-    if not texts or not all(x.isascii() and x.isdecimal() and int(x) for x in texts):
-        raise ValueError(f"{name} must be whole numbers >= 1, got {','.join(texts)}.")
+    texts = own[name].split(",")
+    if not all(x.isascii() and x.isdecimal() and int(x) for x in texts):
+        raise ValueError(f"{name} must be whole numbers >= 1, got {own[name]}.")
     return [int(x) for x in texts]
 
 

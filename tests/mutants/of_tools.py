@@ -107,7 +107,7 @@ MUTANTS = (
     Mutant(
         "options of the task are not flags",
         "evaluate.py",
-        "    define(values, options)\n",
+        "    define(values, of_task)\n",
         "",
         f"{_EVALUATE}::test_an_option_of_the_task_may_come_first_in_two_words",
     ),

@@ -4,6 +4,7 @@ import pathlib
 import random
 import shutil
 import sys
+import threading
 
 import pytest
 
@@ -103,9 +104,14 @@ class Operations:
         sys.addaudithook(self._hook)
 
     def _hook(self, event, arguments):
-        if self.error is None or event not in (
-            *("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove"),
-            *("os.listdir", "os.scandir", "shutil.rmtree", "os.truncate"),
+        if (
+            self.error is None
+            or threading.get_ident() != self.thread
+            or event
+            not in (
+                *("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove"),
+                *("os.listdir", "os.scandir", "shutil.rmtree", "os.truncate"),
+            )
         ):
             return
         self.count += 1
@@ -114,6 +120,7 @@ class Operations:
 
     @contextlib.contextmanager
     def failing(self, at, error):
+        self.thread = threading.get_ident()  # Others, such as the one of tests.costs, never fail.
         self.count, self.fails_at, self.error = 0, at, error
         try:
             yield

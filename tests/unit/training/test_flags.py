@@ -47,6 +47,6 @@ def test_help_lists_every_setting_once_with_its_default_and_range(task):
     assert "--clip_value=20.0\n" in text and "--trace_file\n" in text
     one_line = " ".join(text.split())
     for each in declared:
-        assert f"{each.help}" + (f" ({each.range})" if each.range else "") in one_line
+        assert each.help + (f" ({each.short_range})" if each.short_range else "") in one_line
     headings = re.findall(r"^(\S.*):$", text, re.MULTILINE)
     assert headings == ["Model", "Optimizer", "Task", "Training", f"Task {task}"]
