@@ -58,7 +58,9 @@ class Evaluation:
             num_steps = self._task.steps_of_batch(split, self._seed, step)
             yield self._program(split, num_steps)(tf.constant(step, tf.int64))
 
-    def report(self, split: str, num_episodes: int = 0, num_examples: int = 0) -> tasks.Report:
+    def report(
+        self, split: str, num_episodes: int = BATCH_SIZE * NUM_BATCHES, num_examples: int = 0
+    ) -> tasks.Report:
         """Returns the task's report.
 
         Args:
