@@ -76,7 +76,8 @@ class Task(abc.ABC):
         """Checks the options.
 
         Raises:
-          ValueError: if an option is not of its kind or out of range.
+          ValueError: if an option is not of its kind or out of range, or a lesson varies a size
+            that does not exist.
           TypeError: if the class has options but is no dataclass.
         """
         if any(isinstance(x, dataclasses.Field) for x in vars(type(self)).values()):
@@ -86,6 +87,12 @@ class Task(abc.ABC):
             )
         options.check(self)
         self.check()
+        varied = {name for lesson in self.lessons for name in lesson.ranges}
+        if unknown := sorted(varied - self.sizes.keys()):
+            raise ValueError(
+                f"{self.name} has no size {', '.join(unknown)} that lessons could vary; it has "
+                f"{', '.join(self.sizes) or 'none'}."
+            )
         # TensorFlow counts time steps in 32 bits.
         if self.num_steps >= 2**31:
             raise ValueError(

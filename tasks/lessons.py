@@ -42,6 +42,17 @@ class Lessons:
     threshold: float = 1.0
     window: int = 1600
 
+    def __post_init__(self):
+        """Checks the numbers.
+
+        Raises:
+          ValueError: if one is out of range.
+        """
+        if not 0 <= self.replay < 1:
+            raise ValueError(f"replay must be >= 0 and < 1, got {self.replay!r}.")
+        if not self.window >= 1:
+            raise ValueError(f"window must be >= 1, got {self.window!r}.")
+
     def __len__(self) -> int:
         return len(self.lessons)
 

@@ -111,7 +111,7 @@ MUTANTS = (
         "training/episodes.py",
         "tf.stop_gradient(stack.stack())",
         "stack.stack()",
-        f"{_EPISODES}::TestCollect::test_answers_are_constants_also_under_a_tape",
+        f"{_EPISODES}::test_observations_are_constants_also_under_a_tape",
     ),
     Mutant(
         "eager batches are not narrowed to their length",

@@ -126,6 +126,19 @@ def test_replayed_lessons_are_others_in_each_step_and_split():
     assert len(set(drawn)) == 6
 
 
+@pytest.mark.parametrize("bad", [{"replay": 1.0}, {"replay": -0.1}, {"window": 0}], ids=str)
+def test_numbers_out_of_range_are_refused(bad):
+    ((name, value),) = bad.items()
+    with pytest.raises(ValueError, match=f"{name} must be >= .*, got {value}"):
+        tasks.Lessons(**bad)
+
+
+def test_a_lesson_of_a_size_that_does_not_exist_is_refused():
+    lessons = tasks.Lessons((tasks.Lesson({"size": (1, 2)}),))
+    with pytest.raises(ValueError, match=r"copy has no size size .* it has length\."):
+        dataclasses.replace(tasks.get("copy"), lessons=lessons)
+
+
 def test_without_lessons_none_is_drawn():
     task = tasks.get("copy")
 

@@ -62,13 +62,14 @@ def test_a_batch_holds_stories_of_the_files(task):
 
 
 def test_validation_has_the_stories_that_are_not_trained_on(task):
-    trained, kept = (
+    trained, kept, tested = (
         {story for step in range(60) for story in in_a_batch(task.batch(split, 0, step))}
-        for split in ("train", "validation")
+        for split in ("train", "validation", "test")
     )
 
     assert len(kept) == 6 and len(trained) == 30
     assert not trained & kept
+    assert tested == {(story.tokens, story.answers) for story in stories_of("test")}
 
 
 def test_another_split_seed_keeps_other_stories(task):
