@@ -1,4 +1,4 @@
-"""Measures what a training that survives costs, beside one that does not.
+"""Measures the cost of a training that survives faults, compared with one that does not.
 
     python -m bench.safety
 

@@ -23,7 +23,7 @@ UNROLLS: dict[str, Unroll] = {
 
 
 class Workload(NamedTuple):
-    """Sizes of a model and of its data; the LSTM beside it takes those that it has."""
+    """Sizes of a model and of its data; the LSTM for comparison takes the ones that it has."""
 
     memory_size: int  # N, slots
     word_size: int  # W
@@ -46,7 +46,7 @@ WORKLOADS = {
     "large": Workload(256, 64, 4, 256, 16, 20, 64, 64),
     "single": Workload(256, 64, 4, 256, 1, 13, 6, 1),
     "long": _MEDIUM._replace(batch_size=16, num_steps=200),
-    "babi": Workload(256, 64, 4, 256, 16, 108, 159, 159),  # --preset=babi, most stories' length.
+    "stories": Workload(256, 64, 4, 256, 16, 108, 159, 159),  # Questions about stories.
     "tiny": Workload(8, 4, 1, 8, 2, 3, 3, 2),  # To try a command: its figures mean nothing.
 }
 

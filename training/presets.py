@@ -9,7 +9,7 @@ from typing import Any
 NONE = "none"
 DEFAULT_TASK = "repeat_copy"
 
-# What --core=lstm does not take from a preset: it is one LSTM, whatever a memory goes with.
+# Settings of presets that core=lstm does not take: they go with a memory.
 _OF_MEMORIES = ("controller", "num_layers", "feed_reads")
 
 # What most small tasks do well with; with the released code's 1e-4 they need many times the steps.
@@ -19,7 +19,7 @@ _ADAM = {"optimizer": "adam", "optimizer_epsilon": 1e-7}
 
 # Gradients explode where slots are not set free exactly: bounds on them, and Adam, which remembers
 # how large they were. It should not take large steps where they have become small, or what was
-# learnt is lost again: hence the large epsilon.
+# learned is lost again: hence the large epsilon.
 _SERIES = {
     **_SMALL,
     **_ADAM,
@@ -52,12 +52,12 @@ _BABI = {
 
 
 def _steps(number: int) -> dict[str, Any]:
-    """So many training steps, the learning rate going down to 0."""
+    """A number of training steps, the learning rate falling to 0."""
     return {"num_training_iterations": number, "decay_steps": number}
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "repeat_copy": {"task": "repeat_copy"},  # The flags' defaults: those of the released code.
+    "repeat_copy": {"task": "repeat_copy"},  # The defaults of the settings, from the released code.
     "repeat_copy_numpy": {
         "task": "repeat_copy",
         "layout": "numpy",
@@ -148,7 +148,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_read_heads": 2,
         "content_weights": "used_cosine",
     },
-    # The paper's (extended data table 2: DNC1); momentum is that of most re-implementations. A look
+    # The paper's (extended data table 2: DNC1); momentum as in most re-implementations. A look
     # into its memory on the longest stories takes some 20 MB in the event file.
     "babi_paper": {
         **_BABI,

@@ -51,8 +51,8 @@ def ship(source: str | os.PathLike, name: str, best: bool = False) -> pathlib.Pa
     Raises:
       ValueError: if the name is not of letters, digits and "_", or the model is too large, or
         there is no intact checkpoint.
-      OSError: if there is no run in the directory, or nothing can be written.
-      tensorflow.errors.OpError: likewise.
+      OSError: if there is no run in the directory, or a folder cannot be made.
+      tensorflow.errors.OpError: if nothing can be written.
     """
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise ValueError(f"The name must consist of a to z, 0 to 9 and _, got {name!r}.")

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from dnc_trace import schema
-from tests.scripts import ROOT, modules_after, save_untrained, start
+from tests.runs import untrained
+from tests.scripts import ROOT, modules_after, start
 from tests.traces import make_trace
 from training import lock
 from training.lock import Lock
@@ -40,8 +41,7 @@ def test_of_a_benchmark_only_the_error_is_shown():
 
 
 def test_evaluate_prints_a_table_and_nothing_on_standard_error(tmp_path):
-    arguments = "--task=copy --max_length=2 --num_bits=2 --hidden_size=4 --memory_size=4 --nojit"
-    save_untrained(*shlex.split(arguments), "--checkpoint_dir=copies", directory=tmp_path)
+    untrained(tmp_path / "copies", task="copy", max_length=2, num_bits=2)
 
     arguments = "--checkpoint_dir=copies --lengths=1,2,3,4,5,6 --num_sequences=2 --nojit"
     ended = start([sys.executable, str(ROOT / "evaluate.py"), *shlex.split(arguments)], tmp_path)

@@ -1,5 +1,3 @@
-import shlex
-
 import numpy as np
 import pytest
 
@@ -7,20 +5,15 @@ import dnc
 from dnc_inspector import page
 from tasks.babi import ask, data
 from tests import golden
-from tests.scripts import save_untrained
+from tests.runs import untrained
 from training.models import load
 
 STORY = "Mary went to the kitchen.\nJohn took the milk. Where is Mary? What is John carrying?"
 
 
 def run_of(core, directory):
-    arguments = (
-        f"--task=babi --data_dir={golden.DATA / 'babi'} --tasks=1,19 --batch_size=3 --core={core} "
-        "--hidden_size=6 --memory_size=4 --word_size=3 --num_read_heads=1 --recompute_every=0 "
-        "--max_buckets=1 --nojit --nosummaries"
-    )
-    save_untrained(*shlex.split(arguments), f"--checkpoint_dir={directory}")
-    return directory
+    data_dir = str(golden.DATA / "babi")
+    return untrained(directory, core=core, task="babi", data_dir=data_dir, tasks="1,19")
 
 
 @pytest.fixture(scope="module")
