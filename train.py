@@ -29,6 +29,8 @@ from training.distribution import leaving_when_a_worker_is_lost
 from training.flags import define, given, help_text
 from training.messages import muted, say
 
+# Raised in all workers alike.
+_OF_ALL = (ValueError, OSError, training.NotFiniteError)
 _PRESET = Option(
     "preset",
     str,
@@ -75,7 +77,7 @@ def _task(argv: Sequence[str]) -> str:
 def _train(argv: Sequence[str], settings: Mapping[str, Any]) -> int:
     config = Config.of(**settings)
     try:
-        with leaving_when_a_worker_is_lost(config.distribution), muted(config.quiet):
+        with leaving_when_a_worker_is_lost(config.distribution, _OF_ALL), muted(config.quiet):
             result = training.train(config, [_SayPreset(settings)])
             _say_what_is_next(config, result, argv)
     except training.NotSavedError as error:

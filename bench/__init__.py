@@ -18,7 +18,4 @@ in `bench.workloads`. Whatever is compared is timed in turn in one run, since th
 drifts: ratios are to be trusted, milliseconds are of this machine on this day.
 """
 
-from tasks.quiet import native_logs_hidden
-
-with native_logs_hidden():
-    import tensorflow  # noqa: F401
+import tasks  # noqa: F401  First of all: it hides TensorFlow's messages.

@@ -47,7 +47,10 @@ def uniform_numbers(
     key: tf.Tensor, shape: Sequence[int], minimum: float = 0.0, maximum: float = 1.0
 ) -> tf.Tensor:
     """Returns float32 numbers from `minimum` to below `maximum`."""
-    return tf.random.stateless_uniform(shape, key, minimum, maximum, alg=ALGORITHM)
+    # TensorFlow makes floats of other bits than XLA does. These are XLA's numbers, everywhere.
+    bits = tf.random.stateless_uniform(shape, key, None, None, tf.uint32, alg=ALGORITHM)
+    drawn = tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32) * 2.0**-23
+    return drawn * (maximum - minimum) + minimum
 
 
 def permutations(key: tf.Tensor, lengths: tf.Tensor, max_length: int) -> tf.Tensor:

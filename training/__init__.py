@@ -7,11 +7,6 @@ result = training.train(config)
 core, task = training.load(result.directory)
 """
 
-from tasks.quiet import native_logs_hidden
-
-with native_logs_hidden():
-    import tensorflow  # noqa: F401 (First of all, so that what its libraries log is hidden.)
-
 from training.config import Config
 from training.experiment import NotSavedError, Result, train
 from training.loop import Callback, NotFiniteError

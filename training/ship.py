@@ -15,12 +15,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
+import tensorflow as tf
 from absl import flags
-
-from tasks.quiet import native_logs_hidden
-
-with native_logs_hidden():
-    import tensorflow as tf
 
 from training import checkpoints, command, models, runs
 from training.config import Config, task_options

@@ -63,3 +63,17 @@ def test_permutations_are_of_each_length():
         assert list(row[length:]) == list(range(length, 5))
     assert len({tuple(row) for row in found[2::4]}) == 6
     assert np.unique(found[3::4], axis=0).shape[0] > 20
+
+
+def test_numbers_are_the_same_with_and_without_compilation():
+    def draw(step):
+        key, other = draws.keys("train", 3, step, 2)
+        numbers = draws.uniform_numbers(key, [50], -1.0, 2.0)
+        return numbers, draws.uniform_integers(other, [50], -3, 1000)
+
+    expected = draw(tf.constant(4))
+    assert np.min(expected[0]) < -0.5 and np.max(expected[0]) > 1.5
+    for jit in (False, True):
+        # The step is a tensor: with a constant, TensorFlow would draw while it compiles.
+        found = tf.function(draw, jit_compile=jit)(tf.constant(4))
+        tf.nest.map_structure(np.testing.assert_array_equal, found, expected)

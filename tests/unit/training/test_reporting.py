@@ -1,5 +1,7 @@
 import io
+import os
 import signal
+import struct
 import threading
 
 import pytest
@@ -51,14 +53,15 @@ def test_without_a_terminal_each_report_is_a_plain_line_and_a_sample():
     assert "\x1b" not in stream.getvalue()
 
 
-def test_on_a_terminal_one_line_of_80_columns_stays_below_the_samples(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("LINES", "24")
-    stream = Terminal()
+def test_on_a_terminal_one_line_of_80_columns_stays_below_the_samples():
+    pty, fcntl, termios = (pytest.importorskip(x) for x in ("pty", "fcntl", "termios"))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with os.fdopen(theirs, "w") as stream:
+        show_two_reports(stream)
+        text = os.read(ours, 10_000).decode().replace("\r\n", "\n")
+    os.close(ours)
 
-    show_two_reports(stream)
-
-    text = stream.getvalue()
     figures = "loss 1.2500, wrong bits 0.500, lesson 2 of 3 (length 4)"
     assert f"Step 1,000: {figures}\n\nfirst sample\n" in text
     assert "second sample" in text
