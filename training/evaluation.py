@@ -35,7 +35,6 @@ class Evaluation:
         self._task = task
         self._seed = seed
         self._jit = jit
-        self._replay = tf.function(lambda batch: episodes.replay(core, batch), jit_compile=jit)
         self._programs: dict[tuple[str, int], Any] = {}
 
     def answers(
@@ -51,7 +50,7 @@ class Evaluation:
         """
         if number is None and (every_batch := self._task.every_batch(split)) is not None:
             for batch in every_batch:
-                yield batch, self._replay(batch)
+                yield batch, self._replay(batch.observations.shape[0], batch)(batch)
             return
         steps = itertools.count(first) if number is None else range(first, first + number)
         for step in steps:
@@ -128,11 +127,20 @@ class Evaluation:
                 batch = episodes.collect(core, task, split, seed, step)
                 return batch, episodes.replay(core, batch)
 
-            signature = [tf.TensorSpec([], tf.int64)]
-            self._programs[split, num_steps] = tf.function(
-                answer, input_signature=signature, jit_compile=self._jit
+            program = tf.function(answer, jit_compile=self._jit)
+            # Concrete: for a function of several lengths TensorFlow warns of retracing.
+            self._programs[split, num_steps] = program.get_concrete_function(
+                tf.constant(0, tf.int64)
             )
         return self._programs[split, num_steps]
+
+    def _replay(self, num_steps: int, like: tasks.Batch) -> Any:
+        """Returns a program that replays batches of a number of time steps."""
+        if ("", num_steps) not in self._programs:
+            core = self._core
+            program = tf.function(lambda batch: episodes.replay(core, batch), jit_compile=self._jit)
+            self._programs["", num_steps] = program.get_concrete_function(like)
+        return self._programs["", num_steps]
 
 
 def _sets(step: int) -> tuple[int, int]:

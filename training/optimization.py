@@ -52,6 +52,7 @@ class Update:
     decay_steps: int | None = None
     weight_decay: float = 0.0
 
+    @tf.autograph.experimental.do_not_convert  # See `episodes.replay`.
     def apply(
         self, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable], step: tf.Tensor
     ) -> None:

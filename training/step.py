@@ -263,15 +263,27 @@ class TrainingStep:
             self._programs[key] = self._compile(self._finder(core, task))
         return self._programs[key]
 
+    def _recomputes(self, num_steps: int) -> int | None:
+        """As `recompute_every`, for batches with a number of time steps.
+
+        Batches that need no more memory without recomputation than the longest ones need with it
+        keep all states: that is faster, and the program is half as large.
+        """
+        every = self._recompute_every
+        if every and num_steps <= every + -(-self.task.num_steps // every):
+            return None
+        return every
+
     def _finder(self, core: snt.RNNCore, task: tasks.Task) -> Callable[[], _Found]:
         """Returns a function that collects the batch of the current step and runs over it."""
+        recompute_every = self._recomputes(task.num_steps)
 
         def batch_of(step: tf.Tensor, lesson: tf.Tensor) -> tasks.Batch:
             lesson = lesson if task.lessons else None
             return episodes.collect(core, task, "train", self._seed, step, lesson)
 
         def find_all() -> _Found:
-            return _find(core, task, batch_of(self.step, self.lesson), self._recompute_every)
+            return _find(core, task, batch_of(self.step, self.lesson), recompute_every)
 
         if not self._distribution:
             return find_all
@@ -281,7 +293,7 @@ class TrainingStep:
             # Each replica makes the whole batch: cheap compared with learning from it, and right
             # for any task.
             own = episodes.part(batch_of(step, lesson), replica, number)
-            return _find(core, task, own, self._recompute_every)
+            return _find(core, task, own, recompute_every)
 
         # A compiled function cannot exchange gradients with other replicas: it ends there.
         find_part = tf.function(find_part, jit_compile=self._jit)
@@ -316,7 +328,8 @@ class TrainingStep:
             tf.nest.map_structure(lambda _: tf.TensorSpec([], tf.float32), self._no_totals),
         ]
         jit = self._jit and not self._distribution
-        return tf.function(steps, input_signature=signature, jit_compile=jit)
+        # Concrete: for a function of several lengths TensorFlow warns of retracing.
+        return tf.function(steps, jit_compile=jit).get_concrete_function(*signature)
 
     def _make_one(self, find: Callable[[], _Found]) -> tuple[Totals, tf.Tensor]:
         """Makes one step, if it is finite; returns its values, and whether it is."""

@@ -3,6 +3,8 @@
 from tests.mutants import Mutant
 
 _STEP = "unit/training/test_step.py"
+_LOOP = "unit/training/test_loop.py"
+_CALLBACKS = "unit/training/test_callbacks.py"
 _RUNS = "unit/training/test_runs.py"
 _CHECKPOINTS = "unit/training/test_checkpoints.py"
 _NUMERICS = "unit/training/test_numerics.py"
@@ -36,8 +38,8 @@ MUTANTS = (
     Mutant(
         "gradients clipped before the mean over replicas",
         "training/step.py",
-        "return _find(core, task, own, self._recompute_every)",
-        "found = _find(core, task, own, self._recompute_every)\n            return found._replace("
+        "return _find(core, task, own, recompute_every)",
+        "found = _find(core, task, own, recompute_every)\n            return found._replace("
         "gradients=_clip(core.trainable_variables, found, self.update.max_grad_norm).gradients)",
         f"{_STEP}::test_gradients_of_replicas_are_clipped_after_their_mean",
     ),
@@ -301,24 +303,73 @@ MUTANTS = (
     ),
     Mutant(
         "means of the last call only",
-        "training/reporting.py",
+        "training/progress.py",
         "self._steps += num_steps",
         "self._steps = num_steps",
-        "unit/training/test_reporting.py",
+        "unit/training/test_progress.py",
     ),
     Mutant(
         "learning rate not remembered",
-        "training/loop.py",
-        'learning_rate=state.get("learning_rate", learning_rate)',
-        "learning_rate=learning_rate",
-        "unit/training/test_loop.py",
+        "training/progress.py",
+        'state = {"learning_rate": learning_rate, **(state or {})}',
+        'state = {**(state or {}), "learning_rate": learning_rate}',
+        "unit/training/test_progress.py",
     ),
     Mutant(
         "patience never ends",
-        "training/loop.py",
+        "training/progress.py",
         "self.not_better = 0 if is_better else self.not_better + 1",
         "self.not_better = 0",
-        "unit/training/test_loop.py",
+        "unit/training/test_progress.py",
+    ),
+    Mutant(
+        "a callback is called one step late",
+        "training/loop.py",
+        "return step - step % self.interval + self.interval if self.interval else None",
+        "return step - step % self.interval + self.interval + 1 if self.interval else None",
+        f"{_LOOP}::test_callbacks_are_called_at_each_multiple_of_their_intervals",
+    ),
+    Mutant(
+        "a failure leaves the end unsaved",
+        "training/callbacks.py",
+        "and not (loop.failure and loop.step == 0)",
+        "and not loop.failure",
+        f"{_LOOP}::TestAStepThatIsNotFinite::test_ends_training_after_the_end_was_saved",
+    ),
+    Mutant(
+        "a checkpoint between validations may be the best",
+        "training/callbacks.py",
+        "loss = error if step == loop.step else math.nan",
+        "loss = error",
+        f"{_LOOP}::TestCheckpoints::test_are_judged_by_the_validation_of_their_step",
+    ),
+    Mutant(
+        "the next lesson comes without its criterion",
+        "training/callbacks.py",
+        "< len(self._task.lessons) and self._task.passes(means)",
+        "< len(self._task.lessons)",
+        f"{_CALLBACKS}::test_the_next_lesson_comes_when_the_criterion_holds_over_a_window",
+    ),
+    Mutant(
+        "the window of a lesson is a number of steps",
+        "training/callbacks.py",
+        "math.ceil(task.lessons.window / task.batch_size)",
+        "task.lessons.window",
+        f"{_CALLBACKS}::test_the_next_lesson_comes_when_the_criterion_holds_over_a_window",
+    ),
+    Mutant(
+        "short batches recompute as long ones",
+        "training/step.py",
+        "if every and num_steps <= every + -(-self.task.num_steps // every):",
+        "if False:",
+        f"{_STEP}::TestPrograms::test_short_batches_keep_all_states_where_the_longest_recompute",
+    ),
+    Mutant(
+        "numbers depend on the compiler",
+        "tasks/draws.py",
+        "return drawn * (maximum - minimum) + minimum",
+        "return tf.random.stateless_uniform(shape, key, minimum, maximum, alg=ALGORITHM)",
+        "unit/tasks/test_draws.py",
     ),
     Mutant(
         "probe looks at a batch of the training",

@@ -329,6 +329,19 @@ class TestPrograms:
         step.create_variables(core, task)
         return Training(task=task, core=core, **options)
 
+    def test_short_batches_keep_all_states_where_the_longest_recompute(self, monkeypatch):
+        replayed, replay = {}, episodes.replay
+
+        def note(core, batch, recompute_every=None):
+            replayed[batch.observations.shape[0]] = recompute_every
+            return replay(core, batch, recompute_every)
+
+        monkeypatch.setattr(episodes, "replay", note)
+        self.training(TwoLengths(), recompute_every=2).run(5)
+
+        # With recomputation the longest keep 4 states and compute up to 2 others at a time.
+        assert replayed == {7: 2, 3: None}
+
     def test_there_is_one_for_each_length_however_many_steps_are_made(self):
         task = TwoLengths()
         training = self.training(task)
