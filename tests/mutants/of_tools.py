@@ -63,6 +63,13 @@ MUTANTS = (
         f"{_TRAIN}::TestAStepThatIsNotFinite::test_ends_the_training_with_a_report",
     ),
     Mutant(
+        "settings on the command line are printed as the preset's",
+        "train.py",
+        'if k != "task" and k not in settings and v != defaults[k].default',
+        'if k != "task" and v != defaults[k].default',
+        f"{_TRAIN}::TestARun::test_tells_its_preset_which_other_flags_override",
+    ),
+    Mutant(
         "a run is resumed with another learning rate",
         "training/runs.py",
         "if name not in declared or not declared[name].may_change",
