@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import pkgutil
 from typing import Any
 
 from tasks.quiet import native_logs_hidden
@@ -10,20 +11,10 @@ with native_logs_hidden():
     import tensorflow  # noqa: F401  First of all, so that its messages are hidden.
 
 from tasks import options
-from tasks.addition import Addition
 from tasks.answers import BitTask, NumberTask
-from tasks.argmax import Argmax
-from tasks.associative_recall import AssociativeRecall
-from tasks.babi import Babi
 from tasks.base import Batch, InteractiveTask, Record, Task, make_batch
-from tasks.copy import Copy
-from tasks.copy_series import CopySeries
-from tasks.key_value import KeyValue
 from tasks.lessons import Lesson, Lessons
-from tasks.ngrams import NGrams
 from tasks.options import option
-from tasks.priority_sort import PrioritySort
-from tasks.repeat_copy import RepeatCopy
 from tasks.report import Report
 
 __all__ = [
@@ -43,21 +34,18 @@ __all__ = [
     "option",
 ]
 
-_TASKS: dict[str, type[Task]] = {
-    task.name: task
-    for task in (
-        Addition,
-        Argmax,
-        AssociativeRecall,
-        Babi,
-        Copy,
-        CopySeries,
-        KeyValue,
-        NGrams,
-        PrioritySort,
-        RepeatCopy,
-    )
-}
+
+def _of_modules() -> dict[str, type[Task]]:
+    """The tasks of this package: each is in the module of its name."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__):
+        for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
+            if isinstance(value, type) and vars(value).get("name") == module.name:
+                found[module.name] = value
+    return found
+
+
+_TASKS = _of_modules()
 
 
 def names() -> list[str]:

@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.distribution import SharedRun
 from training.messages import OUT_OF_MEMORY
 from training.progress import Progress
+from training.runs import Run
 from training.step import TrainingStep
 
 _SECONDS_BETWEEN_POLLS = 0.5  # How long the compiled program runs before Ctrl-C is noticed.
@@ -65,7 +65,7 @@ class Loop:
     def __init__(
         self,
         training: TrainingStep,
-        run: SharedRun,
+        run: Run,
         callbacks: Sequence[Callback],
         state: Mapping[str, Any] | None = None,
     ):

@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import flags
 
 import dnc
-from tasks.babi import OwnStory
+from tasks.babi.task import OwnStory
 from training import command, episodes, runs
 from training.config import Config
 from training.messages import say

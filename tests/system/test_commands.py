@@ -75,6 +75,13 @@ class TestTheInspector:
         assert not {"tensorflow", "sonnet", "dnc", "tensorboard"} & imported
 
 
+def test_tasks_need_neither_a_model_nor_training():
+    imported = modules_after("import tasks")
+
+    assert "tasks" in imported
+    assert not {"dnc", "training", "sonnet"} & imported
+
+
 @pytest.mark.skipif(not os.path.exists(FULL), reason=f"there is no {FULL}")
 @pytest.mark.parametrize("error_stream", ["full", "open"])
 def test_where_nothing_can_be_said_the_program_continues(error_stream):

@@ -21,7 +21,8 @@ TWO_DEVICES = """
 import sys, tempfile
 import numpy as np, sonnet as snt, tensorflow as tf
 import dnc
-from tasks import Babi, RepeatCopy
+from tasks.babi import Babi
+from tasks.repeat_copy import RepeatCopy
 from training.distribution import Distribution
 from training.optimization import Update, rmsprop
 from training.step import TrainingStep, create_variables

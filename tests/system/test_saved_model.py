@@ -373,3 +373,10 @@ def test_a_core_is_exported_to_an_address():
     inputs = tf.ones([3, 2, 6])
     found = tf.saved_model.load(address).signatures["serving_default"](inputs)["outputs"]
     np.testing.assert_allclose(found, dnc.unroll(core, inputs)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_an_export_to_where_tensorflow_has_no_access_says_so():
+    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(5), output_size=2)
+
+    with pytest.raises(ValueError, match=r"cannot write to nowhere://b/x: .* local folder"):
+        dnc.export(core, pathlib.Path("nowhere://b/x"), input_size=6)

@@ -4,7 +4,6 @@ import pathlib
 import sys
 
 import pytest
-import sonnet as snt
 import tensorflow as tf
 
 import dnc
@@ -100,13 +99,6 @@ def test_a_local_path_stays_as_it_is(path):
 def test_tensorflow_gets_all_slashes_of_it(address):
     assert paths.for_tensorflow(address) == address
     assert paths.for_tensorflow(pathlib.Path(address)) == address
-
-
-def test_an_export_to_where_tensorflow_has_no_access_says_so():
-    core = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(5), output_size=2)
-
-    with pytest.raises(ValueError, match=r"cannot write to nowhere://b/x: .* local folder"):
-        dnc.export(core, pathlib.Path("nowhere://b/x"), input_size=6)
 
 
 def test_events_are_written_to_it():

@@ -89,7 +89,7 @@ def test_a_training_stops_when_a_validation_finds_it_solved(tmp_path, monkeypatc
         asked.append(metrics)
         return len(asked) > 2  # Each validation asks twice: the report, and the loop.
 
-    monkeypatch.setattr(tasks.Babi, "is_solved", is_solved)
+    monkeypatch.setattr(tasks.find("babi"), "is_solved", is_solved)
     arguments = [
         *LSTM,
         f"--data_dir={DATA}",

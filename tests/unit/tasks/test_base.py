@@ -1,5 +1,4 @@
 import dataclasses
-import subprocess
 import sys
 from typing import Any
 
@@ -9,7 +8,6 @@ import tensorflow as tf
 
 import tasks
 from tasks.lessons import naive
-from tests import golden
 
 OWN = """
 import dataclasses
@@ -210,18 +208,3 @@ def test_the_error_below_the_threshold_leads_to_the_next_lesson():
 def test_an_interactive_task_has_no_batch_without_a_network():
     with pytest.raises(TypeError, match="depend on a network"):
         tasks.InteractiveTask.batch(tasks.get("copy"), "train", 0, 0)
-
-
-def test_tasks_need_neither_dnc_nor_training():
-    code = "import sys, tasks; print(*{name.split('.')[0] for name in sys.modules})"
-
-    loaded = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=golden.DATA.parents[1],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-
-    assert "tasks" in loaded
-    assert not {"dnc", "training", "sonnet"} & set(loaded)

@@ -84,6 +84,22 @@ def test_a_callback_of_your_own_can_end_training_which_then_resumes(tmp_path, ca
     assert "Resuming in" in capsys.readouterr().out
 
 
+def test_memory_grows_with_the_lessons_of_a_task_of_your_own(tmp_path, capsys):
+    own = {"task": "tests.unit.training.growing:Growing", "num_training_iterations": 3}
+    result = training.train(config(tmp_path, **own))
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(". ")[1] for line in lines if line.startswith("step 1: ")] == [
+        "Now lesson 2 of 2 (length 1 to 2)"
+    ]
+    assert "lesson" in "".join(name for name, _ in tf.train.list_variables(f"{tmp_path}/step-3"))
+    core, task = training.load(tmp_path)
+    assert (result.step, core.access.memory_size, len(task.lessons)) == (3, 4, 2)
+    resumed = training.train(config(tmp_path, **{**own, "num_training_iterations": 4}))
+    assert resumed.step == 4
+    assert "Now lesson" not in capsys.readouterr().out  # It is the last one already.
+
+
 def test_quiet_training_prints_nothing(tmp_path, capsys):
     training.train(config(tmp_path, quiet=True, report_interval=2, validation_interval=2))
 
