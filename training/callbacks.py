@@ -99,18 +99,17 @@ class Success(Callback):
 
     def begin(self, loop: Loop) -> None:
         """Measures a run that resumes without a result."""
-        if loop.progress.solved is None and loop.step:
-            self._measure(loop)
-        elif loop.progress.solved:
-            loop.stop("solved")
+        if loop.progress.solved is None:
+            loop.progress.solved = loop.step > 0 and self._evaluation.is_solved(loop.step)
+        self._stop(loop)
 
     def after(self, loop: Loop) -> None:
         """Measures, if success is near."""
         if self._report.means.get("solved_sequences", 0.0) > _NEARLY_SOLVED:
-            self._measure(loop)
+            loop.progress.solved = self._evaluation.is_solved(loop.step)
+            self._stop(loop)
 
-    def _measure(self, loop: Loop) -> None:
-        loop.progress.solved = self._evaluation.is_solved(loop.step)
+    def _stop(self, loop: Loop) -> None:
         if loop.progress.solved:
             loop.stop("solved")
 

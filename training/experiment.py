@@ -26,7 +26,7 @@ from training.config import Config
 from training.distribution import Distribution, SharedRun
 from training.evaluation import BATCH_SIZE, NUM_BATCHES, Evaluation
 from training.loop import Callback, Loop
-from training.messages import mute, muted, say
+from training.messages import mute, muted, say, warn
 from training.models import make_core, make_task, num_parameters, with_memory
 from training.optimization import Update, adam, rmsprop
 from training.probe import Probe
@@ -166,9 +166,10 @@ class _Experiment:
             if run.changes or not config.stop_when_solved:
                 loop.progress.solved = None  # It was another model that was measured.
             loop.train()
-        if loop.unsaved:
-            raise self._save_elsewhere(loop)
+        unsaved = loop.unsaved and self._save_elsewhere(loop)
         if loop.failure:
+            if unsaved:
+                warn(unsaved.strerror)
             raise loop.failure
         if config.trace_file and self._distribution.is_chief:
             self._probe.record(loop.step).save(config.trace_file)
@@ -176,6 +177,8 @@ class _Experiment:
         if metrics:
             ending = _ENDINGS.get(loop.ending, loop.ending)
             say(f"{ending} step {loop.step:,}. {self._found(metrics)}")
+        if unsaved:
+            raise unsaved
         return Result(self._core, task, run.directory, loop.step, metrics, loop.ending)
 
     def _announce(self) -> None:
