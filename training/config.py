@@ -116,7 +116,7 @@ class Config:
     batch_size: int = _task(16, "Episodes in a batch.", minimum=1, maximum=MAX_SIZE)
     curriculum: str = _task(
         "none",
-        "Lessons, from easy to hard episodes, see docs/tasks.md; none: those of the task, if any.",
+        "Lessons, from easy to hard episodes, see docs/training.md; none: the task's own, if any.",
         choices=tuple(CURRICULUM_NAMES),
     )
     lesson_threshold: float = _task(

@@ -330,7 +330,7 @@ def leaving_when_a_worker_is_lost(
 
     Args:
       kind: kind of the distribution.
-      raised_by_all: exceptions that all workers raise, such as those of settings, and those that
+      raised_by_all: exceptions that all workers raise, such as wrong settings and what
         `Distribution.of_chief` passes on. They leave the context as usual.
     """
     if kind != "multi_worker":

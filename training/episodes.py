@@ -123,7 +123,7 @@ def _roll_out(
 
     def advance(t: Any, environment: Any, observation: tf.Tensor, state: Any) -> Any:
         outputs, state = tf.autograph.experimental.do_not_convert(core)(observation, state)
-        # The type of the number is the key's: all its bits are random.
+        # An integer of the key's type: all bits of the new key are random.
         response_key = draws.fold_in(key, tf.cast(t, tf.int64))
         environment, following, record = task.respond(environment, outputs, response_key)
         return environment, following, state, (observation, record)

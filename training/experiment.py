@@ -74,7 +74,7 @@ def train(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
 
     Args:
       config: all settings.
-      callbacks: called after those of the configuration, and before a checkpoint is saved.
+      callbacks: called after the ones of the configuration, and before a checkpoint is saved.
 
     Raises:
       ValueError: if settings contradict each other, or the directory holds another run.

@@ -119,13 +119,13 @@ class TestARun:
         assert a == b != c
 
     def test_tells_its_preset_which_other_flags_override(self, tmp_path):
-        arguments = "--task=argmax --hidden_size=5 --nojit --max_signal=0.001"
+        arguments = "--task=argmax --hidden_size=5 --memory_size=6 --nojit --max_signal=0.001"
         arguments += " --num_training_iterations=2 --checkpoint_interval=-1"
         ended = run_train(*shlex.split(arguments), directory=tmp_path, evaluates=False)
 
         assert (ended.code, ended.err) == (0, "")
         assert ended.lines[1].startswith("Preset argmax: ")
-        assert "--optimizer=adam" in ended.lines[1] and "hidden_size" not in ended.lines[1]
+        assert "--optimizer=adam" in ended.lines[1] and "memory_size" not in ended.lines[1]
         assert "absolute error per sequence" in ended.out
         run = tmp_path / "checkpoints" / "argmax"
         saved = json.loads((run / "flags.json").read_text())
