@@ -1,4 +1,4 @@
-"""What the commands have in common: flags and their errors, a table or JSON."""
+"""Common parts of the commands: flags and their errors, a table or JSON."""
 
 import json
 import pathlib

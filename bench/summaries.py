@@ -47,7 +47,7 @@ def rows(interval: int, memory_size: int, max_length: int, rounds: int) -> Itera
     Args:
       interval: training steps between looks.
       memory_size: number of slots.
-      max_length: greatest length of the pattern to copy.
+      max_length: maximum length of the pattern to copy.
       rounds: how often each is timed.
     """
     config = Config(memory_size=memory_size, options={"max_length": max_length})

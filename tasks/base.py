@@ -132,7 +132,7 @@ class Task(abc.ABC):
     def steps_of_batch(self, split: str, seed: int, step: int, lesson: int | None = None) -> int:
         """Returns the number of time steps of a batch, for which a program is compiled.
 
-        The arguments are those of `batch`, as integers. By default all batches have `num_steps`.
+        It takes the arguments of `batch`, as integers. By default all batches have `num_steps`.
         """
         return self.num_steps
 
@@ -302,7 +302,7 @@ class InteractiveTask(Task):
     def start(self, split: str, seed: Any, step: Any, lesson: Any = None) -> tuple[Any, tf.Tensor]:
         """Returns the state of the environment, a nest, and the first observations [B, X].
 
-        The arguments are those of `batch`.
+        It takes the arguments of `batch`.
         """
 
     @abc.abstractmethod

@@ -1,4 +1,4 @@
-"""What a DNC is compared with: an LSTM, and a Neural Turing Machine."""
+"""Baselines for comparison with a DNC: an LSTM and a Neural Turing Machine."""
 
 from typing import Any, NamedTuple
 

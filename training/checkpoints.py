@@ -1,14 +1,14 @@
 """Checkpoints on disk: each is complete or not there at all, and damage to it is found.
 
 The checkpoint of step 3,000 is `step-3000.index` and `step-3000.data-...`, as TensorFlow writes
-them (`tf.train.load_checkpoint("run/step-3000")` reads them), and `step-3000.json` with the flags,
-whatever else the training has to remember, and a checksum of each file. Nothing in them can be
+them (`tf.train.load_checkpoint("run/step-3000")` reads them), and `step-3000.json` with the
+settings, the progress of the run, and a checksum of each file. Nothing in them can be
 executed.
 
-It is written into the folder `step-3000.tmp`, the JSON file last, and then moved out of it. Whoever
-finds such a folder (`recover`) knows from the JSON file whether the checkpoint is complete, and
-finishes the move or discards it. Removal takes the JSON file last: what is left of an interrupted
-one cannot be taken for a checkpoint.
+It is written into the folder `step-3000.tmp`, the JSON file last, and then moved out of it. If such
+a folder is left, `recover` finishes the move where the JSON file is there, so that the checkpoint is
+complete, and else discards it. Removal takes the JSON file last: the rest of an interrupted removal
+cannot be taken for a checkpoint.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class Best(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint says about itself.
+    """Description of a checkpoint.
 
     Attributes:
       prefix: path of its files without suffix, as TensorFlow calls it.
@@ -107,7 +107,7 @@ def write(
 
 
 def read(directory: pathlib.Path, step: int) -> Checkpoint:
-    """Reads what a checkpoint says about itself and verifies all its files.
+    """Reads the description of a checkpoint, and verifies all its files.
 
     Raises:
       DamagedError: if one is missing or not as it was written.
@@ -141,7 +141,7 @@ def newest_intact(
 
     Args:
       directory: where to look.
-      before: if given, only those of earlier steps count.
+      before: if given, only checkpoints of earlier steps count.
 
     Returns:
       The checkpoint, `None` if there is none; and what is wrong with the newer ones, by step.
@@ -271,7 +271,7 @@ def _checksum(path: pathlib.Path) -> dict[str, Any]:
 def _flush(path: pathlib.Path) -> None:
     """Waits until a file, or the list of files in a folder, is on the disk itself."""
     if path.is_dir() and os.name == "nt":
-        return  # Windows knows this for files only.
+        return  # On Windows only files can be flushed.
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)

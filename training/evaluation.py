@@ -103,8 +103,8 @@ class Evaluation:
     def validate(self, step: int) -> dict[str, float]:
         """Returns metrics by name, by whose error the best training step is chosen.
 
-        They are over all episodes that are kept for validation, or over those of `final` if the
-        task generates its episodes.
+        They are over all episodes that are kept for validation. A task that generates its episodes
+        has the metrics of `final`.
         """
         if self._is_finite("validation"):
             return dict(self.report("validation").metrics)

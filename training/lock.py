@@ -27,13 +27,13 @@ class Lock:
 
         Args:
           directory: an existing directory.
-          warn: told if the file system has no locks; then nothing is locked.
+          warn: called with a message if the file system has no locks; then nothing is locked.
 
         Raises:
           ValueError: if another process has it.
           OSError: if the file cannot be written.
         """
-        # Not truncated: it says who holds it. Programs started from here do not inherit it.
+        # Not truncated: it names its holder. Programs started from here do not inherit it.
         self._file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             if fcntl:

@@ -85,7 +85,7 @@ def with_memory(
 
 
 def _make_core(config: Config, task: tasks.Task) -> snt.RNNCore:
-    """A core without those of its variables that depend on the width of its input."""
+    """A core without the variables that depend on the width of its input."""
     controller = _make_controller(config, task.input_size)
     clip_value = config.clip_value or None
     if config.core == "lstm":

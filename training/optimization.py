@@ -36,7 +36,7 @@ def adam(
 
 @dataclasses.dataclass(frozen=True)
 class Update:
-    """What gradients do to the variables in a training step.
+    """Update of the variables in a training step.
 
     Attributes:
       optimizer: with its state; its learning rate is a number.
@@ -60,7 +60,7 @@ class Update:
 
         Args:
           gradients: one for each variable, clipped.
-          variables: those of the optimizer.
+          variables: the variables of the optimizer.
           step: number of updates so far.
         """
         constant = learning_rate = self.optimizer.learning_rate

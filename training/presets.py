@@ -1,6 +1,6 @@
 """Settings for each task, by name. The command line overrides each of them.
 
-A task's own name is its preset by default. docs/results.md says how far each of them gets.
+A task's own name is its preset by default. docs/results.md contains their results.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ DEFAULT_TASK = "repeat_copy"
 # Settings of presets that core=lstm does not take: they go with a memory.
 _OF_MEMORIES = ("controller", "num_layers", "feed_reads")
 
-# What most small tasks do well with; with the released code's 1e-4 they need many times the steps.
+# For most small tasks. With the released code's 1e-4 they need many times as many steps.
 _SMALL = {"hidden_size": 64, "word_size": 16, "learning_rate": 1e-3, "max_grad_norm": 10.0}
 
 _ADAM = {"optimizer": "adam", "optimizer_epsilon": 1e-7}

@@ -40,7 +40,7 @@ class Run:
         *,
         warn: Callable[[str], None] = warn,
     ):
-        """Opens the directory, creating it if need be, and locks it until `close`.
+        """Opens the directory, creating it if necessary, and locks it until `close`.
 
         Args:
           directory: path of the run.
@@ -76,7 +76,7 @@ class Run:
 
     @property
     def checkpoint(self) -> tf.train.Checkpoint:
-        """What `save` saves; after `restore`."""
+        """The objects that `save` saves; `None` before `restore`."""
         return self._checkpoint
 
     def __enter__(self) -> "Run":
@@ -143,7 +143,7 @@ class Run:
         Args:
           step: number of training steps done.
           state: what else to remember, JSON values.
-          loss: mean training loss of late. The checkpoint with the smallest is kept.
+          loss: recent mean of the training loss. The checkpoint with the smallest is kept.
 
         Raises:
           OSError: if it cannot be saved; then the checkpoints are as before.

@@ -101,7 +101,7 @@ def _for_training(data_dir: str, tasks: tuple[int, ...], seed: int) -> dict[str,
 
 
 def encode(stories: Sequence[Story]) -> Stories:
-    """Returns stories as numbers, sorted by length; those of one length stay in order."""
+    """Returns stories as numbers, sorted by length; stories of one length stay in order."""
     stories = sorted(stories, key=lambda story: len(story.tokens))
     lengths = np.array([len(story.tokens) for story in stories], np.int32)
     tokens = np.array([NUMBERS[t] for story in stories for t in story.tokens], np.uint8)
