@@ -6,9 +6,9 @@ settings, the progress of the run, and a checksum of each file. Nothing in them 
 executed.
 
 It is written into the folder `step-3000.tmp`, the JSON file last, and then moved out of it. If such
-a folder is left, `recover` finishes the move where the JSON file is there, so that the checkpoint is
-complete, and else discards it. Removal takes the JSON file last: the rest of an interrupted removal
-cannot be taken for a checkpoint.
+a folder is left, `recover` finishes the move where the JSON file shows that the checkpoint is
+complete, and else discards the folder. Removal takes the JSON file last: the rest of an interrupted
+removal cannot be taken for a checkpoint.
 """
 
 import contextlib
