@@ -305,4 +305,7 @@ def _changes(directory: pathlib.Path, checkpoint: Checkpoint, config: Config) ->
             f"{directory} holds a run of another configuration: {'; '.join(refused)}. "
             "Give the same values to resume it, or another directory to start from scratch."
         )
-    return {name: saved.get(name) for name in different}
+    changes = {name: saved.get(name) for name in different}
+    if config.curriculum != "none" and "lesson_window" not in checkpoint.settings:
+        changes["lesson_window"] = "the steps of a report"  # In version 0.1.
+    return changes

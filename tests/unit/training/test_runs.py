@@ -66,6 +66,21 @@ def restored(directory, config=CONFIG, **options):
     return int(objects["step"]), state
 
 
+def test_lessons_of_a_run_of_version_0_1_continue_with_a_word_about_their_window(tmp_path):
+    config = CONFIG.replace(curriculum="naive")
+    settings = config.saved()
+    del settings["lesson_window"]
+    save = tf.train.Checkpoint(**model()).write
+    checkpoints.write(tmp_path, 1, save, settings=settings, state={})
+
+    with Run(tmp_path, config) as run:
+        assert run.changes == {"lesson_window": "the steps of a report"}
+        run.restore(**model())
+        run.save(2)
+    with Run(tmp_path, config) as run:
+        assert run.changes == {}
+
+
 @pytest.fixture
 def saved(tmp_path):
     """A directory with the checkpoints of steps 1, 2 and 3."""
