@@ -17,11 +17,6 @@ from typing import Any
 
 from absl import flags
 
-from tasks.quiet import native_logs_hidden
-
-with native_logs_hidden():
-    import tensorflow as tf  # Here, so that its messages are hidden.
-
 from tasks import Report
 from tasks.options import Option
 from tasks.report import write_csv
@@ -61,7 +56,6 @@ _OPTIONS = (
 
 def main(argv: list[str]) -> int:
     """Evaluates, prints, draws. Returns the exit code."""
-    tf.get_logger().setLevel("ERROR")  # It advises against making many functions.
     values = command.new_flags()
     define(values, _OPTIONS)
     command.accept_local_paths(values, "checkpoint_dir", "plot", "csv")
