@@ -26,7 +26,7 @@ from tasks.options import Option
 from training import Callback, Config, command, presets
 from training.config import task_options
 from training.distribution import leaving_when_a_worker_is_lost
-from training.flags import define, given, help_text
+from training.flags import as_arguments, define, given, help_text
 from training.messages import muted, say
 
 # Raised in all workers alike.
@@ -105,12 +105,12 @@ class _SayPreset(Callback):
         name = settings.get("preset") or settings.get("task") or presets.DEFAULT_TASK
         preset = presets.settings(settings.get("preset"), settings)
         defaults = Config(task=preset["task"]).declared() if preset else {}
-        said = [
-            f"--{k}={v}"
+        said = {
+            k: v
             for k, v in preset.items()
             if k != "task" and k not in settings and v != defaults[k].default
-        ]
-        self._text = f"Preset {name}: {' '.join(said)}" if said else ""
+        }
+        self._text = f"Preset {name}: {' '.join(as_arguments(said))}" if said else ""
 
     def begin(self, loop: Any) -> None:
         """Prints them."""

@@ -12,7 +12,7 @@ from tasks import draws, options
 from tasks.encoding import bit_grid, lengths_of
 from tasks.lessons import Lessons
 from tasks.options import option
-from tasks.report import Report
+from tasks.report import Report, mean_of
 
 T = TypeVar("T", bound="Task")
 
@@ -196,14 +196,14 @@ class Task(abc.ABC):
           answers: batches with the core's outputs.
           num_examples: number of episodes to include as text.
         """
-        found: list[dict[str, float]] = []
+        found: list[dict[str, tf.Tensor]] = []
         examples: list[str] = []
         for batch, outputs in answers:
-            found.append({k: float(v) for k, v in self.metrics(outputs, batch).items()})
+            found.append(self.metrics(outputs, batch))
             for b in range(min(num_examples - len(examples), self.batch_size)):
                 own = tf.nest.map_structure(lambda x, b=b: x[:, b : b + 1], outputs)
                 examples.append(self.to_human_readable(batch.episode(b), own))
-        metrics = {k: float(np.mean([each[k] for each in found])) for k in self.metric_names}
+        metrics = mean_of(found, self.metric_names)
         return Report(metrics, is_solved=self.is_solved(metrics), examples=examples)
 
     @property

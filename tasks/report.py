@@ -3,8 +3,10 @@
 import csv
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +38,7 @@ class Report:
     @classmethod
     def table(cls, reports: Mapping[str, "Report"]) -> Iterator[str]:
         """Yields the lines of a table of one or several models, by the model's name."""
-        columns = list(
-            dict.fromkeys(c for each in reports.values() for row in each.rows for c in row)
-        )
+        columns = _columns(reports)
         lines = [["model", *(column.replace("_", " ") for column in columns)]]
         for name, report in reports.items():
             lines += [[name, *(shown(row.get(c)) for c in columns)] for row in report.rows]
@@ -64,12 +64,22 @@ class Report:
 
 def write_csv(reports: Mapping[str, Report], path: str | os.PathLike) -> None:
     """Writes the rows of several models into a CSV file, with the model's name before each."""
-    columns = list(dict.fromkeys(c for each in reports.values() for row in each.rows for c in row))
+    columns = _columns(reports)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["model", *columns])
         writer.writeheader()
         for name, report in reports.items():
             writer.writerows({"model": name, **row} for row in report.rows)
+
+
+def mean_of(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> dict[str, float]:
+    """Returns the mean of each of these columns over all rows."""
+    return {name: float(np.mean([float(row[name]) for row in rows])) for name in columns}
+
+
+def _columns(reports: Mapping[str, Report]) -> list[str]:
+    """The columns of all rows, in the order of their first appearance."""
+    return list(dict.fromkeys(c for each in reports.values() for row in each.rows for c in row))
 
 
 def shown(value: Any) -> str:

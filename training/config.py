@@ -13,9 +13,9 @@ from tasks.options import Option
 from training import presets
 
 MAX_SIZE, MAX_STEPS = 2**31 - 1, 2**63 - 1
-# Settings of earlier versions. No variable depends on them.
-_REMOVED = ("compute_dtype", "match_parameters")
+# Settings of earlier versions. No variable depends on them, but an LSTM's on the second.
 _LSTM_OF_EQUAL_SIZE = "match_parameters"
+_REMOVED = ("compute_dtype", _LSTM_OF_EQUAL_SIZE)
 
 _model = functools.partial(options.option, group="Model")
 _optimizer = functools.partial(options.option, group="Optimizer")

@@ -5,11 +5,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
 import tasks
+from tasks.report import mean_of
 from training import episodes
 
 BATCH_SIZE, NUM_BATCHES = 100, 10  # 1,000 episodes.
@@ -82,9 +82,7 @@ class Evaluation:
             self._task.metrics(outputs, batch)
             for batch, outputs in self.answers("validation", first_batch, num_batches)
         ]
-        return {
-            name: float(np.mean([each[name] for each in found])) for name in self._task.metric_names
-        }
+        return mean_of(found, self._task.metric_names)
 
     def final(self, step: int) -> dict[str, float]:
         """Returns the metrics of `NUM_BATCHES` fresh batches, others for each training step."""

@@ -17,6 +17,7 @@ from training.checkpoints import Checkpoint
 from training.config import Config
 from training.messages import LESS_MEMORY
 from training.runs import newest_checkpoint
+from training.step import create_variables
 
 _CONTENT_WEIGHTS = {"cosine": dnc.CosineWeights, "used_cosine": dnc.UsedCosineWeights}
 
@@ -57,7 +58,7 @@ def make_core(config: Config, task: tasks.Task, *, for_training: bool = False) -
     """
     _check_memory(_measure(config, task), task, for_training)
     core = _make_core(config, task)
-    core(tf.zeros([1, task.input_size]), core.initial_state(1))
+    create_variables(core, task)
     return core
 
 

@@ -109,7 +109,7 @@ def _kinds(values: np.ndarray) -> str:
 
 
 class Guard:
-    """Decides how to treat steps that are not finite, by --nan_policy."""
+    """Decides how to treat steps that are not finite, by the setting nan_policy."""
 
     def __init__(self, policy: str, limit: int):
         """Starts before any such step.

@@ -45,7 +45,7 @@ class Progress:
     Attributes:
       learning_rate: learning rate of the optimizer; may be lower than at the beginning.
       means: loss and metrics since the last report.
-      module_norms: norms of the gradients by module, since the last look into the memory.
+      module_norms: norms of each module's gradients, since the last look into the memory.
       window: metrics since the criterion of the lesson was last measured.
       loss: mean loss in the last report; NaN before the first.
       solved: whether fresh sequences had no error; `None`: not measured.

@@ -146,9 +146,8 @@ class TrainingStep:
             metrics={name: zero for name in task.metric_names},
             window={name: zero for name in task.metric_names},
         )
-        self._distribution = distribution or None
-        if self._distribution:
-            self._distribution.check_batch_size(task.batch_size)
+        self._distribution = distribution or Distribution()
+        self._distribution.check_batch_size(task.batch_size)
         if with_memory is None and any(each.memory_size for each in task.lessons.lessons):
             raise ValueError("The lessons ask for another memory size: give with_memory.")
         self._with_memory = with_memory
@@ -201,12 +200,12 @@ class TrainingStep:
 
     def agreed(self, num_steps: int) -> int:
         """Returns the chief's number of steps, in all workers: they know different times."""
-        return self._distribution.of_chief(lambda: num_steps) if self._distribution else num_steps
+        return self._distribution.of_chief(lambda: num_steps)
 
     @property
     def has_peers(self) -> bool:
         """Whether other processes train with this one."""
-        return bool(self._distribution) and self._distribution.num_workers > 1
+        return self._distribution.num_workers > 1
 
     def explain(self, directory: pathlib.Path, checkpoint: tf.train.Checkpoint) -> str:
         """Returns why the next step is not finite, see `numerics.explain`."""
@@ -217,7 +216,7 @@ class TrainingStep:
             batch = episodes.collect(core, self.task, "train", self._seed, step, lesson)
             return explain(core, self.task, batch, step, directory, checkpoint)
 
-        return self._distribution.of_chief(explained) if self._distribution else explained()
+        return self._distribution.of_chief(explained)
 
     def skip(self) -> None:
         """Omits the next step."""

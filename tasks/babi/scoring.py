@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tasks.babi.data import MAX_WORDS, TASK_NAMES
 from tasks.base import Batch, Task
-from tasks.report import Report
+from tasks.report import Report, mean_of
 
 FAILED = 0.05  # With a larger error a task counts as failed (Weston et al. 2015).
 COUNTS = ("questions", "wrong_questions", "words", "wrong_words")
@@ -126,8 +126,7 @@ def row(number: int, counts: Sequence[int]) -> dict[str, Any]:
 
 def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Returns the metrics: means over the bAbI tasks, and each task's question error."""
-    errors = ("question_error", "word_error")
-    found = {name: float(np.mean([row[name] for row in rows])) for name in errors}
+    found = mean_of(rows, ("question_error", "word_error"))
     return found | {f"question_error/{row['task']}": row["question_error"] for row in rows}
 
 

@@ -94,7 +94,7 @@ MUTANTS = (
         f"{_EPISODES}::test_the_keys_of_all_time_steps_and_of_the_start_differ",
     ),
     Mutant(
-        "an environment's keys are those of the start",
+        "an environment draws with the keys of its start",
         "training/episodes.py",
         "key = draws.fold_in(draws.keys(split, seed, step, 1)[0], _RESPONSES)",
         "key = draws.keys('train', seed, step, 1)[0]",
