@@ -7,15 +7,20 @@ be swapped. `unroll` runs a core over sequences, `record` returns every quantity
 
 ===================  ===============================================================================
 `core`               the DNC: controller, memory and output layer
-`controllers`        controllers in addition to Sonnet's cores
+`controllers`        controllers in addition to Sonnet's cores; `normalization`: an LSTM with
+                     layer normalisation
 `dropout`            dropout that repeats
 `access`             the memory: one step of its parts and heads
 `interface`          the interface vector, made of the fields that the parts declare
 `content`            content look-ups
 `allocation`         usage of the slots and their allocation
-`linkage`            the order of writes; `sparse_linkage` keeps the strongest links only
+`linkage`            the order of writes; `sparse_linkage` keeps the strongest links only,
+                     `sharp_links` follows them without blur
+`initial`            initial states that are learned
 `heads`              equations of the write and read heads
-`unrolling`          `unroll` and its implementations
+`unrolling`          `unroll` and its implementations; `bidirectional`: a core that also sees a
+                     sequence from its end
+`adnc`               the DNC of Franke et al. (2018), put together from these parts
 `recording`          `record`, traces and their summaries for TensorBoard
 `keras`              layers and cells for Keras 3
 `rnn_cells`          cells for TensorFlow 1
@@ -38,19 +43,30 @@ import tensorflow as tf
 
 from dnc import deepmind
 from dnc.access import AccessState, MemoryAccess
-from dnc.allocation import Freeness
-from dnc.content import CosineWeights, UsedCosineWeights, oneplus
+from dnc.adnc import adnc, biadnc
+from dnc.allocation import Freeness, SoftmaxAllocation
+from dnc.bidirectional import AppendedContext, Bidirectional
+from dnc.content import (
+    CosineWeights,
+    MaskedCosineWeights,
+    UsedCosineWeights,
+    UsedMaskedCosineWeights,
+    oneplus,
+)
 from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC, DNCState
 from dnc.dropout import Dropout, DropoutState, seed_dropout
+from dnc.initial import LearnedState, LearnedWord
 from dnc.interface import Field
 from dnc.linkage import Linkage, NoLinkage, TemporalLinkage, TemporalLinkageState
+from dnc.normalization import LayerNormLSTM
 from dnc.recording import summaries
 from dnc.recording.recorder import record
 from dnc.recording.trace import Trace
 from dnc.resizing import resize_memory
 from dnc.rnn_cells import rnn_cell
 from dnc.saved_model import export
+from dnc.sharp_links import SharpLinkage
 from dnc.sparse_linkage import SparseTemporalLinkage
 from dnc.unrolling.sequences import bidirectional_unroll, unroll
 
@@ -64,6 +80,8 @@ __version__ = "0.2.0"
 __all__ = [
     "DNC",
     "AccessState",
+    "AppendedContext",
+    "Bidirectional",
     "ClippedSignal",
     "CosineWeights",
     "DNCState",
@@ -75,14 +93,23 @@ __all__ = [
     "Field",
     "Freeness",
     "InputsOnly",
+    "LayerNormLSTM",
+    "LearnedState",
+    "LearnedWord",
     "Linkage",
+    "MaskedCosineWeights",
     "MemoryAccess",
     "NoLinkage",
+    "SharpLinkage",
+    "SoftmaxAllocation",
     "SparseTemporalLinkage",
     "TemporalLinkage",
     "TemporalLinkageState",
     "Trace",
     "UsedCosineWeights",
+    "UsedMaskedCosineWeights",
+    "adnc",
+    "biadnc",
     "bidirectional_unroll",
     "deepmind",
     "export",

@@ -3,6 +3,7 @@
 Each function raises one `ValueError` that states what was expected and what was given.
 """
 
+import math
 import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -28,6 +29,22 @@ def check_bound(name: str, value: Any, otherwise: str = "") -> Any:
     if not is_number or not value > 0:
         raise ValueError(f"{name} must be a number > 0{otherwise}, got {value!r}.")
     return value
+
+
+def check_finite(name: str, value: Any) -> float:
+    """Returns `value` as a float, or raises `ValueError` unless it is a finite number."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}.")
+    return float(value)
+
+
+def check_share(name: str, value: Any) -> float:
+    """Returns `value` as a float, or raises `ValueError` unless it is a number in [0, 1]."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number in [0, 1], got {value!r}.")
+    return float(value)
 
 
 def check_callable(name: str, value: Any) -> Any:

@@ -17,19 +17,31 @@ import tensorflow as tf
 from dnc import _checks, _cores
 from dnc._version_0_1 import NoLinkageWithModes
 from dnc.access import MemoryAccess
-from dnc.allocation import Freeness
-from dnc.content import CosineWeights, UsedCosineWeights, oneplus
+from dnc.allocation import Freeness, SoftmaxAllocation
+from dnc.bidirectional import AppendedContext
+from dnc.content import (
+    CosineWeights,
+    MaskedCosineWeights,
+    UsedCosineWeights,
+    UsedMaskedCosineWeights,
+    oneplus,
+)
 from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC
+from dnc.initial import LearnedState, LearnedWord
 from dnc.linkage import NoLinkage, TemporalLinkage
+from dnc.normalization import LayerNormLSTM
+from dnc.sharp_links import SharpLinkage
 from dnc.sparse_linkage import SparseTemporalLinkage
 
 _CLASSES: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
-        *(DNC, MemoryAccess, CosineWeights, UsedCosineWeights, Freeness),
-        *(TemporalLinkage, SparseTemporalLinkage, NoLinkage, NoLinkageWithModes),
-        *(snt.LSTM, snt.GRU, DeepLSTM, FeedForward, ClippedSignal, EmbeddedInputs, InputsOnly),
+        *(DNC, MemoryAccess, Freeness, SoftmaxAllocation, LearnedWord),
+        *(CosineWeights, UsedCosineWeights, MaskedCosineWeights, UsedMaskedCosineWeights),
+        *(TemporalLinkage, SparseTemporalLinkage, SharpLinkage, NoLinkage, NoLinkageWithModes),
+        *(snt.LSTM, snt.GRU, LayerNormLSTM, DeepLSTM, FeedForward),
+        *(ClippedSignal, EmbeddedInputs, InputsOnly, LearnedState, AppendedContext),
     )
 }
 _FUNCTIONS: dict[str, Any] = {"softplus": tf.nn.softplus, "oneplus": oneplus}
@@ -144,6 +156,7 @@ def _arguments_of_dnc(core: DNC) -> dict[str, Any]:
         "output_size": layer.output_size if is_default else layer,
         "clip_value": core.clip_value,
         "with_bias": layer.with_bias if is_default else True,
+        "bypass_dropout": core.bypass_dropout,
     }
 
 
@@ -152,7 +165,10 @@ def _arguments_of_access(access: MemoryAccess) -> dict[str, Any]:
     parts = ("write_content", "read_content", "linkage", "freeness")
     return {
         **{name: getattr(access, name) for name in (*sizes, *parts)},
-        "with_bias": access.interface.linear.with_bias,
+        "with_bias": access.with_bias,
+        "layer_norm": access.interface.norm is not None,
+        "deallocate": access.deallocate,
+        "initial_memory": access.initial_memory,
     }
 
 

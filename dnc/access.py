@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import sonnet as snt
 import tensorflow as tf
 
-from dnc import _checks, _cores
+from dnc import _checks, _cores, heads
 from dnc.allocation import Freeness, FreenessInputs, usage_after_write
 from dnc.content import CosineWeights
 from dnc.heads import ReadMode, erase_and_write, read_mode, read_weights, read_words, write_weights
+from dnc.initial import LearnedWord
 from dnc.interface import Declaration, Extra, Field, Interface, assemble
 from dnc.linkage import LinkageInputs, TemporalLinkage
 
@@ -95,6 +96,9 @@ class MemoryAccess(snt.RNNCore):
         content_weights: Callable[..., snt.Module] = CosineWeights,
         strength_op: Callable[[tf.Tensor], tf.Tensor] = tf.nn.softplus,
         with_bias: bool = True,
+        layer_norm: bool = False,
+        deallocate: bool = False,
+        initial_memory: float | LearnedWord = 0.0,
         name: str = "memory_access",
     ):
         """Creates the core.
@@ -116,6 +120,12 @@ class MemoryAccess(snt.RNNCore):
           strength_op: activation of the strengths of look-ups that are not given: `tf.nn.softplus`
             as in the released code, `dnc.oneplus` as in the paper.
           with_bias: whether the interface layer has a bias (released code) or not (paper).
+          layer_norm: whether the interface vector is normalised (Franke et al. 2018).
+          deallocate: whether the contents of slots that are set free are erased, before the write
+            look-up: M <- M psi 1^T (Csordas & Schmidhuber 2019). In the paper they stay until the
+            slot is written again, and answer look-ups.
+          initial_memory: every number of the memory before the first step, or a `LearnedWord` that
+            is in every slot.
           name: name of the module.
 
         Raises:
@@ -139,7 +149,12 @@ class MemoryAccess(snt.RNNCore):
         self.read_content = read_content or look_up(num_reads, "read_content")
         self._check_sizes()
         fields, self._names = assemble(self._declarations())
-        self.interface = Interface(fields, with_bias=with_bias)
+        self.interface = Interface(fields, with_bias=with_bias, layer_norm=layer_norm)
+        self._with_bias = with_bias
+        self._deallocates = deallocate
+        if not isinstance(initial_memory, LearnedWord):
+            initial_memory = _checks.check_finite("initial_memory", initial_memory)
+        self.initial_memory = initial_memory
 
     def _check_sizes(self) -> None:
         """Raises `ValueError` if a part was made for other sizes than the access."""
@@ -196,6 +211,8 @@ class MemoryAccess(snt.RNNCore):
             for name, axes in declare().items():
                 axes = axes.replace("H", _HEADS.get(part, "H"))
                 extras[_prefix(part) + name] = Extra(axes, before)
+        if self._deallocates:
+            extras["deallocated"] = Extra("N", "write_content_weights")
         return extras
 
     def __call__(self, inputs: tf.Tensor, prev_state: AccessState) -> tuple[tf.Tensor, AccessState]:
@@ -255,12 +272,16 @@ class MemoryAccess(snt.RNNCore):
             ),
             prev_state.usage,
         )
-        write_content = self._look_up("write_content", prev_state.memory, fields, usage, extras)
+        prev_memory = prev_state.memory
+        if self._deallocates:
+            prev_memory = heads.deallocate(prev_memory, allocation.retention)
+            extras["deallocated"] = 1.0 - allocation.retention
+        write_content = self._look_up("write_content", prev_memory, fields, usage, extras)
         new_write_weights = write_weights(
             fields["write_gate"], fields["allocation_gate"], allocation.weights, write_content
         )
         memory = erase_and_write(
-            prev_state.memory, new_write_weights, fields["erase_vectors"], fields["write_vectors"]
+            prev_memory, new_write_weights, fields["erase_vectors"], fields["write_vectors"]
         )
 
         directions, linkage_state = _cores.unchecked(self.linkage)(
@@ -318,7 +339,7 @@ class MemoryAccess(snt.RNNCore):
         return self._names.get(part, {})
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> AccessState:
-        """Returns the state of an empty memory: all zero.
+        """Returns the state of an empty memory: all zero, except for `initial_memory`.
 
         Args:
           batch_size: an integer >= 0 or a scalar integer tensor.
@@ -326,12 +347,28 @@ class MemoryAccess(snt.RNNCore):
         """
         batch_size, dtype = _checks.check_batch_size(batch_size), _checks.check_state_dtype(dtype)
         return AccessState(
-            memory=tf.zeros([batch_size, self._memory_size, self._word_size], dtype),
+            memory=self._initial_memory(batch_size, dtype),
             read_weights=tf.zeros([batch_size, self._num_reads, self._memory_size], dtype),
             write_weights=tf.zeros([batch_size, self._num_writes, self._memory_size], dtype),
             linkage=self.linkage.initial_state(batch_size, dtype),
             usage=self.freeness.initial_state(batch_size, dtype),
         )
+
+    def _initial_memory(self, batch_size: Any, dtype: tf.DType) -> tf.Tensor:
+        sizes = [batch_size, self._memory_size, self._word_size]
+        if isinstance(self.initial_memory, LearnedWord):
+            return tf.broadcast_to(tf.cast(self.initial_memory.word, dtype), sizes)
+        return tf.fill(sizes, tf.cast(self.initial_memory, dtype))
+
+    @property
+    def with_bias(self) -> bool:
+        """Whether the interface layer, or its normalisation, has a bias."""
+        return self._with_bias
+
+    @property
+    def deallocate(self) -> bool:
+        """Whether the contents of slots that are set free are erased."""
+        return self._deallocates
 
     @property
     def memory_size(self) -> int:

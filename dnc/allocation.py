@@ -6,7 +6,7 @@ memory slots, R read heads, V write heads.
 
 import functools
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import sonnet as snt
@@ -132,10 +132,38 @@ def write_allocation_weights(usage: tf.Tensor, write_gates: tf.Tensor) -> tf.Ten
     Returns:
       [B, V, N]; not yet multiplied by the gates.
     """
-    allocations = [allocation_weights(usage)]
-    for gate in tf.unstack(write_gates, axis=1)[:-1]:
+    return _one_after_another(usage, write_gates, lambda head, usage: allocation_weights(usage))
+
+
+def softmax_allocation_weights(
+    usage: tf.Tensor, write_gates: tf.Tensor, strengths: tf.Tensor
+) -> tf.Tensor:
+    """As `write_allocation_weights`, with allocation(u) = softmax(beta (1 - u)).
+
+    Args:
+      usage: as for `write_allocation_weights`.
+      write_gates: as for `write_allocation_weights`.
+      strengths: [B, V], beta >= 0 of each head.
+
+    Returns:
+      [B, V, N], each row summing to 1.
+    """
+    return _one_after_another(
+        usage,
+        write_gates,
+        lambda head, usage: tf.nn.softmax(strengths[:, head, tf.newaxis] * (1.0 - usage)),
+    )
+
+
+def _one_after_another(
+    usage: tf.Tensor, write_gates: tf.Tensor, allocate: Callable[[int, tf.Tensor], tf.Tensor]
+) -> tf.Tensor:
+    """Stacks allocate(head, usage) for usages as the heads before will leave them."""
+    gates = tf.unstack(write_gates, axis=1)
+    allocations = [allocate(0, usage)]
+    for head, gate in enumerate(gates[:-1], start=1):
         usage += (1.0 - usage) * gate[:, tf.newaxis] * allocations[-1]
-        allocations.append(allocation_weights(usage))
+        allocations.append(allocate(head, usage))
     return tf.stack(allocations, axis=1)
 
 
@@ -219,7 +247,16 @@ class Freeness(snt.RNNCore):
             write_weights = tf.stop_gradient(write_weights)
         retained = retention(inputs.fields["free_gate"], inputs.read_weights)
         usage = usage_after_write(prev_state, write_weights) * retained
-        return Allocation(write_allocation_weights(usage, inputs.write_gates), retained), usage
+        return Allocation(self.allocate(usage, inputs), retained), usage
+
+    def allocate(self, usage: tf.Tensor, inputs: FreenessInputs) -> tf.Tensor:
+        """Returns the allocation weights of all write heads, [B, V, N].
+
+        Args:
+          usage: [B, N], in [0, 1].
+          inputs: checked inputs of the step.
+        """
+        return write_allocation_weights(usage, inputs.write_gates)
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> tf.Tensor:
         """Returns the usage of an empty memory: zeros [B, N]."""
@@ -248,3 +285,39 @@ class Freeness(snt.RNNCore):
         """Shapes of one example's outputs, for any number of write heads."""
         slots = tf.TensorShape([self._memory_size])
         return Allocation(weights=tf.TensorShape([None, self._memory_size]), retention=slots)
+
+
+class SoftmaxAllocation(Freeness):
+    """`Freeness` that allocates by a softmax over free slots: a = softmax(beta (1 - u)).
+
+    It needs no sorting, and its gradient reaches the order of the slots. Each write head emits its
+    strength beta >= 0. (Not in the paper; proposed by Ben-Ari & Bekker 2017.) Where all slots are
+    equally used, it allocates a share of each.
+    """
+
+    def fields(self) -> dict[str, Field]:
+        """Returns the interface fields: free gates, and a strength for each write head."""
+        return {**super().fields(), "allocation_strengths": Field("V", tf.nn.softplus)}
+
+    def __call__(
+        self, inputs: FreenessInputs, prev_state: tf.Tensor
+    ) -> tuple[Allocation, tf.Tensor]:
+        """Updates the usage and allocates, as `Freeness` does.
+
+        Raises:
+          ValueError: if a shape or dtype does not fit.
+        """
+        inputs = _checks.check_inputs(FreenessInputs, inputs)
+        usage = _checks.check_tensor("usage", prev_state, [None, self.memory_size])
+        _checks.check_like(
+            usage,
+            "allocation_strengths",
+            inputs.fields.get("allocation_strengths"),
+            tf.convert_to_tensor(inputs.write_gates).shape[1:2],
+        )
+        return super().__call__(inputs, usage)
+
+    def allocate(self, usage: tf.Tensor, inputs: FreenessInputs) -> tf.Tensor:
+        """Returns the allocation weights of all write heads, [B, V, N]."""
+        strengths = inputs.fields["allocation_strengths"]
+        return softmax_allocation_weights(usage, inputs.write_gates, strengths)

@@ -5,6 +5,7 @@ Shapes: B batch, N memory slots, W word size, H heads.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
@@ -36,6 +37,24 @@ def cosine_similarity(memory: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     key_norms = tf.sqrt(tf.reduce_sum(tf.square(keys), axis=2) + EPSILON)
     slot_norms = tf.sqrt(tf.reduce_sum(tf.square(memory), axis=2) + EPSILON)
     return dot / (key_norms[:, :, tf.newaxis] * slot_norms[:, tf.newaxis, :] + EPSILON)
+
+
+def masked_cosine_similarity(memory: tf.Tensor, keys: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
+    """D(k * m, M[i] * m), the cosine of those numbers of key and slot that a mask selects.
+
+    Args:
+      memory: [B, N, W].
+      keys: [B, H, W], one key for each of H heads.
+      masks: [B, H, W], in [0, 1].
+
+    Returns:
+      [B, H, N], in (-1, 1); `cosine_similarity` where all masks are 1.
+    """
+    keys, squares = keys * masks, tf.square(masks)
+    dot = tf.matmul(keys * masks, memory, transpose_b=True)
+    key_norms = tf.sqrt(tf.reduce_sum(tf.square(keys), axis=2, keepdims=True) + EPSILON)
+    slot_norms = tf.sqrt(tf.matmul(squares, tf.square(memory), transpose_b=True) + EPSILON)
+    return dot / (key_norms * slot_norms + EPSILON)
 
 
 def weighted_softmax(
@@ -147,6 +166,10 @@ class CosineWeights(snt.Module):
         Raises:
           ValueError: if a shape or dtype does not fit.
         """
+        return self.compute(*self._check(memory, keys, strengths, usage))
+
+    def _check(self, memory: Any, keys: Any, strengths: Any, usage: Any) -> tuple[Any, ...]:
+        """Returns the arguments as tensors that fit together."""
         memory = _checks.check_tensor("memory", memory, [None, None, self._word_size])
         (batch_size, num_slots, _), dtype = memory.shape, memory.dtype
         keys = _checks.check_tensor(
@@ -157,14 +180,20 @@ class CosineWeights(snt.Module):
         )
         if usage is not None:
             usage = _checks.check_tensor("usage", usage, [batch_size, num_slots], dtype)
-        return self.compute(memory, keys, strengths, usage)
+        return memory, keys, strengths, usage
 
     def compute(
         self, memory: tf.Tensor, keys: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
     ) -> tf.Tensor:
         """Returns what `__call__` returns, for arguments that were checked."""
+        return self.normalize(cosine_similarity(memory, keys), strengths, usage)
+
+    def normalize(
+        self, similarities: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Returns the weighting [B, H, N] for similarities of that shape."""
         del usage
-        return weighted_softmax(cosine_similarity(memory, keys), strengths, self._strength_op)
+        return weighted_softmax(similarities, strengths, self._strength_op)
 
     @property
     def num_heads(self) -> int:
@@ -198,15 +227,107 @@ class UsedCosineWeights(CosineWeights):
     array([[[0.79, 0.21, 0.  ]]], dtype=float32)
     """
 
-    def compute(
-        self, memory: tf.Tensor, keys: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
+    def normalize(
+        self, similarities: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
     ) -> tf.Tensor:
-        """Returns what `__call__` returns, for arguments that were checked.
+        """Returns the weighting [B, H, N] for similarities of that shape.
 
         Raises:
           ValueError: if there is no usage.
         """
         if usage is None:
-            raise ValueError("UsedCosineWeights needs the usage of the slots, got None.")
-        similarities = cosine_similarity(memory, keys)
+            raise ValueError(f"{type(self).__name__} needs the usage of the slots, got None.")
         return used_softmax(similarities, strengths, usage, self._strength_op)
+
+
+class MaskedCosineWeights(CosineWeights):
+    """Content-based weighting by part of a word: softmax_i(beta D(k * m, M[i] * m)).
+
+    Each head emits a mask m in (0, 1)^W along with its key, so that it can search by one part of
+    the words and retrieve the other (Csordas & Schmidhuber 2019, section 3.1). With a floor
+    `mask_min` the mask is mask_min + (1 - mask_min) m.
+
+    >>> look_up = MaskedCosineWeights(num_heads=1, word_size=2)
+    >>> memory = tf.constant([[[1.0, 9.0], [0.0, 9.0], [1.0, 0.0]]])
+    >>> key, strength, mask = ([[[1.0, 0.0]]], [[5.0]], [[[1.0, 0.0]]])
+    >>> look_up(memory, key, strength, masks=mask).numpy().round(2)
+    array([[[0.5, 0. , 0.5]]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        word_size: int,
+        strength_op: Callable[[tf.Tensor], tf.Tensor] = tf.nn.softplus,
+        *,
+        mask_min: float = 0.0,
+        name: str = "masked_cosine_weights",
+    ):
+        """Creates the look-up.
+
+        Args:
+          num_heads: as for `CosineWeights`.
+          word_size: as for `CosineWeights`.
+          strength_op: as for `CosineWeights`.
+          mask_min: minimum of a mask, in [0, 1]: 1 for `CosineWeights`. The authors use 0.1 for
+            associative recall, else 0.
+          name: name of the module.
+
+        Raises:
+          ValueError: as `CosineWeights`, or if `mask_min` is not in [0, 1].
+        """
+        super().__init__(num_heads, word_size, strength_op, name)
+        self._mask_min = _checks.check_share("mask_min", mask_min)
+
+    def fields(self) -> dict[str, Field]:
+        """Returns the interface fields: a key, a strength and a mask for each head."""
+        return {**super().fields(), "masks": Field("HW", tf.sigmoid)}
+
+    def __call__(
+        self,
+        memory: tf.Tensor,
+        keys: tf.Tensor,
+        strengths: tf.Tensor,
+        usage: tf.Tensor | None = None,
+        *,
+        masks: tf.Tensor,
+    ) -> tf.Tensor:
+        """Returns the weighting of every slot for every key.
+
+        Args:
+          memory: as for `CosineWeights`.
+          keys: as for `CosineWeights`.
+          strengths: as for `CosineWeights`.
+          usage: as for `CosineWeights`.
+          masks: [B, num_heads, W], in [0, 1], without the floor.
+
+        Returns:
+          [B, num_heads, N].
+
+        Raises:
+          ValueError: if a shape or dtype does not fit.
+        """
+        memory, keys, strengths, usage = self._check(memory, keys, strengths, usage)
+        masks = _checks.check_tensor("masks", masks, keys.shape, memory.dtype)
+        return self.compute(memory, keys, strengths, usage, masks)
+
+    def compute(
+        self,
+        memory: tf.Tensor,
+        keys: tf.Tensor,
+        strengths: tf.Tensor,
+        usage: tf.Tensor | None,
+        masks: tf.Tensor,
+    ) -> tf.Tensor:
+        """Returns what `__call__` returns, for arguments that were checked."""
+        masks = self._mask_min + (1.0 - self._mask_min) * masks
+        return self.normalize(masked_cosine_similarity(memory, keys, masks), strengths, usage)
+
+    @property
+    def mask_min(self) -> float:
+        """Minimum of a mask."""
+        return self._mask_min
+
+
+class UsedMaskedCosineWeights(UsedCosineWeights, MaskedCosineWeights):
+    """`MaskedCosineWeights` among the slots in use, as in `UsedCosineWeights`."""

@@ -96,7 +96,7 @@ class FeedForward(snt.RNNCore):
         return tf.TensorShape([self._output_size])
 
 
-class _Wrapper(snt.RNNCore):
+class Wrapper(snt.RNNCore):
     """A controller that wraps another one and has the same state."""
 
     def __init__(self, core: snt.RNNCore, name: str):
@@ -110,7 +110,7 @@ class _Wrapper(snt.RNNCore):
         return self.core.initial_state(batch_size, **kwargs)
 
 
-class ClippedSignal(_Wrapper):
+class ClippedSignal(Wrapper):
     """A controller that clips the gradients that flow back through it.
 
     The forward pass is the wrapped core's. In the backward pass, at each time step, the gradients
@@ -161,7 +161,7 @@ class ClippedSignal(_Wrapper):
         return identity(x)
 
 
-class InputsOnly(_Wrapper):
+class InputsOnly(Wrapper):
     """A controller that does not see the words read.
 
     The paper's controller has the input [x_t; r_{t-1}^1; ...; r_{t-1}^R]. This one has x_t. With
@@ -196,7 +196,7 @@ class InputsOnly(_Wrapper):
         Raises:
           ValueError: if the inputs are narrower than `input_size`.
         """
-        _check_width(self, inputs)
+        check_width(self, inputs, self._input_size)
         inputs = inputs[:, : self._input_size]
         return _cores.call_with_training(self.core, inputs, prev_state, training=training)
 
@@ -206,7 +206,7 @@ class InputsOnly(_Wrapper):
         return self._input_size
 
 
-class EmbeddedInputs(_Wrapper):
+class EmbeddedInputs(Wrapper):
     """A controller that sees a learned embedding of the DNC's input, next to the words read.
 
     The embedding x_t E replaces x_t. It suits wide inputs with few elements that are not 0, such as
@@ -256,7 +256,7 @@ class EmbeddedInputs(_Wrapper):
         Raises:
           ValueError: if the inputs are narrower than `input_size`.
         """
-        _check_width(self, inputs)
+        check_width(self, inputs, self._input_size)
         embedded = tf.matmul(inputs[:, : self._input_size], self.embedding)
         inputs = tf.concat([embedded, inputs[:, self._input_size :]], axis=1)
         return _cores.call_with_training(self.core, inputs, prev_state, training=training)
@@ -366,9 +366,10 @@ class DeepLSTM(snt.RNNCore):
         return tf.TensorShape([sum(self._hidden_sizes)])
 
 
-def _check_width(wrapper: InputsOnly | EmbeddedInputs, inputs: tf.Tensor) -> None:
-    if inputs.shape[1] < wrapper.input_size:
+def check_width(wrapper: Wrapper, inputs: tf.Tensor, width: int) -> None:
+    """Raises `ValueError` unless inputs [B, X] are at least `width` wide."""
+    if inputs.shape[1] < width:
         raise ValueError(
-            f"{type(wrapper).__name__} needs inputs of width {wrapper.input_size} or more, got "
-            f"shape {inputs.shape}."
+            f"{type(wrapper).__name__} needs inputs of width {width} or more, got shape "
+            f"{inputs.shape}."
         )

@@ -9,6 +9,7 @@ import tensorflow as tf
 from dnc import _checks, _cores, _nests
 from dnc.access import AccessState, AccessStep, MemoryAccess
 from dnc.controllers import FeedForward
+from dnc.dropout import Dropout
 
 
 class DNCState(NamedTuple):
@@ -17,6 +18,7 @@ class DNCState(NamedTuple):
     access_output: Any  # [B, R, W], the words read at the last step
     access_state: AccessState
     controller_state: Any  # the controller's own state, e.g. `snt.LSTMState`
+    bypass: Any = ()  # `DropoutState` of the bypass dropout; () without
 
 
 class DNCStep(NamedTuple):
@@ -59,6 +61,7 @@ class DNC(snt.RNNCore):
         name: str = "dnc",
         *,
         with_bias: bool = True,
+        bypass_dropout: float = 0.0,
     ):
         """Creates the core.
 
@@ -74,6 +77,10 @@ class DNC(snt.RNNCore):
             output; > 0, `None` for no bound. The released training script uses 20.
           name: name of the module.
           with_bias: whether the linear output layer has a bias (released code) or not (paper).
+          bypass_dropout: rate, in [0, 1), of a `dnc.Dropout` on the way from the controller to the
+            output, which bypasses the memory: y_t = W [dropout(h_t); r_t] + b. It makes the network
+            rely on its memory (Franke et al. 2018: 0.1). 0: none. As with every `dnc.Dropout`,
+            nothing is dropped before `dnc.seed_dropout`.
 
         Raises:
           ValueError: if an argument is out of range or of an unsupported type.
@@ -104,6 +111,7 @@ class DNC(snt.RNNCore):
                 f"got {controller!r}."
             )
         self.controller = controller
+        self.bypass = Dropout(bypass_dropout, name="bypass") if bypass_dropout else None
         if callable(output_size):
             self.output_linear: Any = output_size
             self._output_size = getattr(output_size, "output_size", None)  # Or from the first call.
@@ -161,13 +169,16 @@ class DNC(snt.RNNCore):
         controller_output = self.clip(controller_output)
         controller_state = _nests.map_tensors(self.clip, controller_state)
         access = self.access.compute(controller_output, prev_state.access_state)
-        hidden_and_words = tf.concat([controller_output, flatten_words(access.read_words)], axis=1)
+        hidden, bypass_state = controller_output, prev_state.bypass
+        if self.bypass is not None:
+            hidden, bypass_state = self.bypass(hidden, bypass_state)
+        hidden_and_words = tf.concat([hidden, flatten_words(access.read_words)], axis=1)
         outputs = _cores.call_with_training(self.output_linear, hidden_and_words, training=training)
         return DNCStep(
             outputs=self.clip(outputs),
             controller_output=controller_output,
             access=access,
-            state=DNCState(access.read_words, access.state, controller_state),
+            state=DNCState(access.read_words, access.state, controller_state, bypass_state),
         )
 
     def initial_state(self, batch_size: Any, dtype: Any = None) -> DNCState:
@@ -201,6 +212,7 @@ class DNC(snt.RNNCore):
             access_output=tf.zeros([batch_size, *self.access.output_size], dtype),
             access_state=self.access.initial_state(batch_size, dtype),
             controller_state=controller_state,
+            bypass=() if self.bypass is None else self.bypass.initial_state(batch_size),
         )
 
     @property
@@ -208,7 +220,12 @@ class DNC(snt.RNNCore):
         """Shapes of one example's state: those of `initial_state` without the batch."""
         if self._controller_size is None:
             self._controller_size = _cores.state_size(self.controller)
-        return DNCState(self.access.output_size, self.access.state_size, self._controller_size)
+        return DNCState(
+            access_output=self.access.output_size,
+            access_state=self.access.state_size,
+            controller_state=self._controller_size,
+            bypass=() if self.bypass is None else self.bypass.state_size,
+        )
 
     @property
     def output_size(self) -> tf.TensorShape:
@@ -229,6 +246,11 @@ class DNC(snt.RNNCore):
     def clip_value(self) -> float | None:
         """Bound on controller output, controller state and output; `None` for no bound."""
         return self._clip_value
+
+    @property
+    def bypass_dropout(self) -> float:
+        """Rate of the dropout on the way from the controller to the output."""
+        return 0.0 if self.bypass is None else self.bypass.rate
 
     def clip(self, x: tf.Tensor) -> tf.Tensor:
         """Clips a floating-point tensor to [-clip_value, clip_value]."""
@@ -251,7 +273,8 @@ class DNC(snt.RNNCore):
             )
         dtype, batch_size = inputs.dtype, inputs.shape[0]
         sizes: Any = self.state_size
-        own = sizes._replace(access_state=None, controller_state=None)  # The rest follows.
+        # The rest follows.
+        own = sizes._replace(access_state=None, controller_state=None, bypass=None)
         _checks.check_state("state", prev_state, own, dtype, batch_size)
         self.access.check_state("state.access_state", prev_state.access_state, inputs)
         # Controllers may carry integers: of their state only floating-point parts have the dtype.

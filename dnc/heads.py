@@ -38,6 +38,21 @@ def write_weights(
     return write_gate * (allocation_gate * allocation + (1.0 - allocation_gate) * content)
 
 
+def deallocate(memory: tf.Tensor, retention: tf.Tensor) -> tf.Tensor:
+    """M <- M psi 1^T: erases slots as far as the free gates set them free.
+
+    (Not in the paper: Csordas & Schmidhuber 2019, section 3.2.)
+
+    Args:
+      memory: [B, N, W].
+      retention: [B, N], psi.
+
+    Returns:
+      [B, N, W].
+    """
+    return memory * retention[:, :, tf.newaxis]
+
+
 def erase_and_write(
     memory: tf.Tensor, weights: tf.Tensor, erase_vectors: tf.Tensor, write_vectors: tf.Tensor
 ) -> tf.Tensor:

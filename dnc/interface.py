@@ -115,6 +115,9 @@ def assemble(
 class Interface(snt.Module):
     """Maps the controller output to the fields by one linear layer.
 
+    With `layer_norm` the vector is normalised before it is cut into fields and these are activated
+    (Franke et al. 2018: "DNC normalisation"). The offset of the normalisation is then the bias.
+
     >>> interface = Interface({"keys": Field((2, 3)), "gates": Field((2,), tf.sigmoid)})
     >>> {name: tuple(x.shape) for name, x in interface(tf.zeros([5, 8])).items()}
     {'keys': (5, 2, 3), 'gates': (5, 2)}
@@ -123,10 +126,16 @@ class Interface(snt.Module):
       fields: the fields by name, in the order of the linear layer's columns.
       widths: the number of columns of each field.
       linear: the linear layer.
+      norm: the normalisation, a `snt.LayerNorm`, or `None`.
     """
 
     def __init__(
-        self, fields: Mapping[str, Field], with_bias: bool = True, name: str = "interface"
+        self,
+        fields: Mapping[str, Field],
+        with_bias: bool = True,
+        name: str = "interface",
+        *,
+        layer_norm: bool = False,
     ):
         """Creates the layer.
 
@@ -134,6 +143,7 @@ class Interface(snt.Module):
           fields: the fields by name, with integers as sizes.
           with_bias: whether the layer has a bias (released code) or not (paper).
           name: name of the module.
+          layer_norm: whether to normalise the vector.
 
         Raises:
           ValueError: if a size is not an integer >= 1.
@@ -141,7 +151,12 @@ class Interface(snt.Module):
         super().__init__(name=name)
         self.fields = {key: field.resolve(name, key, {}) for key, field in fields.items()}
         self.widths = {key: math.prod(map(int, field.shape)) for key, field in self.fields.items()}
-        self.linear = snt.Linear(sum(self.widths.values()), with_bias=with_bias, name="linear")
+        self.linear = snt.Linear(
+            sum(self.widths.values()), with_bias=with_bias and not layer_norm, name="linear"
+        )
+        self.norm = None
+        if layer_norm:
+            self.norm = snt.LayerNorm(-1, create_scale=True, create_offset=with_bias, name="norm")
 
     def __call__(self, controller_output: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the fields by name, [B, *shape] each, for the controller output [B, H].
@@ -166,6 +181,8 @@ class Interface(snt.Module):
     def compute(self, controller_output: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns what `__call__` returns, for arguments that were checked."""
         vector = self.linear(controller_output)
+        if self.norm is not None:
+            vector = self.norm(vector)
         parts = tf.split(vector, list(self.widths.values()), axis=1)
         return {
             name: _activate(field, tf.reshape(part, [-1, *field.shape]))

@@ -41,7 +41,8 @@ class FusedInterface(Part):
     @staticmethod
     def fits(interface: Interface) -> bool:
         """Whether the fields come from a plain linear layer."""
-        return type(interface.linear) is snt.Linear and not is_patched(interface.linear)
+        is_plain = type(interface.linear) is snt.Linear and not is_patched(interface.linear)
+        return is_plain and interface.norm is None
 
     @property
     def variables(self) -> Sequence[tf.Variable]:  # type: ignore[override]

@@ -55,6 +55,8 @@ def reason_against(core: DNC) -> str | None:
     """Returns what this package does not support of a core, or `None` for nothing."""
     if type(core) is not DNC:
         return f"a {type(core).__name__}, which is not dnc.DNC itself"
+    if core.bypass is not None:
+        return "bypass dropout"
     if is_patched(core):
         return "a replaced method of the core"
     if any(map(_cores.has_custom_getter, (core, *core.submodules))):

@@ -69,6 +69,11 @@ class FusedMemory(Part):
     Where the interface is recomputed, it takes the controller output instead of the vector.
     """
 
+    @staticmethod
+    def fits(access: MemoryAccess) -> bool:
+        """Whether this class knows the equations of the access."""
+        return not access.deallocate
+
     def __init__(self, access: MemoryAccess):
         self._access = access
         self._interface = fused_part(access.interface, _cores.unchecked(access.interface))

@@ -1,0 +1,81 @@
+"""The advanced DNC of Franke, Niehues & Waibel (MRQA 2018, arXiv 1807.02658), made of parts.
+
+Compared with the DNC of the paper, it normalises the interface vector and the LSTM, drops part of
+the controller's output on the way past the memory, and has no links: it reads by content alone.
+"""
+
+from typing import Any
+
+import sonnet as snt
+
+from dnc.access import MemoryAccess
+from dnc.bidirectional import AppendedContext, Bidirectional
+from dnc.core import DNC
+from dnc.linkage import NoLinkage
+from dnc.normalization import LayerNormLSTM
+
+
+def adnc(
+    output_size: int,
+    hidden_size: int = 256,
+    memory_size: int = 192,
+    word_size: int = 64,
+    num_reads: int = 4,
+    *,
+    controller: snt.RNNCore | None = None,
+    bypass_dropout: float = 0.1,
+    clip_value: float | None = None,
+    **access: Any,
+) -> DNC:
+    """Returns an ADNC; sizes by default as on bAbI.
+
+    Args:
+      output_size: width Y of the output.
+      hidden_size: width H of the LSTM.
+      memory_size: number of slots N.
+      word_size: width W of a slot.
+      num_reads: number of read heads R.
+      controller: a controller in place of `LayerNormLSTM(hidden_size)`.
+      bypass_dropout: see `DNC`.
+      clip_value: see `DNC`.
+      **access: further arguments of the `MemoryAccess`.
+
+    Raises:
+      ValueError: if an argument is out of range.
+    """
+    num_writes = access.get("num_writes", 1)
+    normalised = {
+        "linkage": NoLinkage(memory_size, num_writes),
+        "layer_norm": True,
+        "initial_memory": 1.0 / (memory_size * word_size),
+    }
+    return DNC(
+        MemoryAccess(memory_size, word_size, num_reads, **{**normalised, **access}),
+        controller or LayerNormLSTM(hidden_size),
+        output_size,
+        clip_value,
+        bypass_dropout=bypass_dropout,
+    )
+
+
+def biadnc(
+    input_size: int, output_size: int, hidden_size: int = 172, **options: Any
+) -> Bidirectional:
+    """Returns an ADNC with a second LSTM, which reads the sequence from its end.
+
+    Args:
+      input_size: width X of the input.
+      output_size: width Y of the output.
+      hidden_size: width of each of the two LSTMs.
+      **options: further arguments of `adnc`.
+
+    Raises:
+      ValueError: if an argument is out of range.
+    """
+    controller = options.pop("controller", None) or LayerNormLSTM(hidden_size)
+    forward = adnc(
+        output_size,
+        controller=AppendedContext(controller, input_size, hidden_size),
+        **{"memory_size": 128, **options},
+    )
+    return Bidirectional(forward, LayerNormLSTM(hidden_size))

@@ -1,0 +1,167 @@
+"""Cores that also see a sequence from its end."""
+
+from typing import Any, NamedTuple
+
+import sonnet as snt
+import tensorflow as tf
+
+from dnc import _checks, _cores
+from dnc.controllers import Wrapper, check_width
+from dnc.unrolling.sequences import unroll
+
+
+class BidirectionalState(NamedTuple):
+    """State of a `Bidirectional`."""
+
+    forward: Any  # of the core
+    backward: Any  # of the core that runs from the end
+
+
+class Bidirectional(snt.Module):
+    """A core that sees the outputs of another one, which runs over the sequence from its end.
+
+        context = unroll(backward, x, reverse=True),   y = unroll(forward, [x; context])
+
+    So it needs the whole sequence before its first step, and is not a core itself: it is not
+    causal, and cannot answer while it reads (Franke et al. 2018: the bidirectional DNC). With
+    `AppendedContext` around the forward core's controller the context is part of the controller's
+    output, as it is there.
+
+        >>> import dnc
+        >>> controller = AppendedContext(snt.LSTM(8), input_size=5, context_size=6)
+        >>> core = dnc.DNC(dnc.MemoryAccess(4, 3), controller, output_size=2)
+        >>> outputs, state = Bidirectional(core, snt.LSTM(6)).unroll(tf.zeros([7, 3, 5]))
+        >>> outputs.shape
+        TensorShape([7, 3, 2])
+
+    Attributes:
+      forward: the core.
+      backward: the core that runs from the end.
+    """
+
+    def __init__(self, forward: snt.RNNCore, backward: snt.RNNCore, name: str = "bidirectional"):
+        """Joins two cores.
+
+        Args:
+          forward: any `snt.RNNCore`; its inputs are those of the sequence, [B, X], followed by the
+            outputs of `backward`, [B, C].
+          backward: any `snt.RNNCore` from [B, X] to [B, C].
+          name: name of the module.
+
+        Raises:
+          ValueError: if one is not an `snt.RNNCore`.
+        """
+        super().__init__(name=name)
+        for which, core in (("forward", forward), ("backward", backward)):
+            if not isinstance(core, snt.RNNCore):
+                raise ValueError(f"{which} must be an snt.RNNCore, got {core!r}.")
+        self.forward, self.backward = forward, backward
+
+    def unroll(
+        self,
+        inputs: Any,
+        initial_state: BidirectionalState | None = None,
+        *,
+        sequence_length: Any = None,
+        checkpoint_every: int | None = None,
+        training: bool | None = None,
+        implementation: str = "auto",
+    ) -> tuple[tf.Tensor, BidirectionalState]:
+        """Runs both cores over a sequence.
+
+        Args:
+          inputs: [T, B, X].
+          initial_state: state before the sequence; by default the cores' own.
+          sequence_length: see `dnc.unroll`, as for the others.
+          checkpoint_every: see `dnc.unroll`.
+          training: see `dnc.unroll`.
+          implementation: see `dnc.unroll`.
+
+        Returns:
+          The outputs of the forward core, [T, B, ...], and the last states.
+
+        Raises:
+          ValueError: as `dnc.unroll`.
+        """
+        state = initial_state or BidirectionalState(None, None)
+        options: dict[str, Any] = {"checkpoint_every": checkpoint_every, "training": training}
+        with_context, backward = self.with_context(
+            inputs, state.backward, sequence_length=sequence_length, **options
+        )
+        options |= {"sequence_length": sequence_length, "implementation": implementation}
+        outputs, forward = unroll(self.forward, with_context, state.forward, **options)
+        return outputs, BidirectionalState(forward, backward)
+
+    def with_context(
+        self, inputs: Any, initial_state: Any = None, **options: Any
+    ) -> tuple[tf.Tensor, Any]:
+        """Returns the inputs of the forward core, [T, B, X + C], and the backward core's state.
+
+        Args:
+          inputs: [T, B, X].
+          initial_state: state of the backward core.
+          **options: see `dnc.unroll`.
+        """
+        context, state = unroll(self.backward, inputs, initial_state, reverse=True, **options)
+        return tf.concat([tf.cast(inputs, context.dtype), context], axis=2), state
+
+    def initial_state(self, batch_size: Any, dtype: Any = None) -> BidirectionalState:
+        """Returns the initial states of both cores."""
+        cores = (self.forward, self.backward)
+        return BidirectionalState(*(_cores.initial_state(x, batch_size, dtype) for x in cores))
+
+
+class AppendedContext(Wrapper):
+    """A controller that appends a part of its input, the context, to its output.
+
+    For inputs [x_t; context_t; r_{t-1}] the output is [core([x_t; r_{t-1}]); context_t].
+
+        >>> core = AppendedContext(snt.LSTM(16), input_size=5, context_size=6)
+        >>> output, state = core(tf.zeros([2, 5 + 6 + 8]), core.initial_state(batch_size=2))
+        >>> output.shape
+        TensorShape([2, 22])
+    """
+
+    def __init__(
+        self, core: snt.RNNCore, input_size: int, context_size: int, name: str = "appended_context"
+    ):
+        """Wraps a core.
+
+        Args:
+          core: any `snt.RNNCore`.
+          input_size: width X of x_t.
+          context_size: width C of the context, which follows x_t.
+          name: name of the module.
+
+        Raises:
+          ValueError: if `core` is not an `snt.RNNCore`, or a size is not a positive integer.
+        """
+        super().__init__(core, name)
+        self._input_size = _checks.check_size("input_size", input_size)
+        self._context_size = _checks.check_size("context_size", context_size)
+
+    def __call__(
+        self, inputs: tf.Tensor, prev_state: Any, training: bool | None = None
+    ) -> tuple[tf.Tensor, Any]:
+        """Performs one step of the wrapped core, and raises the errors of that step.
+
+        Raises:
+          ValueError: if the inputs are narrower than input and context.
+        """
+        check_width(self, inputs, self._input_size + self._context_size)
+        sizes = [self._input_size, self._context_size, -1]
+        x, context, words = tf.split(inputs, sizes, axis=1)
+        output, state = _cores.call_with_training(
+            self.core, tf.concat([x, words], axis=1), prev_state, training=training
+        )
+        return tf.concat([output, context], axis=1), state
+
+    @property
+    def input_size(self) -> int:
+        """Width X of x_t."""
+        return self._input_size
+
+    @property
+    def context_size(self) -> int:
+        """Width C of the context."""
+        return self._context_size
