@@ -38,7 +38,7 @@ import numpy as np
 
 from dnc_trace import schema
 from dnc_trace.header import FORMAT, VERSION
-from dnc_trace.quantities import QUANTITIES
+from dnc_trace.quantities import EXTRA_MEANINGS, QUANTITIES
 
 # Weaker links are not stored. Where an example has more than LARGEST_LINKS, the next threshold is
 # taken.
@@ -134,10 +134,12 @@ def _extras(
         {
             "name": name,
             "axes": each["axes"].removeprefix("TB"),
-            "meaning": f"quantity of this model alone, computed before {each['before']}",
+            "meaning": EXTRA_MEANINGS.get(name)
+            or f"quantity of this model alone, computed before {each['before']}",
         }
         for name, each in declared.items()
-        if arrays[name][:, 0].size <= LARGEST_EXTRA
+        # The viewer needs the second to derive the memory.
+        if arrays[name][:, 0].size <= LARGEST_EXTRA or name == "deallocated"
     ]
 
 

@@ -82,6 +82,15 @@ _AROUND = (
     Quantity("initial_link", "BVNN", "L_0", "links before the first step, if there are any", True),
 )
 
+# Extras of the package's own parts. Those of other parts have no meaning here.
+EXTRA_MEANINGS = {
+    "read_masks": "m^r: share of each number that a read key is compared by, in [0, 1]",
+    "write_masks": "m^w: share of each number that a write key is compared by, in [0, 1]",
+    "deallocated": "1 - psi: share of a slot's contents that is erased as the slot is set free",
+    "sharpness": "s: exponent of each direction, backward then forward; 1: as the links are",
+    "allocation_strengths": "beta^a: sharpness of the choice of a free slot, >= 0",
+}
+
 QUANTITIES = {quantity.name: quantity for quantity in (*STEP, *_AROUND)}
 
 

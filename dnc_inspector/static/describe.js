@@ -1,5 +1,6 @@
 // What is at a place, in words: for the tooltip and for those who cannot see the picture.
 
+import { deallocated, maskInWords, maskOf } from "./extras.js";
 import { describeExtra, extraOf, extrasInWords, matrixOf, places } from "./extras.js";
 import { list, number, readHead, share, writeHead } from "./format.js";
 import { readMode, strongest, writeMode } from "./slots.js";
@@ -83,10 +84,13 @@ function meaningOf({ meanings }, name) {
 }
 
 /** @type {(episode: Episode, t: number, slot: number) => string[]} */
-function usageLines({ fields, sizes }, t, slot) {
+function usageLines(episode, t, slot) {
+  const { fields, sizes } = episode;
   const { usage, retention } = fields;
   const kept = retention ? [`retention ${share(retention[t * sizes.N + slot])}`] : [];
-  return [`usage ${share(usage[t * sizes.N + slot])}`, ...kept];
+  const erased = deallocated(episode, t)?.[slot] ?? 0;
+  const freed = erased >= 0.005 ? [`${percent(erased)} of its contents erased: set free`] : [];
+  return [`usage ${share(usage[t * sizes.N + slot])}`, ...kept, ...freed];
 }
 
 /**
@@ -170,15 +174,16 @@ export function describeDetails({ episode, order }, replay, t, hit) {
       ];
     case "lane": {
       const index = (t * heads + head) * N + slot;
-      // A write key is compared with the memory as it was before the write.
-      const memory = replay.memoryAt(kind === "write" ? t - 1 : t);
+      const mask = maskOf(episode, kind, t, head);
       const key = row(fields[/** @type {const} */ (`${kind}_keys`)], W, t * heads + head);
+      const cosine = similarity(key, replay.comparedWord(kind, t, slot), mask);
       const content = fields[/** @type {const} */ (`${kind}_content_weights`)];
       return [
         `slot ${slot}, ${headName}`,
         `weight ${share(fields[/** @type {const} */ (`${kind}_weights`)][index])}`,
         `key alone would give ${share(content[index])}`,
-        `cosine of key and word ${number(similarity(key, row(memory, W, slot)))}`,
+        `cosine of key and word${mask ? ", masked," : ""} ${number(cosine)}`,
+        ...maskInWords(mask),
       ];
     }
     case "links":
@@ -215,6 +220,7 @@ function describeHead(episode, t, kind, head) {
       readHead(head, sizes),
       ...modeLines(episode, t, head),
       `free gate ${share(fields.free_gate[t * sizes.R + head])}`,
+      ...maskInWords(maskOf(episode, kind, t, head)),
     ];
   }
   const { allocated, content, none } = writeMode(episode, t, head);
@@ -225,6 +231,7 @@ function describeHead(episode, t, kind, head) {
     `nowhere ${share(none)}`,
     `write gate ${share(fields.write_gate[t * sizes.V + head])}`,
     `allocation gate ${share(fields.allocation_gate[t * sizes.V + head])}`,
+    ...maskInWords(maskOf(episode, kind, t, head)),
   ];
 }
 
@@ -248,7 +255,8 @@ export function summary(episode, t) {
     const { leading } = readMode(episode, t, head);
     const where =
       weight >= 0.1 ? `reads slot ${slot} (${share(weight)}, ${leading})` : "reads nothing";
-    parts.push(`${readHead(head, sizes)} ${where}`);
+    const how = maskInWords(maskOf(episode, "read", t, head));
+    parts.push(`${readHead(head, sizes)} ${[where, ...how].join(", ")}`);
   }
   return `${stepName(episode, t)}: ${list(parts)}.${extrasInWords(episode, t)}`;
 }
@@ -259,15 +267,19 @@ const WAYS = { backward: "backward", content: "by content", forward: "forward" }
  * A slot's events of one step and kind, in words.
  *
  * @param {SlotEvent[]} events
+ * @param {number} slot
  * @param {Episode} episode
  * @returns {string}
  */
-export function describeEvents(events, { sizes }) {
+export function describeEvents(events, slot, episode) {
+  const { sizes } = episode;
   const all = /** @type {Required<SlotEvent>[]} */ (events); // Each kind has properties of its own.
   const [{ kind }] = all;
   if (kind === "free") {
-    const [{ head, before, after }] = all;
-    return `freed by ${readHead(head, sizes)}: usage ${share(before)} → ${share(after)}`;
+    const [{ t, head, before, after }] = all;
+    const gone = deallocated(episode, t)?.[slot];
+    const contents = gone === undefined ? "" : `, ${percent(gone)} of its contents erased`;
+    return `freed by ${readHead(head, sizes)}: usage ${share(before)} → ${share(after)}${contents}`;
   }
   if (kind === "read") {
     const modes = [...new Set(all.map(({ mode }) => mode))];

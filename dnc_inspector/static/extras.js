@@ -24,6 +24,47 @@ export function extraOf({ extras }, band) {
   return extras.find(({ name }) => bandOf(name) === band);
 }
 
+/**
+ * The numbers of an extra at a step, from index * size on; undefined if the model has no such extra.
+ *
+ * @type {(episode: Episode, name: string, t: number, index: number, size: number) =>
+ *   Float32Array|undefined}
+ */
+export function extraRow({ extras }, name, t, index, size) {
+  const extra = extras.find((each) => each.name === name);
+  return extra?.values.subarray(t * extra.size + index * size, t * extra.size + (index + 1) * size);
+}
+
+/**
+ * The share of each slot's contents that is erased at a step because the slot is set free.
+ *
+ * @type {(episode: Episode, t: number) => Float32Array|undefined}
+ */
+export function deallocated(episode, t) {
+  return extraRow(episode, "deallocated", t, 0, episode.sizes.N);
+}
+
+/**
+ * The mask of a head's look-up.
+ *
+ * @type {(episode: Episode, kind: import("./episode.js").Kind, t: number, head: number) =>
+ *   Float32Array|undefined}
+ */
+export function maskOf(episode, kind, t, head) {
+  return extraRow(episode, `${kind}_masks`, t, head, episode.sizes.W);
+}
+
+/**
+ * "compares 7 of 16 numbers", for a look-up with a mask.
+ *
+ * @type {(mask: Float32Array|undefined) => string[]}
+ */
+export function maskInWords(mask) {
+  if (!mask) return [];
+  const compared = mask.filter((value) => value >= 0.5).length;
+  return [`compares ${compared} of ${plural(mask.length, "number")}`];
+}
+
 /** @type {(name: string) => `extra:${string}`} */
 export function bandOf(name) {
   return `extra:${name}`;

@@ -1,5 +1,6 @@
 // What is not stored is computed from what was written, by the paper's equations (float32 here).
 
+import { deallocated } from "./extras.js";
 import { row } from "./episode.js";
 
 const CHECKPOINT_BYTES = 64 * 2 ** 20; // kept for going back in time, at most, for each quantity
@@ -36,6 +37,16 @@ export function writeStep(memory, weights, erase, vectors, { N, W, V }) {
       memory[index] = memory[index] * kept + added;
     }
   }
+}
+
+/**
+ * Erases slots that are set free, in place, for a model with de-allocation: M <- M psi 1^T.
+ *
+ * @type {(memory: Float32Array, deallocated: Float32Array|undefined, W: number) => void}
+ */
+export function eraseFreed(memory, deallocated, W) {
+  if (!deallocated) return;
+  for (let i = 0; i < memory.length; i++) memory[i] *= 1 - deallocated[Math.floor(i / W)];
 }
 
 /**
@@ -133,14 +144,16 @@ export class Replay {
     if (episode.memory === "derived") {
       this.memories = new Checkpoints(
         fields.initial_memory,
-        (memory, t) =>
+        (memory, t) => {
+          eraseFreed(memory, deallocated(episode, t), W);
           writeStep(
             memory,
             row(fields.write_weights, V * N, t),
             row(fields.erase_vectors, V * W, t),
             row(fields.write_vectors, V * W, t),
             sizes,
-          ),
+          );
+        },
         length,
       );
     }
@@ -199,6 +212,21 @@ export class Replay {
     if (t < 0) return fields.initial_memory;
     if (this.memories) return this.memories.at(t);
     return row(/** @type {Float32Array} */ (fields.memory), sizes.N * sizes.W, t);
+  }
+
+  /**
+   * The word that a head's look-up at step t compares its key with.
+   *
+   * A write key is compared with the memory as it was before the write, without what was freed.
+   *
+   * @type {(kind: import("./episode.js").Kind, t: number, slot: number) => Float32Array}
+   */
+  comparedWord(kind, t, slot) {
+    const { W } = this.episode.sizes;
+    const word = row(this.memoryAt(kind === "write" ? t - 1 : t), W, slot).slice();
+    const freed = kind === "write" ? deallocated(this.episode, t) : undefined;
+    eraseFreed(word, freed?.subarray(slot, slot + 1), W);
+    return word;
   }
 
   /**
@@ -282,17 +310,19 @@ function sorted(found) {
  *
  * @param {Float32Array} key [W]
  * @param {Float32Array} word [W]
+ * @param {Float32Array} [mask] [W], of a look-up that compares only what it selects
  * @returns {number} in [-1, 1]
  */
-export function similarity(key, word) {
+export function similarity(key, word, mask) {
   const epsilon = 1e-6;
   let product = 0;
   let keySquares = epsilon;
   let wordSquares = epsilon;
   for (let i = 0; i < key.length; i++) {
-    product += key[i] * word[i];
-    keySquares += key[i] * key[i];
-    wordSquares += word[i] * word[i];
+    const share = mask ? mask[i] ** 2 : 1;
+    product += key[i] * word[i] * share;
+    keySquares += key[i] * key[i] * share;
+    wordSquares += word[i] * word[i] * share;
   }
   return product / (Math.sqrt(keySquares) * Math.sqrt(wordSquares) + epsilon);
 }

@@ -67,7 +67,7 @@ export class SlotPanel {
         `${count(times("free"))}× (weights of at least ${EVENT})`
       : `No head writes or reads it with a weight of at least ${EVENT}.`;
     this.list.replaceChildren(
-      ...groups.slice(0, MOST).map((group) => this.item(group, episode, theme)),
+      ...groups.slice(0, MOST).map((group) => this.item(group, slot, episode, theme)),
     );
     if (groups.length > MOST) {
       this.list.append(element("li", {}, `… and ${count(groups.length - MOST)} more`));
@@ -75,8 +75,10 @@ export class SlotPanel {
     this.list.scrollTop = 0;
   }
 
-  /** @type {(group: SlotEvent[], episode: Episode, theme: Theme) => HTMLElement} */
-  item(group, episode, theme) {
+  /**
+   * @type {(group: SlotEvent[], slot: number, episode: Episode, theme: Theme) => HTMLElement}
+   */
+  item(group, slot, episode, theme) {
     const [{ t, kind }] = group;
     const token = episode.tokens ? ` “${shorten(episode.tokens[t], 14)}”` : "";
     const go = element(
@@ -89,7 +91,7 @@ export class SlotPanel {
       mark.style.background = css(headColour(theme, kind === "write" ? "write" : "read", head));
       return mark;
     });
-    const text = element("span", {}, describeEvents(group, episode));
+    const text = element("span", {}, describeEvents(group, slot, episode));
     if (kind === "write") text.append(this.input(episode, t, theme));
     return element("li", { "data-t": t }, go, element("span", { class: "marks" }, ...marks), text);
   }

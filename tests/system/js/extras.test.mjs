@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { describeDetails, describeTimeline, summary } from "../../../dnc_inspector/static/describe.js";
+import {
+  describeDetails,
+  describeEvents,
+  describeTimeline,
+  groupEvents,
+  summary,
+} from "../../../dnc_inspector/static/describe.js";
+import { history } from "../../../dnc_inspector/static/slots.js";
 import { extraOf, matrixOf, places, shapeOf } from "../../../dnc_inspector/static/extras.js";
 import { hitDetails, hitTimeline, stepX } from "../../../dnc_inspector/static/layout.js";
 import { detailsLayout, timelineLayout } from "../../../dnc_inspector/static/layout.js";
@@ -197,4 +204,57 @@ test("a slot's retention is told where it is recorded", () => {
   assert.deepEqual(lines(), ["slot 0", "usage 0"]);
   episode.fields.retention = Float32Array.of(0.5, 1, 1, 1);
   assert.deepEqual(lines(), ["slot 0", "usage 0", "retention 0.50"]);
+});
+
+/** An episode whose slot 1 is written, read, and half erased as it is set free. */
+function deallocating() {
+  const episode = hardEpisode([1, null, null, 2], [0, 1, 0, 0], { free: 1 });
+  const extra = { name: "deallocated", axes: "N", meaning: "", shape: [4], size: 4 };
+  episode.extras = [{ ...extra, values: new Float32Array(4 * 4) }];
+  episode.extras[0].values[2 * 4 + 1] = 0.5;
+  return episode;
+}
+
+test("a freed slot's contents are erased where the model deallocates", () => {
+  const episode = deallocating();
+  const replay = new Replay(episode);
+  assert.deepEqual([...replay.memoryAt(1)].slice(2, 4), [1, 2]);
+  assert.deepEqual([...replay.memoryAt(2)].slice(2, 4), [0.5, 1]);
+  assert.deepEqual([...replay.comparedWord("write", 2, 1)], [0.5, 1]); // Erased before it looks.
+  assert.deepEqual([...replay.comparedWord("read", 1, 1)], [1, 2]);
+});
+
+test("erasure by de-allocation in words", () => {
+  const episode = deallocating();
+  episode.fields.usage.set([0, 1, 0, 0], 4);
+  const [, , freed] = groupEvents(history(episode, 1)).map((group) =>
+    describeEvents(group, 1, episode),
+  );
+  assert.equal(freed, "freed by read head: usage 1.00 → 0, 50 % of its contents erased");
+  const shown = { episode, order: [1] };
+  const lines = (t) => describeDetails(shown, null, t, { area: "usage", row: 0 });
+  assert.deepEqual(lines(2).slice(0, 3), [
+    "slot 1",
+    "usage 0",
+    "50 % of its contents erased: set free",
+  ]);
+  assert.ok(!lines(1).join().includes("erased"));
+});
+
+test("masks in words, and in the cosine", () => {
+  const episode = hardEpisode([1, null], [1, 1]);
+  const extra = { name: "read_masks", axes: "RW", meaning: "", shape: [1, 2], size: 2 };
+  episode.extras = [{ ...extra, values: Float32Array.of(0, 0, 1, 0) }];
+  episode.fields.read_keys.set([1, -2], 2); // Slot 1 holds [1, 2].
+  const shown = { episode, order: [1] };
+  const lane = (kind) =>
+    describeDetails(shown, new Replay(episode), 1, { area: "lane", kind, head: 0, row: 0 });
+  assert.deepEqual(lane("read").slice(3), [
+    "cosine of key and word, masked, 1.000",
+    "compares 1 of 2 numbers",
+  ]);
+  assert.equal(lane("write").length, 4);
+  const head = describeDetails(shown, null, 0, { area: "head", kind: "read", head: 0 });
+  assert.equal(head.at(-1), "compares 0 of 2 numbers");
+  assert.ok(summary(episode, 1).includes("reads slot 1 (1.00, forward), compares 1 of 2 numbers"));
 });

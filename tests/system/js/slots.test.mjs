@@ -71,7 +71,7 @@ test("a slot's history: written, read, freed, written over", () => {
 test("a history in words", () => {
   const episode = hardEpisode([1, null, null, 1], [0, 1, 0, 0], { free: 1 });
   episode.fields.usage.set([0, 1, 0, 0], 4);
-  const texts = groupEvents(history(episode, 1)).map((group) => describeEvents(group, episode));
+  const texts = groupEvents(history(episode, 1)).map((group) => describeEvents(group, 1, episode));
 
   assert.deepEqual(texts, [
     "written as a free slot (1.00)",
@@ -91,7 +91,7 @@ test("events of several heads at one step are one entry", async () => {
   ]);
 
   assert.equal(groups.length, 2);
-  assert.equal(describeEvents(groups[0], episode), "read by content (0: 0.50, 1: 0.50)");
+  assert.equal(describeEvents(groups[0], 1, episode), "read by content (0: 0.50, 1: 0.50)");
 });
 
 test("what is not a number is never an event, and stops nothing", () => {
