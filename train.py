@@ -127,7 +127,7 @@ def _say_what_is_next(config: Config, result: training.Result, argv: Sequence[st
             "To make a page of the trace:\n"
             f"  {_executable('python')} -m dnc_inspector {shlex.quote(config.trace_file)}"
         )
-    if config.summaries and config.core == "dnc":
+    if config.summaries and config.has_dnc:
         say(
             "Next, look into its memory: start this, and open http://localhost:6006/#dnc_memory:\n"
             f"  {_executable('tensorboard')} --logdir {result.directory}"

@@ -15,7 +15,8 @@ from training import presets
 MAX_SIZE, MAX_STEPS = 2**31 - 1, 2**63 - 1
 # Settings of earlier versions. No variable depends on them, but an LSTM's on the second.
 _LSTM_OF_EQUAL_SIZE = "match_parameters"
-_REMOVED = ("compute_dtype", _LSTM_OF_EQUAL_SIZE)
+_LOOK_UP = "content_weights"  # Now `look_up`.
+_REMOVED = ("compute_dtype", _LSTM_OF_EQUAL_SIZE, _LOOK_UP)
 
 _model = functools.partial(options.option, group="Model")
 _optimizer = functools.partial(options.option, group="Optimizer")
@@ -39,8 +40,10 @@ class Config:
 
     core: str = _model(
         "dnc",
-        "Core to train. For comparison: lstm, the controller alone; ntm, a Neural Turing Machine.",
-        choices=("dnc", "lstm", "ntm"),
+        "Core to train; adnc: the advanced DNC, by default with layer_norm, bypass_dropout=0.1 and "
+        "linkage=none; biadnc: the same, bidirectional. For comparison: lstm, the controller "
+        "alone; ntm, a Neural Turing Machine.",
+        choices=("dnc", "adnc", "biadnc", "lstm", "ntm"),
     )
     controller: str = _model(
         "lstm",
@@ -59,17 +62,39 @@ class Config:
     # Each head makes the program longer: with many more, compiling it would not come to an end.
     num_write_heads: int = _model(1, "Number of write heads.", minimum=1, maximum=100)
     num_read_heads: int = _model(4, "Number of read heads.", minimum=1, maximum=100)
-    content_weights: str = _model(
+    look_up: str = _model(
         "cosine",
-        "Content look-up; used_cosine: among the slots in use only.",
-        choices=("cosine", "used_cosine"),
+        "Content look-up; masked: by part of a word; used: among the slots in use only.",
+        choices=("cosine", "used_cosine", "masked_cosine", "used_masked_cosine"),
+    )
+    mask_min: float = _model(0.0, "Minimum of the masks of a look-up.", minimum=0.0, maximum=1.0)
+    deallocate: bool = _model(
+        False, "Whether slots that are set free are erased at once, not at the next write."
     )
     linkage: str = _model(
         "dense",
-        "Links between slots; sparse: the strongest of each; none: reads by content alone.",
-        choices=("dense", "sparse", "none"),
+        "Links between slots; sparse: the strongest of each; none: reads by content alone; "
+        "none_0_1: the same as in version 0.1, with read modes that have no use.",
+        choices=("dense", "sparse", "none", "none_0_1"),
     )
     num_links: int = _size(8, "Links of each slot, for linkage=sparse.")
+    sharp_links: bool = _model(
+        False, "Whether each read head sharpens the weightings that it gets by links."
+    )
+    layer_norm: bool = _model(
+        False, "Whether to normalise the interface vector, and the gates of controller=lstm."
+    )
+    bypass_dropout: float = _model(
+        0.0,
+        "Rate of the dropout, in training, on the way from the controller past the memory.",
+        minimum=0.0,
+        maximum=0.9999,
+    )
+    bidirectional: bool = _model(
+        False,
+        "Whether an LSTM of hidden_size, which reads the sequence from its end, adds to the "
+        "controller's output; for cores with a DNC.",
+    )
     embedding_size: int = _model(
         0,
         "Width of a learned embedding that the controller sees in place of the input; 0: none.",
@@ -225,7 +250,8 @@ class Config:
         Raises:
           ValueError: if a name is unknown or a value is out of range.
         """
-        return cls._divided({**presets.settings(preset, settings), **settings})
+        found = {**presets.settings(preset, settings), **settings}
+        return cls._divided({**presets.of_core(found.get("core")), **found})
 
     @classmethod
     def of_run(cls, saved: Mapping[str, Any]) -> "Config":
@@ -239,7 +265,13 @@ class Config:
                 f"The run has the setting {_LSTM_OF_EQUAL_SIZE}, which no longer exists. Give "
                 "another directory, and a hidden_size."
             )
-        return cls._divided({k: v for k, v in saved.items() if k not in _REMOVED})
+        settings = {k: v for k, v in saved.items() if k not in _REMOVED}
+        if "look_up" not in saved:  # Of version 0.1.
+            if _LOOK_UP in saved:
+                settings["look_up"] = saved[_LOOK_UP]
+            if saved.get("linkage") == "none":
+                settings["linkage"] = "none_0_1"
+        return cls._divided(settings)
 
     @classmethod
     def _divided(cls, settings: Mapping[str, Any]) -> "Config":
@@ -259,6 +291,11 @@ class Config:
         own = options.of(self).values()
         return {**{x.name: getattr(self, x.name) for x in own if x.saved}, **self.options}
 
+    @property
+    def has_dnc(self) -> bool:
+        """Whether there is a `dnc.DNC` in the core, whose memory can be recorded."""
+        return self.core in ("dnc", "adnc", "biadnc")
+
     def declared(self) -> dict[str, Option]:
         """Returns the declarations of all settings and of the options of the task, by name."""
         return {**options.of(self), **task_options(self.task)}
@@ -273,8 +310,10 @@ class Config:
             )
         if self.patience and not self.validation_interval:
             raise ValueError("patience is a number of validations: give validation_interval.")
-        if self.trace_file and self.core != "dnc":
-            raise ValueError("trace_file needs core=dnc: others have no memory to look into.")
+        if self.trace_file and not self.has_dnc:
+            raise ValueError(
+                "trace_file needs core=dnc, adnc or biadnc: others have no memory to look into."
+            )
 
 
 def task_options(task: str) -> dict[str, Option]:

@@ -15,11 +15,47 @@ import dnc
 import tasks
 from tasks import draws
 
+# A `dnc.Bidirectional` is no `snt.RNNCore`: it sees the whole sequence before its first output.
+Core = snt.RNNCore | dnc.Bidirectional
+
 _RESPONSES = 2**31 - 1  # Folded into a batch's key for what an environment draws.
 
 
+def run_one_step(core: Core, inputs: tf.Tensor, state: Any) -> None:
+    """Runs a core on inputs [B, X], so that its variables exist."""
+    if isinstance(core, dnc.Bidirectional):
+        context, _ = core.backward(inputs, state.backward)
+        core, inputs, state = core.forward, tf.concat([inputs, context], axis=1), state.forward
+    core(inputs, state)
+
+
+def dropping_state(core: Core, batch_size: int, seed: Any, step: Any) -> Any:
+    """Returns the initial state of a training step, in which every `dnc.Dropout` has a key.
+
+    Every other run starts from the core's own state, with which nothing is dropped.
+
+    Args:
+      core: the core.
+      batch_size: number of episodes B.
+      seed: integer, or integer scalar tensor, as is the other.
+      step: number of the training step.
+
+    Returns:
+      The state; `None`, for the core's own, if there is nothing to drop.
+    """
+    if not any(isinstance(module, dnc.Dropout) for module in core.submodules):
+        return None
+    return dnc.seed_dropout(core.initial_state(batch_size), (seed, step))
+
+
 def collect(
-    core: snt.RNNCore, task: tasks.Task, split: str, seed: Any, step: Any, lesson: Any = None
+    core: Core,
+    task: tasks.Task,
+    split: str,
+    seed: Any,
+    step: Any,
+    lesson: Any = None,
+    initial_state: Any = None,
 ) -> tasks.Batch:
     """Returns a batch of a task.
 
@@ -34,28 +70,48 @@ def collect(
       seed: integer >= 0, or integer scalar tensor, as are the others.
       step: number of the batch.
       lesson: number of the lesson, from 0; `None`: episodes of all sizes.
+      initial_state: the state from which the core answers; by default its own.
     """
     if not any(tf.is_tensor(argument) for argument in (seed, step, lesson)):
         task = task.of_length(task.steps_of_batch(split, seed, step, lesson))
     if isinstance(task, tasks.InteractiveTask):
-        return _roll_out(core, task, split, seed, step, lesson)
+        if initial_state is None:
+            initial_state = core.initial_state(task.batch_size)
+        return _roll_out(core, task, split, seed, step, lesson, initial_state)
     return task.batch(split, seed, step, lesson)
 
 
 # AutoGraph has nothing to convert in a core, and takes most of the time of a trace to find out.
 @tf.autograph.experimental.do_not_convert
-def replay(core: snt.RNNCore, batch: tasks.Batch, recompute_every: int | None = None) -> Any:
+def replay(
+    core: Core,
+    batch: tasks.Batch,
+    recompute_every: int | None = None,
+    initial_state: Any = None,
+) -> Any:
     """Returns the core's outputs [T, B, Y] for the observations of a batch.
+
+    In one direction they are also computed in the padding of short episodes, where they have no
+    use. In both, an episode begins at its own end.
 
     Args:
       core: the core.
       batch: the batch.
       recompute_every: as `checkpoint_every` of `dnc.unroll`.
+      initial_state: as for `dnc.unroll`.
     """
-    return dnc.unroll(core, batch.observations, checkpoint_every=recompute_every)[0]
+    inputs, every = batch.observations, recompute_every
+    if isinstance(core, dnc.Bidirectional):
+        lengths = batch.lengths
+        return core.unroll(inputs, initial_state, sequence_length=lengths, checkpoint_every=every)[
+            0
+        ]
+    return dnc.unroll(core, inputs, initial_state, checkpoint_every=every)[0]
 
 
-def watch(core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, step: int) -> dnc.Trace | None:
+def watch(
+    core: Core, task: tasks.Task, batch: tasks.Batch, step: int, initial_state: Any = None
+) -> dnc.Trace | None:
     """Returns a trace of the core's memory in a batch; `None` if it has none.
 
     Args:
@@ -63,11 +119,16 @@ def watch(core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, step: int) ->
       task: the task of the batch, for its name and the labels of the steps.
       batch: the batch.
       step: number of training steps done.
+      initial_state: as for `dnc.unroll`.
     """
     if not has_memory(core):
         return None
-    size = tuple(batch.mask.shape)
-    trace = dnc.record(core, batch.observations, sequence_length=batch.lengths)
+    size, inputs = tuple(batch.mask.shape), batch.observations
+    if isinstance(core, dnc.Bidirectional):
+        forward, backward = initial_state or (None, None)
+        inputs, _ = core.with_context(inputs, backward, sequence_length=batch.lengths)
+        core, initial_state = core.forward, forward
+    trace = dnc.record(core, inputs, initial_state, sequence_length=batch.lengths)
     target = [
         np.reshape(np.asarray(x, np.float32), [*size, -1]) for x in tf.nest.flatten(batch.target)
     ]
@@ -80,9 +141,9 @@ def watch(core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, step: int) ->
     )
 
 
-def has_memory(core: snt.RNNCore) -> bool:
+def has_memory(core: Core) -> bool:
     """Whether a core has a memory that can be recorded."""
-    return isinstance(core, dnc.DNC)
+    return isinstance(core, (dnc.DNC, dnc.Bidirectional))
 
 
 def part(batch: tasks.Batch, index: tf.Tensor, num_parts: int) -> tasks.Batch:
@@ -117,7 +178,13 @@ def _of_episodes(batch: tasks.Batch, select: Callable[[Any, int], Any]) -> tasks
 
 
 def _roll_out(
-    core: snt.RNNCore, task: tasks.InteractiveTask, split: str, seed: Any, step: Any, lesson: Any
+    core: snt.RNNCore,
+    task: tasks.InteractiveTask,
+    split: str,
+    seed: Any,
+    step: Any,
+    lesson: Any,
+    initial_state: Any,
 ) -> tasks.Batch:
     key = draws.fold_in(draws.keys(split, seed, step, 1)[0], _RESPONSES)
 
@@ -129,7 +196,7 @@ def _roll_out(
         return environment, following, state, (observation, record)
 
     environment, observation = task.start(split, seed, step, lesson)
-    *following, seen = advance(0, environment, observation, core.initial_state(task.batch_size))
+    *following, seen = advance(0, environment, observation, initial_state)
     # The first step is outside of the loop: it shows what there is to stack.
     stacks = [
         tf.TensorArray(x.dtype, task.num_steps, element_shape=x.shape).write(0, x)

@@ -5,12 +5,12 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import sonnet as snt
 import tensorflow as tf
 
 import tasks
 from tasks.report import mean_of
 from training import episodes
+from training.episodes import Core
 
 BATCH_SIZE, NUM_BATCHES = 100, 10  # 1,000 episodes.
 
@@ -22,7 +22,7 @@ class Evaluation:
     again. (A small task has few different episodes. Then the same one may come up in both.)
     """
 
-    def __init__(self, core: snt.RNNCore, task: tasks.Task, seed: int, jit: bool = True):
+    def __init__(self, core: Core, task: tasks.Task, seed: int, jit: bool = True):
         """Prepares the evaluation.
 
         Args:

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import sonnet as snt
 import tensorflow as tf
 
 import tasks
@@ -24,6 +23,7 @@ from training.callbacks import (
 )
 from training.config import Config
 from training.distribution import Distribution, SharedRun
+from training.episodes import Core
 from training.evaluation import BATCH_SIZE, NUM_BATCHES, Evaluation
 from training.loop import Callback, Loop
 from training.messages import mute, muted, say, warn
@@ -47,7 +47,7 @@ class Result(NamedTuple):
       ending: "solved", "finished", "no_progress", "interrupted", or the word of a callback.
     """
 
-    core: snt.RNNCore
+    core: Core
     task: tasks.Task
     directory: pathlib.Path
     step: int
@@ -111,7 +111,7 @@ class _Experiment:
     def __init__(
         self,
         config: Config,
-        core: snt.RNNCore,
+        core: Core,
         task: tasks.Task,
         distribution: Distribution,
         run: SharedRun,

@@ -1,8 +1,10 @@
 """From a run's configuration to its task and its core."""
 
 import dataclasses
+import functools
 import math
 import os
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import sonnet as snt
@@ -15,11 +17,17 @@ from tasks.lessons import CURRICULA
 from training.baselines import NTM, LSTMBaseline
 from training.checkpoints import Checkpoint
 from training.config import Config
+from training.episodes import Core, run_one_step
 from training.messages import LESS_MEMORY
 from training.runs import newest_checkpoint
 from training.step import create_variables
 
-_CONTENT_WEIGHTS = {"cosine": dnc.CosineWeights, "used_cosine": dnc.UsedCosineWeights}
+_LOOK_UPS = {
+    "cosine": dnc.CosineWeights,
+    "used_cosine": dnc.UsedCosineWeights,
+    "masked_cosine": dnc.MaskedCosineWeights,
+    "used_masked_cosine": dnc.UsedMaskedCosineWeights,
+}
 
 
 def make_task(config: Config, batch_size: int | None = None) -> tasks.Task:
@@ -44,7 +52,7 @@ def make_task(config: Config, batch_size: int | None = None) -> tasks.Task:
     return dataclasses.replace(task, lessons=lessons)
 
 
-def make_core(config: Config, task: tasks.Task, *, for_training: bool = False) -> snt.RNNCore:
+def make_core(config: Config, task: tasks.Task, *, for_training: bool = False) -> Core:
     """Returns a core of a configuration's kind and sizes for a task, with its variables created.
 
     Args:
@@ -62,9 +70,7 @@ def make_core(config: Config, task: tasks.Task, *, for_training: bool = False) -
     return core
 
 
-def with_memory(
-    core: snt.RNNCore, config: Config, task: tasks.Task, memory_size: int
-) -> snt.RNNCore:
+def with_memory(core: Core, config: Config, task: tasks.Task, memory_size: int) -> Core:
     """Returns a core with the variables of another one and its own number of memory slots.
 
     Args:
@@ -85,10 +91,14 @@ def with_memory(
     return resized
 
 
-def _make_core(config: Config, task: tasks.Task) -> snt.RNNCore:
+def _make_core(config: Config, task: tasks.Task) -> Core:
     """A core without the variables that depend on the width of its input."""
     controller = _make_controller(config, task.input_size)
     clip_value = config.clip_value or None
+    if config.core == "biadnc" and not config.bidirectional:
+        raise ValueError("core=biadnc is bidirectional: give core=adnc for one direction.")
+    if config.bidirectional:
+        return _make_bidirectional(config, controller, task)
     if config.core == "lstm":
         return LSTMBaseline(controller, task.output_size, clip_value)
     if config.core == "ntm":
@@ -101,7 +111,7 @@ def _make_core(config: Config, task: tasks.Task) -> snt.RNNCore:
             task.output_size,
             clip_value,
         )
-    return _make_dnc(config, controller, task.output_size, clip_value)
+    return _make_dnc(config, controller, task.output_size)
 
 
 def _make_controller(config: Config, input_size: int) -> snt.RNNCore:
@@ -109,12 +119,10 @@ def _make_controller(config: Config, input_size: int) -> snt.RNNCore:
     if config.controller == "lstm":
         if len(sizes) > 1:
             raise ValueError("num_layers is for controller=deep_lstm and feedforward.")
-        controller = snt.LSTM(config.hidden_size)
+        controller = _make_lstm(config)
     else:
         kind = dnc.DeepLSTM if config.controller == "deep_lstm" else dnc.FeedForward
-        controller = kind(sizes)
-    if config.max_signal:
-        controller = dnc.ClippedSignal(controller, config.max_signal)
+        controller = _with_bounded_signal(config, kind(sizes))
     if config.embedding_size:
         controller = dnc.EmbeddedInputs(controller, input_size, config.embedding_size)
     if not config.feed_reads:
@@ -122,24 +130,77 @@ def _make_controller(config: Config, input_size: int) -> snt.RNNCore:
     return controller
 
 
-def _make_dnc(
-    config: Config, controller: snt.RNNCore, output_size: int, clip_value: float | None
-) -> dnc.DNC:
+def _make_lstm(config: Config, **named: str) -> snt.RNNCore:
+    kind = dnc.LayerNormLSTM if config.layer_norm else snt.LSTM
+    return _with_bounded_signal(config, kind(config.hidden_size, **named))
+
+
+def _with_bounded_signal(config: Config, core: snt.RNNCore) -> snt.RNNCore:
+    return dnc.ClippedSignal(core, config.max_signal) if config.max_signal else core
+
+
+def _make_bidirectional(
+    config: Config, controller: snt.RNNCore, task: tasks.Task
+) -> dnc.Bidirectional:
+    if not config.has_dnc:
+        raise ValueError(f"bidirectional is for core=dnc, adnc and biadnc, not for {config.core}.")
+    if isinstance(task, tasks.InteractiveTask):
+        raise ValueError(
+            f"Task {task.name} is interactive, but a bidirectional core sees the whole sequence "
+            "before its first answer. Give core=dnc or adnc, without bidirectional."
+        )
+    controller = dnc.AppendedContext(controller, task.input_size, config.hidden_size)
+    forward = _make_dnc(config, controller, task.output_size)
+    return dnc.Bidirectional(forward, _make_lstm(config, name="backward"))
+
+
+def _make_dnc(config: Config, controller: snt.RNNCore, output_size: int) -> dnc.DNC:
+    sizes = {
+        "memory_size": config.memory_size,
+        "word_size": config.word_size,
+        "num_reads": config.num_read_heads,
+    }
+    access = {
+        "num_writes": config.num_write_heads,
+        "linkage": _make_linkage(config),
+        "content_weights": _look_up(config),
+        "layer_norm": config.layer_norm,
+        "deallocate": config.deallocate,
+    }
+    further: dict[str, Any] = {
+        "controller": controller,
+        "clip_value": config.clip_value or None,
+        "bypass_dropout": config.bypass_dropout,
+    }
+    if config.core == "dnc":
+        return dnc.DNC(dnc.MemoryAccess(**sizes, **access), output_size=output_size, **further)
+    return dnc.adnc(output_size, **sizes, **access, **further)
+
+
+def _look_up(config: Config) -> Callable[..., snt.Module]:
+    kind = _LOOK_UPS[config.look_up]
+    if issubclass(kind, dnc.MaskedCosineWeights):
+        return functools.partial(kind, mask_min=config.mask_min)
+    if config.mask_min:
+        raise ValueError(
+            "mask_min is for look_up=masked_cosine and used_masked_cosine, not for "
+            f"{config.look_up}."
+        )
+    return kind
+
+
+def _make_linkage(config: Config) -> dnc.Linkage:
     slots, writes = config.memory_size, config.num_write_heads
-    linkage = None
+    if config.linkage in ("none", "none_0_1"):
+        if config.sharp_links:
+            raise ValueError("sharp_links is for linkage=dense and sparse: others have no links.")
+        kind = dnc.NoLinkage if config.linkage == "none" else NoLinkageWithModes
+        return kind(slots, writes)
     if config.linkage == "sparse":
         linkage = dnc.SparseTemporalLinkage(slots, writes, config.num_links)
-    elif config.linkage == "none":
-        linkage = NoLinkageWithModes(slots, writes)  # As runs of version 0.1, which resume.
-    access = dnc.MemoryAccess(
-        memory_size=slots,
-        word_size=config.word_size,
-        num_reads=config.num_read_heads,
-        num_writes=writes,
-        linkage=linkage,
-        content_weights=_CONTENT_WEIGHTS[config.content_weights],
-    )
-    return dnc.DNC(access, controller, output_size, clip_value)
+    else:
+        linkage = dnc.TemporalLinkage(slots, writes)
+    return dnc.SharpLinkage(linkage) if config.sharp_links else linkage
 
 
 def has_slots(config: Config) -> bool:
@@ -147,14 +208,14 @@ def has_slots(config: Config) -> bool:
     return config.core != "lstm"
 
 
-def num_parameters(core: snt.RNNCore) -> int:
+def num_parameters(core: Core) -> int:
     """Returns the number of a core's trainable parameters."""
     return sum(math.prod(variable.shape) for variable in core.trainable_variables)
 
 
 def load(
     directory: str | os.PathLike, batch_size: int = 1, *, best: bool = False, **overrides: Any
-) -> tuple[snt.RNNCore, tasks.Task]:
+) -> tuple[Core, tasks.Task]:
     """Returns the trained core of a run, and its task with batches of the given size.
 
     Args:
@@ -176,7 +237,7 @@ def load(
 
 def restore(
     checkpoint: Checkpoint, config: Config, batch_size: int | None = None
-) -> tuple[snt.RNNCore, tasks.Task]:
+) -> tuple[Core, tasks.Task]:
     """Returns the core of a configuration with a checkpoint's variables, and its task.
 
     Args:
@@ -191,7 +252,7 @@ def restore(
     return restore_core(checkpoint, config, task), task
 
 
-def restore_core(checkpoint: Checkpoint, config: Config, task: tasks.Task) -> snt.RNNCore:
+def restore_core(checkpoint: Checkpoint, config: Config, task: tasks.Task) -> Core:
     """Returns the core of a configuration with a checkpoint's variables.
 
     Args:
@@ -243,7 +304,7 @@ def _measure(config: Config, task: tasks.Task) -> _Sizes:
             state = core.initial_state(task.batch_size)
             state_size = sum(math.prod(part.shape) for part in tf.nest.flatten(state))
             if 4 * state_size <= _available_memory():  # Larger ones overflow shapes in the step.
-                core(tf.zeros([task.batch_size, task.input_size]), state)
+                run_one_step(core, tf.zeros([task.batch_size, task.input_size]), state)
 
     step.get_concrete_function()
     return _Sizes(parameters=sum(math.prod(shape) for shape in shapes), state=state_size)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import sonnet as snt
 import tensorflow as tf
 import tree
 
@@ -13,6 +12,7 @@ import dnc
 import tasks
 from dnc_trace import quantities
 from training import episodes
+from training.episodes import Core
 from training.messages import reason
 
 # Limit for a gradient. Squares of 1e19 and more are not finite, and the size of a gradient that
@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 
 
 def first_not_finite(
-    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace | None
+    core: Core, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace | None
 ) -> Finding | None:
     """Looks for numbers that are not finite, in the order in which a training step computes them.
 
@@ -55,7 +55,7 @@ def first_not_finite(
 
 
 def _not_finite(
-    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace | None
+    core: Core, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace | None
 ) -> Iterator[Finding]:
     for variable in core.trainable_variables:
         if found := _kinds(variable.numpy()):
@@ -138,7 +138,7 @@ class Guard:
 
 
 def explain(
-    core: snt.RNNCore,
+    core: Core,
     task: tasks.Task,
     batch: tasks.Batch,
     step: int,

@@ -12,6 +12,17 @@ DEFAULT_TASK = "repeat_copy"
 # Settings of presets that core=lstm does not take: they go with a memory.
 _OF_MEMORIES = ("controller", "num_layers", "feed_reads")
 
+# What makes an advanced DNC of a DNC (Franke et al. 2018), in addition to how its memory starts.
+_ADNC = {
+    "controller": "lstm",
+    "num_layers": 1,
+    "feed_reads": True,
+    "linkage": "none",
+    "layer_norm": True,
+    "bypass_dropout": 0.1,
+}
+_OF_CORES = {"adnc": _ADNC, "biadnc": {**_ADNC, "bidirectional": True}}
+
 # For most small tasks. With the released code's 1e-4 they need many times as many steps.
 _SMALL = {"hidden_size": 64, "word_size": 16, "learning_rate": 1e-3, "max_grad_norm": 10.0}
 
@@ -31,7 +42,7 @@ _SERIES = {
     "memory_size": 10,
     "word_size": 10,
     "num_read_heads": 1,
-    "content_weights": "used_cosine",
+    "look_up": "used_cosine",
     "max_grad_norm": 1.0,
     "max_signal": 1.0,
 }
@@ -79,7 +90,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "controller": "feedforward",
         "memory_size": 32,
         "num_read_heads": 1,
-        "content_weights": "used_cosine",
+        "look_up": "used_cosine",
     },
     # Half of the paper's ten copies: then it does ten and more. With fewer it need not free slots;
     # with all ten it takes longer. Lessons from one copy on teach it to write at every step.
@@ -103,7 +114,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         **_SMALL,
         **_steps(20_000),
         "task": "associative_recall",
-        "content_weights": "used_cosine",
+        "look_up": "used_cosine",
         "memory_size": 32,
         "num_read_heads": 2,
     },
@@ -111,7 +122,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         **_SMALL,
         **_steps(20_000),
         "task": "key_value",
-        "content_weights": "used_cosine",
+        "look_up": "used_cosine",
         "max_length": 8,
         "memory_size": 16,
         "word_size": 32,
@@ -121,7 +132,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         **_SMALL,
         **_steps(30_000),
         "task": "ngrams",
-        "content_weights": "used_cosine",
+        "look_up": "used_cosine",
         "memory_size": 64,
         "num_read_heads": 1,
     },
@@ -129,7 +140,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         **_SMALL,
         **_steps(20_000),
         "task": "priority_sort",
-        "content_weights": "used_cosine",
+        "look_up": "used_cosine",
         "memory_size": 32,
         "num_read_heads": 4,
     },
@@ -146,7 +157,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "hidden_size": 192,  # With 64 or 128 it orders less exactly.
         "memory_size": 16,
         "num_read_heads": 2,
-        "content_weights": "used_cosine",
+        "look_up": "used_cosine",
     },
     # The paper's (extended data table 2: DNC1); momentum as in most re-implementations. A look
     # into its memory on the longest stories takes some 20 MB in the event file.
@@ -225,5 +236,11 @@ def settings(preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     found = PRESETS[name]
     if task not in (None, found["task"]):
         raise ValueError(f"preset={name} is for task={found['task']}, not for {task}.")
-    unused = _OF_MEMORIES if given.get("core") == "lstm" else ()
+    core = given.get("core")
+    unused = _OF_MEMORIES if core == "lstm" else of_core(core)
     return {name: value for name, value in found.items() if name not in unused}
+
+
+def of_core(core: str | None) -> Mapping[str, Any]:
+    """Returns the settings that a core has by default."""
+    return _OF_CORES.get(core, {})

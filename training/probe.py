@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import sonnet as snt
 import tensorflow as tf
 
 import dnc
 import tasks
 from training import episodes
+from training.episodes import Core
 
 _NUM_EXAMPLES = 4
 
@@ -23,7 +23,7 @@ class Probe:
       last_look: state from one look to the next, for checkpoints: a trackable object.
     """
 
-    def __init__(self, core: snt.RNNCore, task: tasks.Task, seed: int):
+    def __init__(self, core: Core, task: tasks.Task, seed: int):
         """Prepares the probe.
 
         Args:

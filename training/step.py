@@ -5,13 +5,13 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import sonnet as snt
 import tensorflow as tf
 
 import dnc
 import tasks
 from training import episodes
 from training.distribution import Distribution
+from training.episodes import Core
 from training.numerics import explain
 from training.optimization import Update
 
@@ -48,14 +48,14 @@ class Totals(NamedTuple):
         return {"loss": self.loss, "gradient_norm": self.gradient_norm, **self.metrics}
 
 
-def create_variables(core: snt.RNNCore, task: tasks.Task) -> Sequence[tf.Variable]:
+def create_variables(core: Core, task: tasks.Task) -> Sequence[tf.Variable]:
     """Creates and returns the core's trainable variables by running it on one observation."""
-    core(tf.zeros([1, task.input_size]), core.initial_state(1))
+    episodes.run_one_step(core, tf.zeros([1, task.input_size]), core.initial_state(1))
     return core.trainable_variables
 
 
 def gradients(
-    core: snt.RNNCore,
+    core: Core,
     task: tasks.Task,
     batch: tasks.Batch,
     max_grad_norm: float,
@@ -69,9 +69,7 @@ def gradients(
     return _clip(core.trainable_variables, found, max_grad_norm)
 
 
-def _find(
-    core: snt.RNNCore, task: tasks.Task, batch: tasks.Batch, recompute_every: int | None
-) -> _Found:
+def _find(core: Core, task: tasks.Task, batch: tasks.Batch, recompute_every: int | None) -> _Found:
     """Runs the core over a batch, forwards and backwards."""
     with tf.GradientTape() as tape:
         outputs = episodes.replay(core, batch, recompute_every)
@@ -103,14 +101,14 @@ class TrainingStep:
 
     def __init__(
         self,
-        core: snt.RNNCore,
+        core: Core,
         task: tasks.Task,
         update: Update,
         seed: int,
         jit: bool = True,
         recompute_every: int | None = None,
         distribution: Distribution | None = None,
-        with_memory: Callable[[int], snt.RNNCore] | None = None,
+        with_memory: Callable[[int], Core] | None = None,
     ):
         """Prepares the step.
 
@@ -151,7 +149,7 @@ class TrainingStep:
         if with_memory is None and any(each.memory_size for each in task.lessons.lessons):
             raise ValueError("The lessons ask for another memory size: give with_memory.")
         self._with_memory = with_memory
-        self._cores: dict[int | None, snt.RNNCore] = {None: core}
+        self._cores: dict[int | None, Core] = {None: core}
         self._programs: dict[tuple[int, int | None], Any] = {}
 
     def run(
@@ -245,7 +243,7 @@ class TrainingStep:
     def _memory_size(self, lesson: int | None) -> int | None:
         return None if lesson is None else self.task.lessons[lesson].memory_size
 
-    def _core_of(self, memory_size: int | None) -> snt.RNNCore:
+    def _core_of(self, memory_size: int | None) -> Core:
         """The core with a memory size; `None`: as configured."""
         if memory_size not in self._cores:
             self._cores[memory_size] = core = self._with_memory(memory_size)
@@ -273,7 +271,7 @@ class TrainingStep:
             return None
         return every
 
-    def _finder(self, core: snt.RNNCore, task: tasks.Task) -> Callable[[], _Found]:
+    def _finder(self, core: Core, task: tasks.Task) -> Callable[[], _Found]:
         """Returns a function that collects the batch of the current step and runs over it."""
         recompute_every = self._recomputes(task.num_steps)
 

@@ -41,7 +41,7 @@ def test_options_that_are_not_given_have_the_defaults_of_the_task(task):
         ({"task": "chess"}, "Unknown task 'chess'"),
         ({"nonsense": 1}, "There is no setting nonsense. Task repeat_copy has the options "),
         ({"task": "addition", "two_way": True}, "There is no setting two_way. Task addition has"),
-        ({"core": "gru"}, "core must be one of dnc, lstm, ntm, got 'gru'"),
+        ({"core": "gru"}, "core must be one of dnc, adnc, biadnc, lstm, ntm, got 'gru'"),
         ({"hidden_size": 0}, "hidden_size must be an integer from 1 to 2,147,483,647, got 0"),
         ({"hidden_size": 2.0}, "hidden_size must be an integer"),
         ({"hidden_size": True}, "hidden_size must be an integer"),
@@ -120,8 +120,14 @@ def test_settings_that_earlier_versions_saved_are_read(name):
 
     now, declared = config.saved(), config.declared()
     removed = {"match_parameters": False, "compute_dtype": "float32"}
-    assert {name: saved[name] for name in saved if saved[name] != now.get(name)} == removed
-    assert all(now[name] == declared[name].default for name in now.keys() - saved)
+    renamed = {"content_weights": saved["content_weights"]}
+    without_links = {"linkage": "none"} if saved["linkage"] == "none" else {}
+    different = {name: saved[name] for name in saved if saved[name] != now.get(name)}
+    assert different == {**removed, **renamed, **without_links}
+    assert now["look_up"] == saved["content_weights"]
+    assert now["linkage"] == ("none_0_1" if without_links else saved["linkage"])
+    new = now.keys() - saved - {"look_up"}
+    assert all(now[name] == declared[name].default for name in new)
 
 
 def test_a_run_that_needs_a_removed_setting_is_refused():

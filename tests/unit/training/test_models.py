@@ -112,7 +112,7 @@ KINDS = {
     "dense": {},
     "sparse": {"linkage": "sparse", "num_links": 2},
     "no links": {"linkage": "none"},
-    "used slots": {"content_weights": "used_cosine", "num_write_heads": 2},
+    "used slots": {"look_up": "used_cosine", "num_write_heads": 2},
     "deep": {"controller": "deep_lstm", "num_layers": 2},
     "feedforward": {"controller": "feedforward", "max_signal": 1.0},
     "embedding": {"embedding_size": 4},
@@ -148,7 +148,7 @@ def test_a_core_with_another_memory_shares_all_variables(changes):
     "name, weights", [("cosine", dnc.CosineWeights), ("used_cosine", dnc.UsedCosineWeights)]
 )
 def test_the_configuration_chooses_the_content_look_up(name, weights):
-    core = make_core(CONFIG.replace(content_weights=name), make_task(CONFIG, 9))
+    core = make_core(CONFIG.replace(look_up=name), make_task(CONFIG, 9))
     assert type(core.access.read_content) is weights
     assert type(core.access.write_content) is weights
 
