@@ -9,6 +9,7 @@
 `bench.safety`          the time that checks and checkpoints add to training
 `bench.solved`          the time until repeat copy is solved
 `bench.results`         training of whole presets, and errors at several sizes
+`bench.ablation`        which variant of the DNC helps on which task
 `bench.soak`            what training loses to kills, damaged files and full disks
 ======================  ==========================================================================
 

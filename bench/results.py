@@ -7,20 +7,16 @@ under --directory, where the next call finds it, or goes on with it. Wall time i
 last command, imports and compilation included. Errors are those of evaluate.py, of the median run.
 """
 
-import csv
 import functools
-import json
 import pathlib
 import shlex
 import statistics
 import sys
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 
 from absl import flags
 
-from bench import _command
+from bench import _command, _runs
 from training import command
 from training.presets import PRESETS
 
@@ -46,48 +42,14 @@ _DIRECTORY = flags.DEFINE_string(
 )
 command.accept_local_paths(_FLAGS, "directory")
 
-_ROOT = pathlib.Path(__file__).parents[1]
-
 
 def trained(preset: str, core: str, seed: int) -> tuple[pathlib.Path, float]:
-    """Trains, unless that has been done: then train.py has nothing left to do.
-
-    Returns:
-      The directory of the run, and the minutes that it took.
-
-    Raises:
-      CommandError: if train.py refused its flags, or the run there has others.
-      RuntimeError: if it failed otherwise.
-    """
+    """Trains as `_runs.trained`; returns the directory of the run and the minutes that it took."""
     more = shlex.split(_TRAIN_FLAGS.value)
     name = "_".join([preset, core, *(flag.lstrip("-").replace("=", "-") for flag in more)])
     directory = pathlib.Path(_DIRECTORY.value) / f"{name}_{seed}"
-    arguments = [
-        *(f"--preset={preset}", f"--core={core}", f"--seed={seed}"),
-        *("--nosummaries", "--report_interval=1000", "--checkpoint_interval=10000"),
-        *more,
-    ]
-    done = directory / "minutes.json"
-    start = time.perf_counter()
-    # Also when it is done: a run of other flags, of a preset that has changed, is refused.
-    output = _command.run_script(_ROOT / "train.py", [*arguments, f"--checkpoint_dir={directory}"])
-    minutes = (time.perf_counter() - start) / 60
-    if not done.exists():
-        (directory / "log.txt").write_text(output, encoding="utf-8")
-        done.write_text(json.dumps(minutes), encoding="utf-8")
-    return directory, json.loads(done.read_text(encoding="utf-8"))
-
-
-def measured(directories: Sequence[pathlib.Path]) -> list[dict[str, str]]:
-    """The rows of evaluate.py's file for these runs."""
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = [f"--checkpoint_dir={','.join(map(str, directories))}", f"--csv={folder}/csv"]
-        for flag, values in {"lengths": _LENGTHS, "memory_size": _MEMORY_SIZE}.items():
-            if given := _command.integers(values):
-                arguments.append(f"--{flag}={','.join(map(str, given))}")
-        _command.run_script(_ROOT / "evaluate.py", arguments)
-        with open(f"{folder}/csv", newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+    arguments = [f"--preset={preset}", f"--core={core}", f"--seed={seed}", *more]
+    return directory, _runs.trained(directory, arguments)
 
 
 def rows(
@@ -97,7 +59,11 @@ def rows(
     for preset in presets:
         for core in cores:
             runs = [trained(preset, core, seed) for seed in seeds]
-            found = measured([directory for directory, _ in runs])
+            found = _runs.measured(
+                [directory for directory, _ in runs],
+                _command.integers(_LENGTHS),
+                _command.integers(_MEMORY_SIZE),
+            )
             sizes = dict.fromkeys((row["size"], row["memory_size"]) for row in found)
             yield {
                 "preset": preset,

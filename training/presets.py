@@ -110,6 +110,22 @@ PRESETS: dict[str, dict[str, Any]] = {
         "word_size": 8,
         "curriculum": "naive",
     },
+    # The repeat copy of Csordas & Schmidhuber (2019): several copies, each with rows of its own.
+    "repeat_copy_long": {
+        **_SMALL,
+        **_steps(10_000),
+        "task": "copy_series",
+        "num_bits": 8,
+        "min_length": 2,
+        "max_length": 14,
+        "min_copies": 1,
+        "max_copies": 8,
+        "blank": True,
+        "mask_all": True,
+        "hidden_size": 32,
+        "memory_size": 16,
+        "num_read_heads": 1,
+    },
     "associative_recall": {
         **_SMALL,
         **_steps(20_000),

@@ -7,6 +7,7 @@ import pytest
 
 from bench import (
     _command,
+    ablation,
     inference,
     memory,
     results,
@@ -29,6 +30,7 @@ COMMANDS = {
     "safety": safety,
     "soak": soak,
     "results": results,
+    "ablation": ablation,
 }
 
 
@@ -47,6 +49,8 @@ COMMANDS = {
         ("results", "--presets=nonsense", ["presets", "nonsense", "addition"]),
         ("results", "--cores=gru", ["cores", "gru", "dnc, lstm, ntm"]),
         ("results", "--seeds=", ["seeds", "integers"]),
+        ("ablation", "--variants=X", ["variants", "X", "ADNC"]),
+        ("ablation", "--csv=gs://bucket/runs.csv", ["csv", "gs://bucket"]),
         ("soak", "--minutes=-1", ["minutes", "-1", "non-negative"]),
         ("soak", "--minutes=nan", ["minutes", "nan"]),
         ("scaling", "--axis=heads", ["axis", "heads", "slots|steps|batch"]),

@@ -1,0 +1,60 @@
+"""Training runs that are measured: trained once, kept in a directory, evaluated at sizes."""
+
+import csv
+import json
+import pathlib
+import tempfile
+import time
+from collections.abc import Sequence
+
+from bench import _command
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_OPTIONS = ("--nosummaries", "--report_interval=1000", "--checkpoint_interval=10000")
+
+
+def trained(directory: pathlib.Path, arguments: Sequence[str]) -> float:
+    """Trains, unless that has been done: then train.py has nothing left to do.
+
+    Args:
+      directory: directory of the run.
+      arguments: flags of train.py.
+
+    Returns:
+      The minutes that it took.
+
+    Raises:
+      CommandError: if train.py refused its flags, or the run there has others.
+      RuntimeError: if it failed otherwise.
+    """
+    done = directory / "minutes.json"
+    start = time.perf_counter()
+    # Also when it is done: a run of other flags, of a preset that has changed, is refused.
+    output = _command.run_script(
+        _ROOT / "train.py", [*_OPTIONS, *arguments, f"--checkpoint_dir={directory}"]
+    )
+    minutes = (time.perf_counter() - start) / 60
+    if not done.exists():
+        (directory / "log.txt").write_text(output, encoding="utf-8")
+        done.write_text(json.dumps(minutes), encoding="utf-8")
+    return json.loads(done.read_text(encoding="utf-8"))
+
+
+def measured(
+    directories: Sequence[pathlib.Path], lengths: Sequence[int], memory_size: Sequence[int]
+) -> list[dict[str, str]]:
+    """Returns the rows of evaluate.py's file for runs.
+
+    Args:
+      directories: directories of the runs.
+      lengths: sizes; by default those of evaluate.py.
+      memory_size: number of slots, for all sizes or for each; by default as in training.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [f"--checkpoint_dir={','.join(map(str, directories))}", f"--csv={folder}/csv"]
+        for flag, values in {"lengths": lengths, "memory_size": memory_size}.items():
+            if values:
+                arguments.append(f"--{flag}={','.join(map(str, values))}")
+        _command.run_script(_ROOT / "evaluate.py", arguments)
+        with open(f"{folder}/csv", newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))

@@ -1,0 +1,220 @@
+"""Trains variants of the DNC on small tasks, one run for each seed: which one helps where.
+
+    python -m bench.ablation --tasks=key_value --variants=DNC,M,LSTM --seeds=0,1,2
+
+Runs that --csv does not have yet are trained and measured at the largest size in training and at 2,
+4 and 8 times this size, and added to it; interrupted ones resume. The table contains all runs in
+the file of the given tasks, variants and seeds: how many are solved, and the median error at each
+size. --plot draws it.
+"""
+
+import csv
+import functools
+import itertools
+import pathlib
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from bench import _command, _runs
+from training import command
+from training.presets import PRESETS
+
+
+class Task(NamedTuple):
+    """A task of the ablation."""
+
+    preset: str
+    lengths: Sequence[int]  # the largest size in training, and 2, 4, 8 times this size
+    memory_size: Sequence[int]  # slots for each, enough for what an episode writes
+
+
+TASKS = {
+    "key_value": Task("key_value", (8, 16, 32, 64), (16, 32, 64, 128)),
+    "associative_recall": Task("associative_recall", (6, 12, 24, 48), (32, 64, 128, 256)),
+    "repeat_copy_long": Task("repeat_copy_long", (8, 16, 32, 64), (16,)),
+    "copy_series": Task("copy_series", (5, 10, 20, 40), (10,)),
+    "priority_sort": Task("priority_sort_chainer", (6, 12, 24, 48), (16, 32, 64, 128)),
+    "addition": Task("addition", (12, 24, 48, 96), (4,)),
+}
+
+# Masks are added to the look-up that a preset has.
+_MASKED = {"cosine": "masked_cosine", "used_cosine": "used_masked_cosine"}
+_LOOK_UP, _DEALLOCATE, _SHARP = "look_up", "--deallocate", "--sharp_links"
+VARIANTS = {
+    "DNC": (),
+    "M": (_LOOK_UP,),
+    "D": (_DEALLOCATE,),
+    "S": (_SHARP,),
+    "MD": (_LOOK_UP, _DEALLOCATE),
+    "MDS": (_LOOK_UP, _DEALLOCATE, _SHARP),
+    "LN": ("--layer_norm",),
+    "ADNC": ("--core=adnc",),
+    "LSTM": ("--core=lstm",),
+    "NTM": ("--core=ntm",),
+}
+
+_FLAGS = _command.new_flags(default_rounds=None)
+_TASKS = _command.define_names(_FLAGS, "tasks", "key_value", list(TASKS), "Tasks")
+_VARIANTS = _command.define_names(_FLAGS, "variants", ",".join(VARIANTS), list(VARIANTS), "Models")
+_SEEDS = _command.define_integers(
+    _FLAGS, "seeds", "Seeds, one run each.", default="0,1,2", lower_bound=0
+)
+_DIRECTORY = flags.DEFINE_string(
+    "directory", "checkpoints/ablation", "Where the runs are.", flag_values=_FLAGS
+)
+_CSV = flags.DEFINE_string(
+    "csv", "docs/ablation.csv", "File of the runs, one row for each size.", flag_values=_FLAGS
+)
+_TRAIN = flags.DEFINE_bool(
+    "train", True, "Whether to train runs that are missing.", flag_values=_FLAGS
+)
+_PLOT = flags.DEFINE_string("plot", None, "Picture file to draw into.", flag_values=_FLAGS)
+command.accept_local_paths(_FLAGS, "directory", "csv", "plot")
+
+_KEYS = ("task", "variant", "seed")
+_MEASURED = ("memory_size", "size", "error_name", "error", "solved_sequences", "solved")
+_COLUMNS = (*_KEYS, "parameters", "minutes", *_MEASURED)
+
+
+def arguments(task: str, variant: str, seed: int) -> list[str]:
+    """Returns the flags of train.py for a run."""
+    preset = TASKS[task].preset
+    look_up = PRESETS[preset].get("look_up", "cosine")
+    own = [f"--look_up={_MASKED[look_up]}" if x == _LOOK_UP else x for x in VARIANTS[variant]]
+    return [f"--preset={preset}", f"--seed={seed}", *own]
+
+
+def add_missing(path: pathlib.Path, runs: Sequence[tuple[str, str, int]]) -> None:
+    """Trains and measures the runs that a file does not contain, and adds each when it is done."""
+    known = {tuple(row[key] for key in _KEYS) for row in _read(path)}
+    for task, variant, seed in runs:
+        if (task, variant, str(seed)) in known:
+            continue
+        directory = pathlib.Path(_DIRECTORY.value) / f"{task}_{variant}_{seed}"
+        minutes = _runs.trained(directory, arguments(task, variant, seed))
+        # Only a core with a memory can be given another one.
+        slots = () if variant == "LSTM" else TASKS[task].memory_size
+        found = _runs.measured([directory], TASKS[task].lengths, slots)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        with open(path, "a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, _COLUMNS, extrasaction="ignore", lineterminator="\n")
+            if is_new:
+                writer.writeheader()
+            own = {"task": task, "variant": variant, "seed": seed, "minutes": f"{minutes:.1f}"}
+            writer.writerows({**row, **own} for row in found)
+
+
+def _read(path: pathlib.Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def rows(
+    path: pathlib.Path, tasks: Sequence[str], variants: Sequence[str], seeds: Sequence[int]
+) -> Iterator[_command.Row]:
+    """Yields a row for each task and variant that has runs in a file."""
+    found = [row for row in _read(path) if int(row["seed"]) in seeds]
+    for task, variant in itertools.product(tasks, variants):
+        own = [row for row in found if (row["task"], row["variant"]) == (task, variant)]
+        if not own:
+            continue
+        sizes = sorted({int(row["size"]) for row in own})
+        yield {
+            "task": task,
+            "variant": variant,
+            "parameters": int(own[0]["parameters"]),
+            "minutes": statistics.median(float(row["minutes"]) for row in own),
+            "runs": len({row["seed"] for row in own}),
+            "solved": sum(row["solved"] == "True" for row in own),
+            "error_name": own[0]["error_name"],
+            "at": [
+                {
+                    "size": size,
+                    "errors": [float(row["error"]) for row in own if int(row["size"]) == size],
+                }
+                for size in sizes
+            ],
+        }
+
+
+def _all_rows() -> Iterator[_command.Row]:
+    path, seeds = pathlib.Path(_CSV.value), _command.integers(_SEEDS)
+    if _TRAIN.value:
+        add_missing(path, list(itertools.product(_TASKS.value, _VARIANTS.value, seeds)))
+    found = list(rows(path, _TASKS.value, _VARIANTS.value, seeds))
+    if _PLOT.value:
+        plot(found, _PLOT.value)
+    yield from found
+
+
+def plot(found: Sequence[_command.Row], path: str) -> None:
+    """Draws the errors of all runs at each size: a picture for each task, a line for each model."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    tasks = list(dict.fromkeys(row["task"] for row in found))
+    figure, axes = plt.subplots(
+        1, len(tasks), figsize=(4 * len(tasks), 3.2), squeeze=False, layout="constrained"
+    )
+    for task, axis in zip(tasks, axes[0], strict=True):
+        own = [row for row in found if row["task"] == task]
+        for row in own:
+            sizes = [at["size"] for at in row["at"]]
+            axis.plot(
+                sizes,
+                [statistics.median(at["errors"]) for at in row["at"]],
+                marker="o",
+                markersize=3,
+                color=f"C{list(VARIANTS).index(row['variant'])}",
+                label=row["variant"],
+            )
+        axis.set(title=task.replace("_", " "), xlabel="size", ylabel=_error(own[0]))
+        axis.set_xscale("log", base=2)
+        axis.set_yscale("symlog", linthresh=0.1)
+    handles: dict[str, Any] = {}
+    for axis in axes[0]:
+        handles.update(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles, loc="outside right center", frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def _error(row: _command.Row) -> str:
+    return row["error_name"].replace("_", " ")
+
+
+def _columns() -> list[_command.Column]:
+    def at_sizes(row: _command.Row) -> str:
+        return ", ".join(f"{at['size']}: {statistics.median(at['errors']):.3g}" for at in row["at"])
+
+    return [
+        _command.Column("task", 18, lambda row: row["task"]),
+        _command.Column("model", 5, lambda row: row["variant"]),
+        _command.Column("parameters", 10, lambda row: f"{row['parameters']:,}"),
+        _command.Column("minutes", 7, lambda row: f"{row['minutes']:.1f}"),
+        _command.Column("solved", 6, lambda row: f"{row['solved']} of {row['runs']}"),
+        _command.Column("error", 14, _error),
+        _command.Column("at size", 44, at_sizes),
+    ]
+
+
+main = functools.partial(
+    _command.run,
+    "bench.ablation",
+    __doc__,
+    _FLAGS,
+    title=lambda: f"{_CSV.value}: median error over the runs of each model at each size.",
+    columns=_columns,
+    rows=_all_rows,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
