@@ -45,7 +45,8 @@ from dnc import deepmind
 from dnc.access import AccessState, MemoryAccess
 from dnc.adnc import adnc, biadnc
 from dnc.allocation import Freeness, SoftmaxAllocation
-from dnc.bidirectional import AppendedContext, Bidirectional
+from dnc.bidirectional import Bidirectional
+from dnc.context import AppendedContext
 from dnc.content import (
     CosineWeights,
     MaskedCosineWeights,

@@ -18,7 +18,7 @@ from dnc import _checks, _cores
 from dnc._version_0_1 import NoLinkageWithModes
 from dnc.access import MemoryAccess
 from dnc.allocation import Freeness, SoftmaxAllocation
-from dnc.bidirectional import AppendedContext
+from dnc.context import AppendedContext
 from dnc.content import (
     CosineWeights,
     MaskedCosineWeights,

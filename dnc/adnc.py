@@ -9,7 +9,8 @@ from typing import Any
 import sonnet as snt
 
 from dnc.access import MemoryAccess
-from dnc.bidirectional import AppendedContext, Bidirectional
+from dnc.bidirectional import Bidirectional
+from dnc.context import AppendedContext
 from dnc.core import DNC
 from dnc.linkage import NoLinkage
 from dnc.normalization import LayerNormLSTM

@@ -8,9 +8,10 @@ package computes the same outputs, states and gradients in less time and memory,
                   depend on the memory, and the gradients of all weights, for all steps at once
 `registry`        the parts that have a hand-written step and gradient; all others run again, under
                   a tape, in the backward pass
-`controllers`     one step of the controller
+`controllers`     one step of the controller; `wrappers` around it
 `memory`          one step of the memory, made of `interface`, `content`, `allocation`, `linkage`,
-                  `sparse_linkage` and `heads`
+                  `sparse_linkage`, `sharp_links` and `heads`
+`normalization`   layer normalisation
 `products`        matrix products in the forms that XLA computes fast on a CPU
 ================  =================================================================================
 
@@ -19,7 +20,12 @@ gradient of the loss w.r.t. x. A gradient w.r.t. a state is the gradient through
 a step keeps for the backward pass is called its residuals.
 """
 
-from dnc.unrolling.fused import interface, sparse_linkage  # noqa: F401  Imported to be registered.
+from dnc.unrolling.fused import (  # noqa: F401  Imported to be registered.
+    interface,
+    sharp_links,
+    sparse_linkage,
+    wrappers,
+)
 from dnc.unrolling.fused.loop import reason_against, recomputes, unroll
 
 __all__ = ["reason_against", "recomputes", "unroll"]

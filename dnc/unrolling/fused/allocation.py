@@ -11,13 +11,13 @@ from dnc.unrolling.fused.products import products_of_others, times
 from dnc.unrolling.fused.registry import Part, fuses
 
 
-def freeness_step(freeness: Any) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+def freeness_step(freeness: Any, with_retention: bool) -> Callable[..., tuple[Any, ...]]:
     """Returns one step of any core that keeps the usage and allocates, for `Recomputed`."""
     compute = _cores.unchecked(freeness)
 
-    def step(inputs: FreenessInputs, usage: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def step(inputs: FreenessInputs, usage: tf.Tensor) -> tuple[Any, ...]:
         allocated, usage = compute(inputs, usage)
-        return allocated.weights, usage
+        return allocated.weights, usage, allocated.retention if with_retention else ()
 
     return step
 
@@ -47,11 +47,12 @@ class FusedFreeness(Part):
         return tf.TensorSpec([batch_size, self.num_residuals, self._num_slots], tf.int32)
 
     def step(self, arguments: Any, weights: Any = ()) -> tuple[Any, tuple[tf.Tensor, Any]]:
-        """Returns weights [B, V, N] and usage for `FreenessInputs` and usage; residuals."""
+        """Returns weights [B, V, N], usage and retention for `FreenessInputs` and usage; residuals."""
         del weights
         inputs = self._stop_gradient(arguments[0])
         usage = allocation.usage_after_write(arguments[1], inputs.write_weights)
-        usage *= allocation.retention(inputs.fields["free_gate"], inputs.read_weights)
+        retention = allocation.retention(inputs.fields["free_gate"], inputs.read_weights)
+        usage *= retention
         allocated: list[tf.Tensor] = []
         used_before, free_lists = [], []
         head_usage, gates = usage, tf.unstack(inputs.write_gates, axis=1)
@@ -67,19 +68,20 @@ class FusedFreeness(Part):
             used_before.append(product)
             allocated.append(unused * product)
         free_list = tf.stack(free_lists, axis=1) if free_lists else ()
-        results = (tf.stack(allocated, axis=1), usage)
+        results = (tf.stack(allocated, axis=1), usage, retention)
         return results, (tf.stack(used_before, axis=1), free_list)
 
     def gradient(
         self, arguments: Any, results: Any, residuals: Any, d_results: Any, products: Any = ()
     ) -> tuple[tuple[FreenessInputs, tf.Tensor], list[tf.Tensor]]:
-        """Returns the gradients."""
-        inputs, (d_weights, d_usage) = self._stop_gradient(arguments[0]), d_results
+        """Returns the gradients; the one w.r.t. the retention may be () for none."""
+        inputs = self._stop_gradient(arguments[0])
+        d_weights, d_usage, d_retention = d_results
         d_allocation_usage, d_gates = self._allocation_gradient(
             inputs, results, residuals, d_weights
         )
         d_usage += d_allocation_usage
-        return self._usage_gradient(inputs, arguments[1], d_usage, d_gates), []
+        return self._usage_gradient(inputs, arguments[1], d_usage, d_retention, d_gates), []
 
     def _stop_gradient(self, inputs: FreenessInputs) -> FreenessInputs:
         """Stops second derivatives at the write weights, as `gradient` stops first ones."""
@@ -118,6 +120,7 @@ class FusedFreeness(Part):
         inputs: FreenessInputs,
         prev_usage: tf.Tensor,
         d_usage: tf.Tensor,
+        d_retention: Any,
         d_gates: tf.Tensor | None,
     ) -> tuple[FreenessInputs, tf.Tensor]:
         """Gradients through the usage after the previous step's write and reads."""
@@ -126,6 +129,8 @@ class FusedFreeness(Part):
         kept = tf.unstack(1.0 - free_gate * inputs.read_weights, axis=1)
         other_kept, all_kept = products_of_others(kept)
         d_product = d_usage * after_write
+        if tf.is_tensor(d_retention):
+            d_product += d_retention
         d_kept = tf.stack([d_product if x is None else d_product * x for x in other_kept], axis=1)
         d_after_write = d_usage * all_kept
 

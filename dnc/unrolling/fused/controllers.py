@@ -1,16 +1,18 @@
 """One step of the controller with its bound, forwards and backwards."""
 
 import functools
-import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
 
 from dnc import _cores
-from dnc.controllers import ClippedSignal, EmbeddedInputs, FeedForward
+from dnc.controllers import FeedForward
 from dnc.core import DNC
+from dnc.normalization import LayerNormLSTM
+from dnc.unrolling.fused import normalization
+from dnc.unrolling.fused.normalization import normalize, normalize_gradient
 from dnc.unrolling.fused.registry import Part, fuses, is_patched
 
 
@@ -24,64 +26,88 @@ def controller_step(core: DNC, training: bool | None) -> Callable[..., tuple[tf.
     return step
 
 
-@fuses(snt.LSTM, ClippedSignal, EmbeddedInputs)
-class FusedLSTM(Part):
-    """`snt.LSTM`: each product with its weights is one for all steps, or one a step.
+class _FusedGates(Part):
+    """An LSTM: each product with its weights is one for all steps, or one a step.
 
-    With the inputs x, the words read before r, and hidden state h and cell c of the step before:
-
-        [i f g o] = x W_x + b + [r h] W,   c' = s(f) c + s(i) tanh(g),   h' = s(o) tanh(c')
-
-    x W_x + b is what `prepare` returns for all steps, W is the only one of `weights`. In a
-    `dnc.EmbeddedInputs` it is x E W_x + b. In a `dnc.ClippedSignal` gradients are bounded.
+    W_x is the part of the weights for the inputs x, W the rest, for the words read before r and the
+    hidden state h of the step before. x W_x is what `prepare` returns for all steps, W is the only
+    one of `weights`.
     """
 
-    @staticmethod
-    def fits(controller: snt.RNNCore) -> bool:
-        """Whether this is an LSTM without projection, embedded and clipped by known wrappers."""
-        wrappers, lstm = _unwrap(controller)
-        if type(lstm) is not snt.LSTM or any(map(is_patched, [lstm, *wrappers])):
-            return False
-        output_size, gates_size = lstm.hidden_to_hidden.shape
-        is_embedded_once = [type(wrapper) for wrapper in wrappers].count(EmbeddedInputs) <= 1
-        return 4 * output_size == gates_size and is_embedded_once
-
-    def __init__(self, controller: snt.RNNCore, core: DNC):
-        self._core = core
-        wrappers, self._lstm = _unwrap(controller)
-        self._embedding, self._bound = None, math.inf
-        for wrapper in wrappers:
-            if type(wrapper) is EmbeddedInputs:
-                self._embedding = wrapper.embedding
-            else:
-                self._bound = min(wrapper.bound, self._bound)
+    def __init__(self, lstm: Any, core: DNC):
+        self._core, self._lstm = core, lstm
+        self._size: int = lstm.hidden_to_hidden.shape[0]
         self._words_width = core.access.num_reads * core.access.word_size
 
     def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the inputs of `step`, [T B, 4 H], for the inputs of all steps, [T B, X]."""
-        if self._embedding is not None:
-            inputs = tf.matmul(inputs, self._embedding)
-        from_inputs = self._lstm.input_to_hidden[: inputs.shape[1]]
-        return tf.matmul(inputs, from_inputs) + self._lstm.b
+        return tf.matmul(inputs, self._lstm.input_to_hidden[: inputs.shape[1]])
 
     def weights(self) -> list[tf.Tensor]:
         """Returns the matrices that `step` multiplies with."""
         from_words = self._lstm.input_to_hidden[-self._words_width :]
         return [tf.concat([from_words, self._lstm.hidden_to_hidden], axis=0)]
 
+    def weight_gradients(self, inputs: Any, d_products: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the gradients w.r.t. `weights`, from the words and states of all steps."""
+        words, states = inputs
+        recurrent = tf.concat([words, states.hidden], axis=1)
+        return [tf.matmul(recurrent, d_products, transpose_a=True)]
+
+    def _sums(self, arguments: Any, weights: list[tf.Tensor]) -> tf.Tensor:
+        """[x r h] times all weights, [B, 4 H]."""
+        inputs, words, state = arguments
+        return inputs + tf.matmul(tf.concat([words, state.hidden], axis=1), weights[0])
+
+    def _clipped(self, hidden: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, snt.LSTMState]:
+        """The output and the next state."""
+        hidden, cell = self._core.clip(hidden), self._core.clip(cell)
+        return hidden, snt.LSTMState(hidden, cell)
+
+    def _unclipped(
+        self, hidden: tf.Tensor, cell: tf.Tensor, d_results: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Gradients w.r.t. hidden state and cell before clipping."""
+        d_output, d_state = d_results
+        d_hidden = unless_clipped(self._core, hidden, d_output + d_state.hidden)
+        return d_hidden, unless_clipped(self._core, cell, d_state.cell)
+
+    def _recurrent(
+        self, d_sums: tf.Tensor, products: list[Callable[[tf.Tensor], tf.Tensor]]
+    ) -> list[tf.Tensor]:
+        """Gradients w.r.t. the words and the hidden state of the step before."""
+        return tf.split(products[0](d_sums), [self._words_width, self._size], axis=1)
+
+
+@fuses(snt.LSTM)
+class FusedLSTM(_FusedGates):
+    """`snt.LSTM`, with the cell c of the step before:
+
+    [i f g o] = x W_x + b + [r h] W,   c' = s(f) c + s(i) tanh(g),   h' = s(o) tanh(c')
+    """
+
+    @staticmethod
+    def fits(lstm: snt.LSTM) -> bool:
+        """Whether this is an LSTM without projection."""
+        output_size, gates_size = lstm.hidden_to_hidden.shape
+        return 4 * output_size == gates_size
+
+    def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the inputs of `step`, [T B, 4 H], for the inputs of all steps, [T B, X]."""
+        return super().prepare(inputs) + self._lstm.b
+
     def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> tf.TensorSpec:
-        """Returns the spec of what a step keeps for `gradient`."""
-        return tf.TensorSpec([batch_size, 4 * self._lstm.hidden_to_hidden.shape[0]], dtype)
+        """Returns the spec of the sums that a step keeps for `gradient`."""
+        return tf.TensorSpec([batch_size, 4 * self._size], dtype)
 
     def step(
         self, arguments: Any, weights: list[tf.Tensor]
     ) -> tuple[tuple[tf.Tensor, snt.LSTMState], tf.Tensor]:
-        """Returns the output and the next state, for inputs, words and state; the gates."""
-        inputs, words, state = arguments
-        gates = inputs + tf.matmul(tf.concat([words, state.hidden], axis=1), weights[0])
-        hidden, cell = self._activate(gates, state.cell)[:2]
-        hidden, cell = self._core.clip(hidden), self._core.clip(cell)
-        return (hidden, snt.LSTMState(hidden, cell)), gates
+        """Returns the output and the next state, for inputs, words and state; the sums."""
+        sums = self._sums(arguments, weights)
+        gates = _activate(tf.split(sums, 4, axis=1))
+        cell = _next_cell(gates, arguments[2].cell)
+        return self._clipped(gates.o * tf.tanh(cell), cell), sums
 
     def gradient(
         self,
@@ -93,59 +119,136 @@ class FusedLSTM(Part):
     ) -> tuple[tuple[tf.Tensor, tf.Tensor, snt.LSTMState], list[tf.Tensor]]:
         """Returns the gradients. `products` multiply with the transposed weights."""
         del results
-        (_, _, state), (d_output, d_next_state) = arguments, d_results
-        hidden, cell, i, f, g, o, tanh_cell = self._activate(residuals, state.cell)
-        d_hidden = self._bounded(d_output) + self._bounded(d_next_state.hidden)
-        d_hidden = _unless_clipped(self._core, hidden, d_hidden)
-        d_cell = _unless_clipped(self._core, cell, self._bounded(d_next_state.cell))
-        d_cell += d_hidden * o * (1.0 - tf.square(tanh_cell))
-        d_gates = tf.concat(
-            [
-                d_cell * g * i * (1.0 - i),
-                d_cell * state.cell * f * (1.0 - f),
-                d_cell * i * (1.0 - tf.square(g)),
-                d_hidden * tanh_cell * o * (1.0 - o),
-            ],
-            axis=1,
-        )
-        d_recurrent = products[0](d_gates)
-        d_words, d_previous = tf.split(d_recurrent, [self._words_width, -1], axis=1)
-        return (d_gates, d_words, snt.LSTMState(d_previous, d_cell * f)), []
-
-    def weight_gradients(self, inputs: Any, d_products: tf.Tensor) -> list[tf.Tensor]:
-        """Returns the gradients w.r.t. `weights`, from the words and states of all steps."""
-        words, states = inputs
-        recurrent = tf.concat([words, states.hidden], axis=1)
-        return [tf.matmul(recurrent, d_products, transpose_a=True)]
-
-    def _activate(self, gates: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Hidden state and cell before clipping, the four gates, and tanh of the cell."""
-        i, f, g, o = tf.split(gates, 4, axis=1)
-        i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
-        cell = f * cell + i * g
+        prev_cell, gates = arguments[2].cell, _activate(tf.split(residuals, 4, axis=1))
+        cell = _next_cell(gates, prev_cell)
         tanh_cell = tf.tanh(cell)
-        return o * tanh_cell, cell, i, f, g, o, tanh_cell
+        d_hidden, d_cell = self._unclipped(gates.o * tanh_cell, cell, d_results)
+        d_cell += d_hidden * gates.o * (1.0 - tf.square(tanh_cell))
+        d_gates = _gates_gradient(gates, prev_cell, d_cell, d_hidden * tanh_cell)
+        d_sums = tf.concat(d_gates, axis=1)
+        d_words, d_previous = self._recurrent(d_sums, products)
+        return (d_sums, d_words, snt.LSTMState(d_previous, d_cell * gates.f)), []
 
-    def _bounded(self, gradient: tf.Tensor) -> tf.Tensor:
-        if self._bound == math.inf:
-            return gradient
-        return tf.clip_by_value(gradient, -self._bound, self._bound)
+
+@fuses(LayerNormLSTM)
+class FusedLayerNormLSTM(_FusedGates):
+    """`LayerNormLSTM`: keeps its normalised sums and cell, before scale and offset, and 1 / std."""
+
+    @staticmethod
+    def fits(lstm: LayerNormLSTM) -> bool:
+        """Whether its normalisations are known."""
+        norms = [*lstm.gate_norms, lstm.cell_norm]
+        return all(normalization.is_known(norm) and norm._create_offset for norm in norms)
+
+    @property
+    def variables(self) -> list[tf.Variable]:  # type: ignore[override]
+        """Scales and offsets of the gates, then of the cell."""
+        norms = [*self._lstm.gate_norms, self._lstm.cell_norm]
+        return [variable for norm in norms for variable in (norm.scale, norm.offset)]
+
+    def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> tf.TensorSpec:
+        """Returns the spec of what a step keeps for `gradient`."""
+        return tf.TensorSpec([batch_size, 5 * self._size + 5], dtype)
+
+    def step(
+        self, arguments: Any, weights: list[tf.Tensor]
+    ) -> tuple[tuple[tf.Tensor, snt.LSTMState], tf.Tensor]:
+        """Returns the output and the next state, for inputs, words and state; residuals."""
+        sums = tf.reshape(self._sums(arguments, weights), [-1, 4, self._size])
+        normalized, inverse_std = normalize(sums)
+        gates = self._gates(normalized)
+        cell = _next_cell(gates, arguments[2].cell)
+        normalized_cell, inverse_cell_std = normalize(cell)
+        hidden = gates.o * self._tanh_cell(normalized_cell)
+        of_gates = [tf.reshape(normalized, [-1, 4 * self._size]), tf.squeeze(inverse_std, axis=2)]
+        residuals = tf.concat([*of_gates, normalized_cell, inverse_cell_std], axis=1)
+        return self._clipped(hidden, cell), residuals
+
+    def gradient(
+        self,
+        arguments: Any,
+        results: Any,
+        residuals: tf.Tensor,
+        d_results: Any,
+        products: list[Callable[[tf.Tensor], tf.Tensor]],
+    ) -> tuple[tuple[tf.Tensor, tf.Tensor, snt.LSTMState], list[tf.Tensor]]:
+        """Returns the gradients. `products` multiply with the transposed weights."""
+        del results
+        prev_cell, size = arguments[2].cell, self._size
+        parts = tf.split(residuals, [4 * size, 4, size, 1], axis=1)
+        normalized, inverse_std = tf.reshape(parts[0], [-1, 4, size]), parts[1][..., tf.newaxis]
+        gates, tanh_cell = self._gates(normalized), self._tanh_cell(parts[2])
+        cell = _next_cell(gates, prev_cell)
+        d_hidden, d_cell = self._unclipped(gates.o * tanh_cell, cell, d_results)
+        d_tanh_argument = d_hidden * gates.o * (1.0 - tf.square(tanh_cell))
+        d_cell += normalize_gradient(
+            parts[2], parts[3], d_tanh_argument * self._lstm.cell_norm.scale
+        )
+        d_gates = tf.stack(_gates_gradient(gates, prev_cell, d_cell, d_hidden * tanh_cell), axis=1)
+        scales = tf.stack([norm.scale for norm in self._lstm.gate_norms])
+        d_sums = normalize_gradient(normalized, inverse_std, d_gates * scales)
+        d_sums = tf.reshape(d_sums, [-1, 4 * size])
+        d_words, d_previous = self._recurrent(d_sums, products)
+        by_variable = [
+            *_norm_gradients(normalized, d_gates),
+            *_norm_gradients(parts[2][:, tf.newaxis], d_tanh_argument[:, tf.newaxis]),
+        ]
+        d_state = snt.LSTMState(d_previous, d_cell * gates.f)
+        return (d_sums, d_words, d_state), by_variable
+
+    def _gates(self, normalized: tf.Tensor) -> "_Gates":
+        """The gates from the normalised sums [B, 4, H]."""
+        parts = zip(self._lstm.gate_norms, tf.unstack(normalized, axis=1), strict=True)
+        return _activate([x * norm.scale + norm.offset for norm, x in parts])
+
+    def _tanh_cell(self, normalized: tf.Tensor) -> tf.Tensor:
+        norm = self._lstm.cell_norm
+        return tf.tanh(normalized * norm.scale + norm.offset)
 
 
-def _unless_clipped(core: DNC, x: tf.Tensor, d_clipped: tf.Tensor) -> tf.Tensor:
+class _Gates(NamedTuple):
+    """Gates of an LSTM, activated: input gate, forget gate, candidate and output gate, [B, H]."""
+
+    i: tf.Tensor
+    f: tf.Tensor
+    g: tf.Tensor
+    o: tf.Tensor
+
+
+def _activate(parts: Sequence[tf.Tensor]) -> _Gates:
+    i, f, g, o = parts
+    return _Gates(tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o))
+
+
+def _next_cell(gates: _Gates, cell: tf.Tensor) -> tf.Tensor:
+    return gates.f * cell + gates.i * gates.g
+
+
+def _gates_gradient(
+    gates: _Gates, cell: tf.Tensor, d_next_cell: tf.Tensor, d_output_gate: tf.Tensor
+) -> list[tf.Tensor]:
+    """Gradients w.r.t. the arguments of the activations."""
+    i, f, g, o = gates
+    return [
+        d_next_cell * g * i * (1.0 - i),
+        d_next_cell * cell * f * (1.0 - f),
+        d_next_cell * i * (1.0 - tf.square(g)),
+        d_output_gate * o * (1.0 - o),
+    ]
+
+
+def _norm_gradients(normalized: tf.Tensor, d_results: tf.Tensor) -> list[tf.Tensor]:
+    """Gradients w.r.t. scale and offset of each of K normalisations, from [B, K, H]."""
+    by_scale = tf.unstack(tf.reduce_sum(d_results * normalized, axis=0))
+    by_offset = tf.unstack(tf.reduce_sum(d_results, axis=0))
+    return [d for pair in zip(by_scale, by_offset, strict=True) for d in pair]
+
+
+def unless_clipped(core: DNC, x: tf.Tensor, d_clipped: tf.Tensor) -> tf.Tensor:
     """Gradient w.r.t. x, from the gradient w.r.t. what the core clips x to."""
     if core.clip_value is None:
         return d_clipped
     return tf.where(tf.abs(x) > core.clip_value, tf.zeros([], x.dtype), d_clipped)
-
-
-def _unwrap(controller: snt.RNNCore) -> tuple[list[snt.RNNCore], snt.RNNCore]:
-    """Returns the `EmbeddedInputs` and `ClippedSignal` around a controller, and the controller."""
-    wrappers = []
-    while type(controller) in (ClippedSignal, EmbeddedInputs):
-        wrappers.append(controller)
-        controller = controller.core
-    return wrappers, controller
 
 
 @fuses(FeedForward)
@@ -195,7 +298,7 @@ class FusedFeedForward(Part):
     ) -> tuple[tuple[tf.Tensor, tf.Tensor, tuple[()]], list[tf.Tensor]]:
         """Returns the gradients. `products` multiply with the transposed weights."""
         del arguments, results
-        d_output = _unless_clipped(self._core, residuals, d_results[0])
+        d_output = unless_clipped(self._core, residuals, d_results[0])
         d_sums = tf.where(residuals > 0.0, d_output, tf.zeros([], residuals.dtype))
         return (d_sums, products[0](d_sums), ()), []
 

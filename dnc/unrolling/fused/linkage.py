@@ -33,8 +33,8 @@ class FusedTemporalLinkage(Part):
 
     grows_linearly = False
 
-    def __init__(self, linkage: TemporalLinkage):
-        del linkage  # There is nothing to set.
+    def __init__(self, linkage: TemporalLinkage, num_reads: int):
+        del linkage, num_reads  # There is nothing to set.
 
     def pack(self, state: TemporalLinkageState) -> TemporalLinkageState:
         """Returns a tuple of links in place of one tensor."""

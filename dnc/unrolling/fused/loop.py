@@ -12,6 +12,7 @@ from dnc.unrolling.fused.controllers import controller_step
 from dnc.unrolling.fused.memory import access_step
 from dnc.unrolling.fused.products import times_transpose_of
 from dnc.unrolling.fused.registry import fused_part, is_patched
+from dnc.unrolling.steps import unroll_steps
 
 
 class LoopState(NamedTuple):
@@ -55,8 +56,6 @@ def reason_against(core: DNC) -> str | None:
     """Returns what this package does not support of a core, or `None` for nothing."""
     if type(core) is not DNC:
         return f"a {type(core).__name__}, which is not dnc.DNC itself"
-    if core.bypass is not None:
-        return "bypass dropout"
     if is_patched(core):
         return "a replaced method of the core"
     if any(map(_cores.has_custom_getter, (core, *core.submodules))):
@@ -116,7 +115,16 @@ class FusedUnroll:
         prepared = self._controller.prepare(tf.reshape(inputs, [-1, inputs.shape[2]]))
         prepared = _split_steps(prepared, inputs)
         weights = Weights(self._controller.weights(), self._memory.weights())
-        words, hidden, last = self._differentiable(prepared, masks, state, fresh_state, weights)
+        words, hidden, last = self._differentiable(
+            prepared, masks, *(x._replace(bypass=()) for x in (state, fresh_state)), weights
+        )
+        if self._core.bypass is not None:
+            spec = tf.TensorSpec(hidden.shape[1:], hidden.dtype)
+            bypass = (state.bypass, fresh_state.bypass, state.bypass)
+            (hidden, _), key = unroll_steps(
+                self._core.bypass, {**sequence, "inputs": hidden}, *bypass, spec
+            )
+            last = last._replace(bypass=key)
         outputs = self._core.clip(self._output_layer(tf.concat([hidden, words], axis=2)))
         if masks.running is not None:
             outputs = _nests.where(masks.running, outputs, tf.zeros_like(outputs))

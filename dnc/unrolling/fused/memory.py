@@ -11,7 +11,7 @@ from dnc.allocation import FreenessInputs, product, usage_after_write
 from dnc.linkage import LinkageInputs
 from dnc.unrolling.derivatives import gradients
 from dnc.unrolling.fused.allocation import freeness_step
-from dnc.unrolling.fused.content import FactoredGradient, Memory, look_up_step, slot_norms
+from dnc.unrolling.fused.content import Memory, add_to_memory, look_up_step, slot_norms
 from dnc.unrolling.fused.heads import (
     kept_shares,
     modes_of,
@@ -50,6 +50,7 @@ class _Step(NamedTuple):
     state: MemoryState  # before the step
     next_state: MemoryState
     rows: dict[str, tf.Tensor]
+    memory: Memory  # that was searched and written
 
 
 def access_step(access: MemoryAccess) -> Callable[..., tuple[tf.Tensor, AccessState]]:
@@ -69,18 +70,13 @@ class FusedMemory(Part):
     Where the interface is recomputed, it takes the controller output instead of the vector.
     """
 
-    @staticmethod
-    def fits(access: MemoryAccess) -> bool:
-        """Whether this class knows the equations of the access."""
-        return not access.deallocate
-
     def __init__(self, access: MemoryAccess):
         self._access = access
         self._interface = fused_part(access.interface, _cores.unchecked(access.interface))
         self._freeness = fused_part(
-            access.freeness, freeness_step(access.freeness), access.num_writes
+            access.freeness, freeness_step(access.freeness, access.deallocate), access.num_writes
         )
-        self._linkage = fused_part(access.linkage, linkage_step(access.linkage))
+        self._linkage = fused_part(access.linkage, linkage_step(access.linkage), access.num_reads)
         self._write_content = fused_part(access.write_content, look_up_step(access.write_content))
         self._read_content = fused_part(access.read_content, look_up_step(access.read_content))
         self._has_links = "read_mode" in access.own_field_names("linkage")
@@ -168,10 +164,12 @@ class FusedMemory(Part):
         sizes = {
             "allocation": num_writes,
             "used_before": self._freeness.num_residuals,
+            "retention": 1 if self._access.deallocate else 0,
             "write_residuals": self._write_content.num_residuals,
             "write_content": num_writes,
             "read_residuals": self._read_content.num_residuals,
             "read_content": num_reads,
+            "link_residuals": self._linkage.num_residuals,
             "directions": 2 * num_writes * num_reads if self._has_links else 0,
         }
         return {name: size for name, size in sizes.items() if size}
@@ -195,22 +193,23 @@ class FusedMemory(Part):
         del weights
         vector, state = arguments
         fields, of_interface = self._interface.step((vector,))
-        (allocation, usage), of_freeness = self._freeness.step(
+        (allocation, usage, retention), of_freeness = self._freeness.step(
             (self._freeness_inputs(fields, state), state.usage)
         )
         used_before, free_list = of_freeness or (None, ())
+        memory = self._memory_to_write(state, retention)
         write_content, write_residuals = self._write_content.step(
-            (Memory(state.words, state.norms), self._own("write_content", fields), usage)
+            (memory, self._own("write_content", fields), usage)
         )
         write_weights = heads.write_weights(
             fields["write_gate"], fields["allocation_gate"], allocation, write_content
         )
-        words = state.words * product(kept_shares(fields, write_weights)) + outer(
+        words = memory.words * product(kept_shares(fields, write_weights)) + outer(
             fields["write_vectors"], write_weights
         )
         memory = Memory(words, slot_norms(words))
 
-        (directions, linkage), _ = self._linkage.step(
+        (directions, linkage), link_residuals = self._linkage.step(
             (self._linkage_inputs(fields, write_weights, state), state.linkage)
         )
         used = usage_after_write(usage, write_weights)
@@ -223,11 +222,20 @@ class FusedMemory(Part):
             read_weights = tf.reduce_sum(modes * directions, axis=2) + content_mode * read_content
             by_direction = tf.unstack(directions, axis=2)
 
-        weightings = [allocation, used_before, write_residuals, write_content, read_residuals]
-        rows = [x for x in (*weightings, read_content, *by_direction) if tf.is_tensor(x)]
+        retained = retention[:, tf.newaxis] if self._access.deallocate else None
+        rows = [allocation, used_before, retained, write_residuals, write_content]
+        rows += [read_residuals, read_content, link_residuals, *by_direction]
+        rows = [x for x in rows if tf.is_tensor(x)]
         next_state = MemoryState(*memory, read_weights, write_weights, linkage, usage)
         results = (times_transposed(read_weights, words), next_state)
         return results, Residuals(tf.concat(rows, axis=1), (of_interface, free_list))
+
+    def _memory_to_write(self, state: MemoryState, retention: Any) -> Memory:
+        """The memory that is searched and written: with slots set free erased, if they are."""
+        if not self._access.deallocate:
+            return Memory(state.words, state.norms)
+        words = state.words * retention[:, tf.newaxis]
+        return Memory(words, slot_norms(words))
 
     def _own(self, part: str, fields: Fields) -> Fields:
         return self._access.own_fields(part, fields)
@@ -251,7 +259,10 @@ class FusedMemory(Part):
         (vector, state), (_, next_state), (d_read_words, d_next) = arguments, results, d_results
         of_interface, free_list = residuals.others
         fields = self._interface.results_again((vector,), of_interface)
-        step = _Step(fields, state, next_state, self._cut_rows(residuals.rows))
+        rows = self._cut_rows(residuals.rows)
+        retention = tf.squeeze(rows["retention"], axis=1) if self._access.deallocate else ()
+        memory = self._memory_to_write(state, retention)
+        step = _Step(fields, state, next_state, rows, memory)
 
         d_words, d_read_content, d_directions, d_mode = self._read_gradient(
             step, d_read_words, d_next
@@ -261,41 +272,29 @@ class FusedMemory(Part):
         )
         (d_links, d_linkage), by_linkage = self._linkage.gradient(
             (self._linkage_inputs(fields, next_state.write_weights, state), state.linkage),
-            (step.rows.get("directions"), next_state.linkage),
-            (),
+            (rows.get("directions"), next_state.linkage),
+            rows.get("link_residuals"),
             (d_directions, d_next.linkage),
         )
         d_write_weights += d_links.write_weights
-        d_kept, d_vectors, d_writes = write_gradient(
-            fields, state.words, next_state.write_weights, d_words
+        d_words, d_allocation, d_used, d_write_fields, by_write = self._write_gradient(
+            step, d_words, d_write_weights
         )
-        d_allocation, d_write_content, d_gates = write_weights_gradient(
-            fields, step.rows["allocation"], step.rows["write_content"], d_write_weights + d_writes
-        )
-        (d_memory, d_write_fields, d_used), by_write = self._write_content.gradient(
-            (
-                Memory(state.words, state.norms),
-                self._own("write_content", fields),
-                next_state.usage,
-            ),
-            step.rows["write_content"],
-            step.rows.get("write_residuals"),
-            d_write_content,
-        )
+        d_retention: Any = ()
+        if self._access.deallocate:
+            d_retention = tf.reduce_sum(d_words * state.words, axis=1)
+            d_words *= rows["retention"]
         (d_freeness, d_prev_usage), by_freeness = self._freeness.gradient(
             (self._freeness_inputs(fields, state), state.usage),
-            (step.rows["allocation"], next_state.usage),
-            (step.rows.get("used_before"), free_list),
-            (d_allocation, d_usage if d_used is None else d_usage + d_used),
+            (rows["allocation"], next_state.usage, retention),
+            (rows.get("used_before"), free_list),
+            (d_allocation, d_usage if d_used is None else d_usage + d_used, d_retention),
         )
-        if d_freeness.write_gates is not None:
-            d_gates["allocation_gate"] += d_freeness.write_gates * fields["write_gate"]
-            d_gates["write_gate"] += d_freeness.write_gates * fields["allocation_gate"]
-
         d_fields = _sum_by_name(
-            {**d_vectors, **d_gates, **d_mode},
+            d_mode,
             self._named("read_content", d_read_fields),
-            self._named("write_content", d_write_fields),
+            d_write_fields,
+            _gates_gradient(fields, d_freeness.write_gates),
             self._named("freeness", d_freeness.fields),
             self._named("linkage", d_links.fields),
         )
@@ -304,7 +303,7 @@ class FusedMemory(Part):
             (vector,), fields, of_interface, {**d_fields, **missing}
         )
         d_state = MemoryState(
-            words=_add_to_memory(d_kept, state.words, d_memory),
+            words=d_words,
             norms=(),
             read_weights=d_links.read_weights + d_freeness.read_weights,
             write_weights=d_freeness.write_weights,
@@ -318,6 +317,27 @@ class FusedMemory(Part):
             *by_freeness,
             *by_interface,
         ]
+
+    def _write_gradient(
+        self, step: _Step, d_words: tf.Tensor, d_write_weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, Fields, list[tf.Tensor]]:
+        """Gradients w.r.t. memory before, allocation, usage, fields and the look-up's variables."""
+        fields, memory = step.fields, step.memory
+        d_kept, d_vectors, d_writes = write_gradient(
+            fields, memory.words, step.next_state.write_weights, d_words
+        )
+        d_allocation, d_content, d_gates = write_weights_gradient(
+            fields, step.rows["allocation"], step.rows["write_content"], d_write_weights + d_writes
+        )
+        (d_memory, d_own, d_used), by_variable = self._write_content.gradient(
+            (memory, self._own("write_content", fields), step.next_state.usage),
+            step.rows["write_content"],
+            step.rows.get("write_residuals"),
+            d_content,
+        )
+        d_fields = _sum_by_name({**d_vectors, **d_gates}, self._named("write_content", d_own))
+        d_words = add_to_memory(d_kept, memory.words, d_memory)
+        return d_words, d_allocation, d_used, d_fields, by_variable
 
     def _read_gradient(
         self, step: _Step, d_read_words: tf.Tensor, d_next: MemoryState
@@ -361,7 +381,7 @@ class FusedMemory(Part):
             d_arguments = gradients(usage_after_write, usage_arguments, d_used)
             d_usage, d_write_weights = d_usage + d_arguments[0], d_write_weights + d_arguments[1]
         d_next_words, *pair = d_words
-        d_all_words = _add_to_memory(d_next_words, next_state.words, d_memory, pair)
+        d_all_words = add_to_memory(d_next_words, next_state.words, d_memory, pair)
         return d_all_words, d_write_weights, d_usage, d_fields, by_variable
 
     def _named(self, part: str, fields: Fields) -> Fields:
@@ -370,20 +390,14 @@ class FusedMemory(Part):
         return {name: fields[own] for own, name in names.items() if own in fields}
 
 
-def _add_to_memory(
-    d_words: tf.Tensor,
-    words: tf.Tensor,
-    d_memory: FactoredGradient | Memory,
-    pair: Sequence[tf.Tensor] = (),
-) -> tf.Tensor:
-    """Adds the gradient of a look-up, and the outer product of a pair, to that w.r.t. the words."""
-    if isinstance(d_memory, Memory):
-        d_words += d_memory.words
-        return d_words + outer(*pair) if pair else d_words
-    factors = (d_memory.rows, d_memory.columns)
-    if pair:
-        factors = tuple(tf.concat(parts, axis=1) for parts in zip(pair, factors, strict=True))
-    return d_words + outer(*factors) + words * d_memory.slots
+def _gates_gradient(fields: Fields, d_products: tf.Tensor | None) -> Fields:
+    """Gradients w.r.t. write and allocation gates, from the one w.r.t. their products, if any."""
+    if d_products is None:
+        return {}
+    return {
+        "allocation_gate": d_products * fields["write_gate"],
+        "write_gate": d_products * fields["allocation_gate"],
+    }
 
 
 def _sum_by_name(*groups: Fields) -> Fields:

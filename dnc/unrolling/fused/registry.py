@@ -148,10 +148,20 @@ def fused_part(part: Any, function: Callable[..., Any], *arguments: Any) -> Any:
       function: one step of it, for a part without a gradient written by hand.
       *arguments: further arguments of the class with a gradient written by hand.
     """
+    return make_fused(part, *arguments) if is_fused(part) else Recomputed(function)
+
+
+def is_fused(part: Any) -> bool:
+    """Whether a plain part has a gradient written by hand."""
     kind = _FUSED.get(type(part))
-    if kind is None or is_patched(part) or not getattr(kind, "fits", lambda _: True)(part):
-        return Recomputed(function)
-    return kind(part, *arguments)
+    if kind is None or is_patched(part):
+        return False
+    return getattr(kind, "fits", lambda _: True)(part)
+
+
+def make_fused(part: Any, *arguments: Any) -> Any:
+    """Returns the `Part` with a gradient written by hand, for a plain part that has one."""
+    return _FUSED[type(part)](part, *arguments)
 
 
 def is_patched(part: Any) -> bool:

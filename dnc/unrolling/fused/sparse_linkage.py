@@ -49,7 +49,8 @@ class _Update(NamedTuple):
 class FusedSparseTemporalLinkage(Part):
     """`SparseTemporalLinkage`."""
 
-    def __init__(self, linkage: SparseTemporalLinkage):
+    def __init__(self, linkage: SparseTemporalLinkage, num_reads: int):
+        del num_reads
         self._num_candidates = linkage.num_candidates
 
     def pack(self, state: SparseTemporalLinkageState) -> SparseState:
