@@ -263,19 +263,19 @@ def test_labels_are_those_of_the_batch_s_own_length():
     assert trace.tokens[0] == ["row 1", "copy", "1"]
 
 
-class TestBothDirections:
-    @pytest.fixture(scope="class")
-    def core(self):
-        config = Config.of(
-            preset="none", core="biadnc", hidden_size=5, memory_size=4, word_size=3, batch_size=6
-        )
-        tf.random.set_seed(0)
-        return make_core(config, self.task)
-
+@pytest.fixture(scope="module")
+def bidirectional():
+    """A core that sees its task's episodes from both ends, and the task."""
     task = RepeatCopy(num_bits=2, max_length=3, max_repeats=2, batch_size=6)
+    config = Config.of(preset="none", core="biadnc", hidden_size=5, memory_size=4, word_size=3)
+    tf.random.set_seed(0)
+    return make_core(config, task), task
 
-    def test_padding_makes_no_difference(self, core):
-        batch = self.task.batch("train", 0, 0)
+
+class TestBothDirections:
+    def test_padding_makes_no_difference(self, bidirectional):
+        core, task = bidirectional
+        batch = task.batch("train", 0, 0)
         shortest = int(np.argmin(batch.lengths))
         length = int(batch.lengths[shortest])
         assert length < len(batch.mask)
@@ -291,8 +291,9 @@ class TestBothDirections:
             episodes.replay(core, alone)[:, 0], outputs[:length, shortest], atol=1e-6
         )
 
-    def test_outputs_depend_on_what_follows(self, core):
-        batch = self.task.batch("train", 0, 0)
+    def test_outputs_depend_on_what_follows(self, bidirectional):
+        core, task = bidirectional
+        batch = task.batch("train", 0, 0)
         other = batch._replace(
             observations=tf.concat([batch.observations[:1]] * len(batch.mask), 0)
         )
@@ -301,14 +302,15 @@ class TestBothDirections:
 
         assert np.abs(first - second).max() > 1e-4
 
-    def test_an_episode_can_be_watched(self, core):
-        batch = self.task.batch("train", 0, 0)
+    def test_an_episode_can_be_watched(self, bidirectional):
+        core, task = bidirectional
+        batch = task.batch("train", 0, 0)
 
-        trace = episodes.watch(core, self.task, batch, 7)
+        trace = episodes.watch(core, task, batch, 7)
 
         np.testing.assert_allclose(trace.outputs, episodes.replay(core, batch), atol=1e-6)
-        np.testing.assert_array_equal(trace.inputs[..., : self.task.input_size], batch.observations)
-        assert trace.inputs.shape[2] == self.task.input_size + 5
+        np.testing.assert_array_equal(trace.inputs[..., : task.input_size], batch.observations)
+        assert trace.inputs.shape[2] == task.input_size + 5
 
 
 def with_extras(task):

@@ -188,7 +188,7 @@ def test_the_configuration_chooses_the_other_parts():
 
     access = core.access
     assert access.write_content.mask_min == access.read_content.mask_min == 0.2
-    assert access.deallocates
+    assert access.deallocate
     assert isinstance(access.linkage, dnc.SharpLinkage)
     assert isinstance(access.linkage.linkage, dnc.TemporalLinkage)
     assert access.interface.norm is not None
