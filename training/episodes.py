@@ -154,16 +154,23 @@ def part(batch: tasks.Batch, index: tf.Tensor, num_parts: int) -> tasks.Batch:
       index: int32 scalar.
       num_parts: divides B.
     """
+    return _of_episodes(batch, lambda x, axis: _cut(x, axis, index, num_parts))
 
-    def cut(x: tf.Tensor, axis: int) -> tf.Tensor:
-        size = x.shape.as_list()
-        size[axis] //= num_parts
-        begin = [0] * len(size)
-        begin[axis] = index * size[axis]
-        # Sizes are constants, so that shapes stay static.
-        return tf.slice(x, tf.stack(begin), size)
 
-    return _of_episodes(batch, cut)
+def part_of_state(state: Any, index: tf.Tensor, num_parts: int) -> Any:
+    """Returns the same part of a state, a nest of tensors [B, ...]; `None` for `None`."""
+    if state is None:
+        return None
+    return tf.nest.map_structure(lambda x: _cut(x, 0, index, num_parts), state)
+
+
+def _cut(x: tf.Tensor, axis: int, index: tf.Tensor, num_parts: int) -> tf.Tensor:
+    size = x.shape.as_list()
+    size[axis] //= num_parts
+    begin = [0] * len(size)
+    begin[axis] = index * size[axis]
+    # Sizes are constants, so that shapes stay static.
+    return tf.slice(x, tf.stack(begin), size)
 
 
 def longest(batch: tasks.Batch, number: int) -> tasks.Batch:

@@ -36,7 +36,11 @@ class Finding(NamedTuple):
 
 
 def first_not_finite(
-    core: Core, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace | None
+    core: Core,
+    task: tasks.Task,
+    batch: tasks.Batch,
+    trace: dnc.Trace | None,
+    initial_state: Any = None,
 ) -> Finding | None:
     """Looks for numbers that are not finite, in the order in which a training step computes them.
 
@@ -45,17 +49,22 @@ def first_not_finite(
       task: the task, for the loss.
       batch: the batch of the step.
       trace: trace of the core with the batch, if it has a memory.
+      initial_state: state from which the core ran; by default its own.
 
     Returns:
       The first such quantity; or else a gradient so large that the norm of all gradients may not be
       finite; or `None`. (A compiled step rounds differently: a number that was just too large there
       may be finite here.)
     """
-    return next(_not_finite(core, task, batch, trace), None)
+    return next(_not_finite(core, task, batch, trace, initial_state), None)
 
 
 def _not_finite(
-    core: Core, task: tasks.Task, batch: tasks.Batch, trace: dnc.Trace | None
+    core: Core,
+    task: tasks.Task,
+    batch: tasks.Batch,
+    trace: dnc.Trace | None,
+    initial_state: Any,
 ) -> Iterator[Finding]:
     for variable in core.trainable_variables:
         if found := _kinds(variable.numpy()):
@@ -72,7 +81,8 @@ def _not_finite(
                 if name in arrays:
                     yield from _by_step(name, arrays[name], [t])
     with tf.GradientTape() as tape:
-        loss = task.loss(episodes.replay(core, batch), batch)
+        outputs = episodes.replay(core, batch, initial_state=initial_state)
+        loss = task.loss(outputs, batch)
     if found := _kinds(loss.numpy()):
         yield Finding("loss", found)
     variables = core.trainable_variables
@@ -144,6 +154,7 @@ def explain(
     step: int,
     directory: pathlib.Path,
     checkpoint: tf.train.Checkpoint,
+    initial_state: Any = None,
 ) -> str:
     """Runs a step that is not finite again, looks for the first such number, and saves a report.
 
@@ -154,14 +165,16 @@ def explain(
       step: number of the step.
       directory: parent of the folder with the report, see `write_report`.
       checkpoint: checkpoint of the whole training state.
+      initial_state: state from which the core ran; by default its own.
 
     Returns:
       A line with the finding and the path of the report.
     """
-    # The training step also runs over the padding of short episodes.
-    whole = batch._replace(lengths=np.full(batch.mask.shape[1], batch.mask.shape[0]))
-    trace = episodes.watch(core, task, whole, step)
-    finding = first_not_finite(core, task, batch, trace)
+    seen = batch
+    if not isinstance(core, dnc.Bidirectional):  # It also runs over the padding of short episodes.
+        seen = batch._replace(lengths=np.full(batch.mask.shape[1], batch.mask.shape[0]))
+    trace = episodes.watch(core, task, seen, step, initial_state)
+    finding = first_not_finite(core, task, batch, trace, initial_state)
     found = finding or "nothing was found when it was run again"
     line = f"Training step {step:,} is not finite: {found}."
     folder = directory / f"not-finite-{step}"

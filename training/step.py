@@ -60,19 +60,27 @@ def gradients(
     batch: tasks.Batch,
     max_grad_norm: float,
     recompute_every: int | None = None,
+    initial_state: Any = None,
 ) -> Gradients:
     """Runs the core over a batch; returns the loss and its gradients, clipped by global norm.
 
-    With `recompute_every` k, only the state of every k-th time step is kept for the gradients.
+    With `recompute_every` k, only the state of every k-th time step is kept for the gradients. The
+    initial state is the core's own unless given.
     """
-    found = _find(core, task, batch, recompute_every)
+    found = _find(core, task, batch, recompute_every, initial_state)
     return _clip(core.trainable_variables, found, max_grad_norm)
 
 
-def _find(core: Core, task: tasks.Task, batch: tasks.Batch, recompute_every: int | None) -> _Found:
+def _find(
+    core: Core,
+    task: tasks.Task,
+    batch: tasks.Batch,
+    recompute_every: int | None,
+    initial_state: Any,
+) -> _Found:
     """Runs the core over a batch, forwards and backwards."""
     with tf.GradientTape() as tape:
-        outputs = episodes.replay(core, batch, recompute_every)
+        outputs = episodes.replay(core, batch, recompute_every, initial_state)
         loss = task.loss(outputs, batch)
     gradients = tape.gradient(loss, core.trainable_variables)
     return _Found(loss, gradients, task.metrics(outputs, batch))
@@ -88,8 +96,8 @@ def _clip(variables: Sequence[tf.Variable], found: _Found, max_grad_norm: float)
 class TrainingStep:
     """Trains a core on a task, some steps at a call.
 
-    Step number s trains on the task's batch "train", seed, s, so a run is determined by the seed,
-    the initial values and the lessons.
+    Step number s trains on the task's batch "train", seed, s, and its dropout has the seed
+    (seed, s), so a run is determined by the seed, the initial values and the lessons.
 
     Attributes:
       step: number of steps done, an int64 variable.
@@ -116,7 +124,7 @@ class TrainingStep:
           core: the core to train; its variables exist already.
           task: source of batches and of the loss.
           update: turns a batch's gradients into changes of the variables.
-          seed: seed of the batches.
+          seed: seed of the batches and of the dropout.
           jit: whether to compile with XLA.
           recompute_every: as for `gradients`.
           distribution: over whose replicas each batch is split; the core's variables were made in
@@ -211,8 +219,8 @@ class TrainingStep:
         core = self._core_of(self._memory_size(lesson))
 
         def explained() -> str:
-            batch = episodes.collect(core, self.task, "train", self._seed, step, lesson)
-            return explain(core, self.task, batch, step, directory, checkpoint)
+            batch, state = _start(core, self.task, self._seed, step, lesson)
+            return explain(core, self.task, batch, step, directory, checkpoint, state)
 
         return self._distribution.of_chief(explained)
 
@@ -275,12 +283,12 @@ class TrainingStep:
         """Returns a function that collects the batch of the current step and runs over it."""
         recompute_every = self._recomputes(task.num_steps)
 
-        def batch_of(step: tf.Tensor, lesson: tf.Tensor) -> tasks.Batch:
-            lesson = lesson if task.lessons else None
-            return episodes.collect(core, task, "train", self._seed, step, lesson)
+        def start(step: tf.Tensor, lesson: tf.Tensor) -> tuple[tasks.Batch, Any]:
+            return _start(core, task, self._seed, step, lesson if task.lessons else None)
 
         def find_all() -> _Found:
-            return _find(core, task, batch_of(self.step, self.lesson), recompute_every)
+            batch, state = start(self.step, self.lesson)
+            return _find(core, task, batch, recompute_every, state)
 
         if not self._distribution:
             return find_all
@@ -289,8 +297,10 @@ class TrainingStep:
         def find_part(replica: tf.Tensor, step: tf.Tensor, lesson: tf.Tensor) -> _Found:
             # Each replica makes the whole batch: cheap compared with learning from it, and right
             # for any task.
-            own = episodes.part(batch_of(step, lesson), replica, number)
-            return _find(core, task, own, recompute_every)
+            batch, state = start(step, lesson)
+            own = episodes.part(batch, replica, number)
+            own_state = episodes.part_of_state(state, replica, number)
+            return _find(core, task, own, recompute_every, own_state)
 
         # A compiled function cannot exchange gradients with other replicas: it ends there.
         find_part = tf.function(find_part, jit_compile=self._jit)
@@ -341,6 +351,14 @@ class TrainingStep:
         metrics = result.metrics
         found = Totals(result.loss, result.norm, result.module_norms, metrics, metrics)
         return found, is_finite
+
+
+def _start(
+    core: Core, task: tasks.Task, seed: int, step: Any, lesson: Any
+) -> tuple[tasks.Batch, Any]:
+    """Returns the batch of a training step and the state from which the core runs over it."""
+    state = episodes.dropping_state(core, task.batch_size, seed, step)
+    return episodes.collect(core, task, "train", seed, step, lesson, state), state
 
 
 def _add_if(condition: tf.Tensor, totals: Any, x: Any) -> Any:

@@ -46,6 +46,10 @@ def test_options_that_are_not_given_have_the_defaults_of_the_task(task):
         ({"hidden_size": 2.0}, "hidden_size must be an integer"),
         ({"hidden_size": True}, "hidden_size must be an integer"),
         ({"learning_rate": float("nan")}, "learning_rate must be a number"),
+        ({"mask_min": 1.1}, "mask_min must be a number from 0 to 1"),
+        ({"bypass_dropout": 1.0}, "bypass_dropout must be a number from 0 to 0.9999"),
+        ({"look_up": "sine"}, "look_up must be one of cosine, used_cosine, masked_cosine, used_ma"),
+        ({"content_weights": "cosine"}, "There is no setting content_weights"),
         ({"clip_value": -1.0}, "clip_value must be 0 or from 1e-30 to 1e"),
         ({"feed_reads": "yes"}, "feed_reads must be true or false"),
         ({"max_length": 0}, "max_length must be an integer"),
@@ -63,7 +67,7 @@ def test_what_is_unknown_or_out_of_range_is_refused(settings, said):
     [
         ({"decay_steps": 9, "num_training_iterations": 10}, "is 0 from step 9 on, before num_tra"),
         ({"patience": 2}, "patience is a number of validations: give validation_interval"),
-        ({"trace_file": "trace.npz", "core": "lstm"}, "trace_file needs core=dnc"),
+        ({"trace_file": "trace.npz", "core": "lstm"}, "trace_file needs core=dnc, adnc or biadnc"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused_for_training(settings, said):
@@ -78,6 +82,7 @@ def test_settings_that_contradict_each_other_are_refused_for_training(settings, 
         {"decay_steps": 10, "num_training_iterations": 10},
         {"patience": 2, "validation_interval": 5},
         {"trace_file": "trace.npz"},
+        {"trace_file": "trace.npz", "core": "biadnc"},
     ],
 )
 def test_settings_that_go_together_can_be_trained(settings):
@@ -128,6 +133,11 @@ def test_settings_that_earlier_versions_saved_are_read(name):
     assert now["linkage"] == ("none_0_1" if without_links else saved["linkage"])
     new = now.keys() - saved - {"look_up"}
     assert all(now[name] == declared[name].default for name in new)
+
+
+def test_a_run_without_links_has_no_modes_since_they_were_removed():
+    saved = Config.of(preset="none", task="copy", linkage="none").saved()
+    assert Config.of_run(saved).linkage == "none"
 
 
 def test_a_run_that_needs_a_removed_setting_is_refused():

@@ -15,7 +15,9 @@ from tests.unit.training.interactive.feedback import Feedback
 from tests.unit.training.two_lengths import TwoLengths
 from training import episodes
 from training.baselines import LSTMBaseline
+from training.config import Config
 from training.evaluation import Evaluation
+from training.models import make_core
 from training.optimization import Update, adam
 from training.step import TrainingStep
 
@@ -259,6 +261,56 @@ def test_labels_are_those_of_the_batch_s_own_length():
     trace = episodes.watch(core, task, episodes.collect(core, task, "train", 0, 3), 0)
 
     assert trace.tokens[0] == ["row 1", "copy", "1"]
+
+
+@pytest.fixture(scope="module")
+def bidirectional():
+    """A core that sees its task's episodes from both ends, and the task."""
+    task = RepeatCopy(num_bits=2, max_length=3, max_repeats=2, batch_size=6)
+    config = Config.of(preset="none", core="biadnc", hidden_size=5, memory_size=4, word_size=3)
+    tf.random.set_seed(0)
+    return make_core(config, task), task
+
+
+class TestBothDirections:
+    def test_padding_makes_no_difference(self, bidirectional):
+        core, task = bidirectional
+        batch = task.batch("train", 0, 0)
+        shortest = int(np.argmin(batch.lengths))
+        length = int(batch.lengths[shortest])
+        assert length < len(batch.mask)
+        alone = tasks.make_batch(
+            batch.observations[:length, shortest : shortest + 1],
+            batch.target[:length, shortest : shortest + 1],
+            batch.mask[:length, shortest : shortest + 1],
+        )
+
+        outputs = episodes.replay(core, batch)
+
+        np.testing.assert_allclose(
+            episodes.replay(core, alone)[:, 0], outputs[:length, shortest], atol=1e-6
+        )
+
+    def test_outputs_depend_on_what_follows(self, bidirectional):
+        core, task = bidirectional
+        batch = task.batch("train", 0, 0)
+        other = batch._replace(
+            observations=tf.concat([batch.observations[:1]] * len(batch.mask), 0)
+        )
+
+        first, second = (episodes.replay(core, each)[0] for each in (batch, other))
+
+        assert np.abs(first - second).max() > 1e-4
+
+    def test_an_episode_can_be_watched(self, bidirectional):
+        core, task = bidirectional
+        batch = task.batch("train", 0, 0)
+
+        trace = episodes.watch(core, task, batch, 7)
+
+        np.testing.assert_allclose(trace.outputs, episodes.replay(core, batch), atol=1e-6)
+        np.testing.assert_array_equal(trace.inputs[..., : task.input_size], batch.observations)
+        assert trace.inputs.shape[2] == task.input_size + 5
 
 
 def with_extras(task):

@@ -11,6 +11,7 @@ from training.config import Config
 from training.models import load, make_core, make_task, with_memory
 from training.optimization import rmsprop
 from training.runs import Run, pretrained
+from training.step import create_variables
 
 CONFIG = Config.of(
     preset="none",
@@ -112,11 +113,15 @@ KINDS = {
     "dense": {},
     "sparse": {"linkage": "sparse", "num_links": 2},
     "no links": {"linkage": "none"},
+    "no links, as in version 0.1": {"linkage": "none_0_1"},
     "used slots": {"look_up": "used_cosine", "num_write_heads": 2},
     "deep": {"controller": "deep_lstm", "num_layers": 2},
     "feedforward": {"controller": "feedforward", "max_signal": 1.0},
     "embedding": {"embedding_size": 4},
     "inputs only": {"feed_reads": False, "embedding_size": 4},
+    "masks": {"look_up": "used_masked_cosine", "deallocate": True, "sharp_links": True},
+    "adnc": {"core": "adnc", "layer_norm": True, "linkage": "none", "bypass_dropout": 0.1},
+    "both directions": {"bidirectional": True, "embedding_size": 4, "feed_reads": False},
     "ntm": {"core": "ntm"},
     "lstm": {"core": "lstm"},
 }
@@ -145,7 +150,13 @@ def test_a_core_with_another_memory_shares_all_variables(changes):
 
 
 @pytest.mark.parametrize(
-    "name, weights", [("cosine", dnc.CosineWeights), ("used_cosine", dnc.UsedCosineWeights)]
+    "name, weights",
+    [
+        ("cosine", dnc.CosineWeights),
+        ("used_cosine", dnc.UsedCosineWeights),
+        ("masked_cosine", dnc.MaskedCosineWeights),
+        ("used_masked_cosine", dnc.UsedMaskedCosineWeights),
+    ],
 )
 def test_the_configuration_chooses_the_content_look_up(name, weights):
     core = make_core(CONFIG.replace(look_up=name), make_task(CONFIG, 9))
@@ -162,6 +173,81 @@ def test_the_configuration_chooses_the_linkage():
     assert sparse.access.linkage.num_links == 2
     with pytest.raises(ValueError, match="num_links must be at most memory_size=5, got 9"):
         make_core(CONFIG.replace(linkage="sparse", num_links=9), task)
+
+
+def test_reads_without_links_have_no_modes():
+    core = make_core(CONFIG.replace(linkage="none"), make_task(CONFIG, 9))
+    assert type(core.access.linkage) is dnc.NoLinkage
+    assert "read_mode" not in core.access.interface.widths
+
+
+def test_the_configuration_chooses_the_other_parts():
+    settings = {"look_up": "masked_cosine", "mask_min": 0.2, "deallocate": True}
+    settings |= {"sharp_links": True, "layer_norm": True, "bypass_dropout": 0.3}
+    core = make_core(CONFIG.replace(**settings), make_task(CONFIG, 9))
+
+    access = core.access
+    assert access.write_content.mask_min == access.read_content.mask_min == 0.2
+    assert access.deallocate
+    assert isinstance(access.linkage, dnc.SharpLinkage)
+    assert isinstance(access.linkage.linkage, dnc.TemporalLinkage)
+    assert access.interface.norm is not None
+    assert isinstance(core.controller, dnc.LayerNormLSTM)
+    assert core.bypass_dropout == 0.3
+    sparse = make_core(CONFIG.replace(sharp_links=True, linkage="sparse"), make_task(CONFIG, 9))
+    assert isinstance(sparse.access.linkage.linkage, dnc.SparseTemporalLinkage)
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"sharp_links": True, "linkage": "none"}, "sharp_links is for linkage=dense and sparse"),
+        ({"sharp_links": True, "linkage": "none_0_1"}, "sharp_links is for linkage=dense and spar"),
+        ({"mask_min": 0.1}, "mask_min is for look_up=masked_cosine and .*, not for cosine"),
+        ({"bidirectional": True, "core": "ntm"}, "bidirectional is for core=dnc, adnc and biadnc"),
+        ({"core": "biadnc"}, "core=biadnc is bidirectional: give core=adnc for one direction"),
+    ],
+)
+def test_settings_of_parts_that_do_not_go_together_are_refused(settings, said):
+    with pytest.raises(ValueError, match=said):
+        make_core(CONFIG.replace(**settings), make_task(CONFIG, 9))
+
+
+def values_of(core, batch):
+    """The outputs of a core whose variables have values that depend on their order alone."""
+    rng = np.random.default_rng(0)
+    for variable in core.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    return episodes.replay(core, batch)
+
+
+@pytest.mark.parametrize("kind", ["adnc", "biadnc"])
+def test_an_advanced_dnc_is_the_one_of_the_library(kind):
+    sizes = {"memory_size": 5, "word_size": 6}
+    config = Config.of(preset="none", core=kind, hidden_size=7, num_read_heads=2, **sizes)
+    task = make_task(config, 2)
+    batch = task.batch("test", 0, 0)
+    widths = [task.input_size] * (kind == "biadnc") + [task.output_size]
+    options = {"num_reads": 2, "clip_value": 20.0, **sizes}
+    expected = getattr(dnc, kind)(*widths, hidden_size=7, **options)
+    create_variables(expected, task)
+
+    core = make_core(config, task)
+
+    np.testing.assert_allclose(values_of(core, batch), values_of(expected, batch), atol=1e-6)
+    forward = core.forward if kind == "biadnc" else core
+    assert forward.bypass_dropout == 0.1
+
+
+def test_a_bounded_signal_is_bounded_in_both_directions():
+    core = make_core(CONFIG.replace(bidirectional=True, max_signal=2.0), make_task(CONFIG, 9))
+    assert core.backward.bound == core.forward.controller.core.bound == 2.0
+
+
+def test_an_interactive_task_has_no_bidirectional_core():
+    config = Config.of(task="tests.unit.training.interactive.bandit:Bandit", core="biadnc")
+    with pytest.raises(ValueError, match="is interactive, but a bidirectional core sees the whole"):
+        make_core(config, make_task(config))
 
 
 def test_a_core_without_links_has_the_variables_of_version_0_1():

@@ -36,6 +36,21 @@ def test_an_lstm_does_not_take_the_controller_that_goes_with_a_memory():
     assert lstm.optimizer == "adam"
 
 
+def test_an_advanced_dnc_has_defaults_that_override_the_preset():
+    config = Config.of(task="addition", core="adnc", num_write_heads=2)
+
+    assert (config.layer_norm, config.bypass_dropout, config.linkage) == (True, 0.1, "none")
+    assert (config.controller, config.feed_reads, config.bidirectional) == ("lstm", True, False)
+    assert (config.optimizer, config.memory_size) == ("adam", 4)
+    assert Config.of(task="addition", core="biadnc").bidirectional
+
+
+def test_given_settings_override_the_defaults_of_an_advanced_dnc():
+    config = Config.of(preset="none", core="adnc", linkage="dense", layer_norm=False)
+
+    assert (config.linkage, config.layer_norm, config.bypass_dropout) == ("dense", False, 0.1)
+
+
 def test_none_is_a_preset_without_settings():
     assert Config.of(preset="none", task="addition").optimizer == "rmsprop"
 

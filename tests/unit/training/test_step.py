@@ -332,9 +332,9 @@ class TestPrograms:
     def test_short_batches_keep_all_states_where_the_longest_recompute(self, monkeypatch):
         replayed, replay = {}, episodes.replay
 
-        def note(core, batch, recompute_every=None):
+        def note(core, batch, recompute_every, initial_state):
             replayed[batch.observations.shape[0]] = recompute_every
-            return replay(core, batch, recompute_every)
+            return replay(core, batch, recompute_every, initial_state)
 
         monkeypatch.setattr(episodes, "replay", note)
         self.training(TwoLengths(), recompute_every=2).run(5)
