@@ -18,6 +18,7 @@ setup(
     packages=[
         "dnc",
         "dnc.recording",
+        "dnc.reference",
         "dnc.unrolling",
         "dnc.unrolling.fused",
         "dnc_inspector",

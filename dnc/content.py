@@ -283,7 +283,7 @@ class MaskedCosineWeights(CosineWeights):
         """Returns the interface fields: a key, a strength and a mask for each head."""
         return {**super().fields(), "masks": Field("HW", tf.sigmoid)}
 
-    def __call__(
+    def __call__(  # type: ignore[override]  # It also needs the masks.
         self,
         memory: tf.Tensor,
         keys: tf.Tensor,
@@ -311,7 +311,7 @@ class MaskedCosineWeights(CosineWeights):
         masks = _checks.check_tensor("masks", masks, keys.shape, memory.dtype)
         return self.compute(memory, keys, strengths, usage, masks)
 
-    def compute(
+    def compute(  # type: ignore[override]
         self,
         memory: tf.Tensor,
         keys: tf.Tensor,

@@ -95,7 +95,7 @@ def by_name(state: dnc.DNCState) -> dict[str, np.ndarray]:
     }
 
 
-# The symbols of dnc/reference.py for the names of `by_name`.
+# The symbols of dnc/reference for the names of `by_name`.
 SYMBOLS = {
     "r": "access_output",
     "M": "memory",
