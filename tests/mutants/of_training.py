@@ -53,6 +53,27 @@ MUTANTS = (
         f"{_EPISODES}::test_parts_of_a_batch_are_those_of_the_whole",
     ),
     Mutant(
+        "a run of version 0.1 loses its read modes",
+        "training/config.py",
+        'settings["linkage"] = "none_0_1"',
+        'settings["linkage"] = "none"',
+        "unit/training/test_config.py::test_settings_that_earlier_versions_saved_are_read",
+    ),
+    Mutant(
+        "a preset overrides what makes an advanced DNC",
+        "training/presets.py",
+        'unused = _OF_MEMORIES if core == "lstm" else of_core(core)',
+        'unused = _OF_MEMORIES if core == "lstm" else ()',
+        "unit/training/test_presets.py::test_an_advanced_dnc_has_defaults_that_override_the_preset",
+    ),
+    Mutant(
+        "an episode in both directions begins in its padding",
+        "training/episodes.py",
+        "lengths = batch.lengths\n",
+        "lengths = None\n",
+        f"{_EPISODES}::TestBothDirections::test_padding_makes_no_difference",
+    ),
+    Mutant(
         "nothing is dropped in training",
         "training/step.py",
         "state = episodes.dropping_state(core, task.batch_size, seed, step)",
