@@ -155,8 +155,8 @@ MUTANTS = (
     Mutant(
         "lessons have no effect on batches",
         "training/step.py",
-        "lesson = lesson if task.lessons else None",
-        "lesson = None",
+        "step, lesson if task.lessons else None)",
+        "step, None)",
         _LESSONS,
     ),
     Mutant(
@@ -371,8 +371,8 @@ MUTANTS = (
     Mutant(
         "the search for non-finite numbers ignores padding",
         "training/numerics.py",
-        "trace = episodes.watch(core, task, whole, step)",
-        "trace = episodes.watch(core, task, batch, step)",
+        "trace = episodes.watch(core, task, seen, step, initial_state)",
+        "trace = episodes.watch(core, task, batch, step, initial_state)",
         _NUMERICS,
     ),
     Mutant(
