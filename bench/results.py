@@ -17,14 +17,16 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 
 from bench import _command, _runs
+from tasks import options
 from training import command
+from training.config import Config
 from training.presets import PRESETS
 
 _FLAGS = _command.new_flags(default_rounds=None)
 _PRESETS = _command.define_names(
     _FLAGS, "presets", "repeat_copy", sorted(PRESETS), "Presets of train.py"
 )
-_CORES = _command.define_names(_FLAGS, "cores", "dnc", ["dnc", "lstm", "ntm"], "Cores")
+_CORES = _command.define_names(_FLAGS, "cores", "dnc", options.of(Config)["core"].choices, "Cores")
 _SEEDS = _command.define_integers(
     _FLAGS, "seeds", "Seeds, one run each.", default="0,1,2", lower_bound=0
 )

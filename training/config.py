@@ -74,7 +74,7 @@ class Config:
     linkage: str = _model(
         "dense",
         "Links between slots; sparse: the strongest of each; none: reads by content alone; "
-        "none_0_1: the same as in version 0.1, with read modes that have no use.",
+        "none_0_1: as in version 0.1, times a content mode.",
         choices=("dense", "sparse", "none", "none_0_1"),
     )
     num_links: int = _size(8, "Links of each slot, for linkage=sparse.")

@@ -11,7 +11,6 @@ _NUMERICS = "unit/training/test_numerics.py"
 _EPISODES = "unit/training/test_episodes.py"
 _LESSONS = "unit/training/test_curriculum.py"
 _EVALUATION = "unit/training/test_evaluation.py"
-_DROPOUT = "unit/training/test_dropout.py"
 
 MUTANTS = (
     # --- The step.
@@ -53,64 +52,6 @@ MUTANTS = (
         f"{_EPISODES}::test_parts_of_a_batch_are_those_of_the_whole",
     ),
     Mutant(
-        "nothing is dropped in training",
-        "training/step.py",
-        "state = episodes.dropping_state(core, task.batch_size, seed, step)",
-        "state = None",
-        f"{_DROPOUT}::test_a_step_drops_by_its_seed_and_number",
-    ),
-    Mutant(
-        "each step drops the same",
-        "training/episodes.py",
-        "dnc.seed_dropout(core.initial_state(batch_size), (seed, step))",
-        "dnc.seed_dropout(core.initial_state(batch_size), (seed, 0))",
-        f"{_DROPOUT}::test_a_step_drops_by_its_seed_and_number",
-    ),
-    Mutant(
-        "all replicas drop what the first one drops",
-        "training/step.py",
-        "episodes.part_of_state(state, replica, number)",
-        "episodes.part_of_state(state, 0 * replica, number)",
-        f"{_DROPOUT}::test_replicas_drop_what_one_device_drops",
-    ),
-    Mutant(
-        "dropout in evaluation",
-        "training/evaluation.py",
-        "return batch, episodes.replay(core, batch)",
-        "state = episodes.dropping_state(core, task.batch_size, seed, step)\n                "
-        "return batch, episodes.replay(core, batch, None, state)",
-        f"{_DROPOUT}::test_evaluation_drops_nothing",
-    ),
-    Mutant(
-        "dropout in a look into the memory",
-        "training/episodes.py",
-        "trace = dnc.record(core, inputs, initial_state, sequence_length=batch.lengths)",
-        "initial_state = dropping_state(core, size[1], 0, step)\n    "
-        "trace = dnc.record(core, inputs, initial_state, sequence_length=batch.lengths)",
-        f"{_DROPOUT}::test_a_look_into_the_memory_drops_nothing",
-    ),
-    Mutant(
-        "a step is explained without its dropout",
-        "training/numerics.py",
-        "episodes.watch(core, task, seen, step, initial_state)",
-        "episodes.watch(core, task, seen, step)",
-        f"{_DROPOUT}::test_a_step_that_is_explained_drops_what_it_dropped",
-    ),
-    Mutant(
-        "the loss of a step is explained without its dropout",
-        "training/numerics.py",
-        "episodes.replay(core, batch, initial_state=initial_state)",
-        "episodes.replay(core, batch)",
-        f"{_DROPOUT}::test_the_loss_of_an_explained_step_is_the_one_with_dropout",
-    ),
-    Mutant(
-        "an interactive episode is played without dropout",
-        "training/step.py",
-        'episodes.collect(core, task, "train", seed, step, lesson, state), state',
-        'episodes.collect(core, task, "train", seed, step, lesson), state',
-        f"{_DROPOUT}::test_a_training_plays_an_interactive_episode_with_dropout",
-    ),
-    Mutant(
         "a call continues after a stretch that ended early",
         "training/step.py",
         "if int(self.step) < step:",
@@ -134,8 +75,8 @@ MUTANTS = (
     Mutant(
         "lessons have no effect on batches",
         "training/step.py",
-        "lesson = lesson if task.lessons else None",
-        "lesson = None",
+        "step, lesson if task.lessons else None)",
+        "step, None)",
         _LESSONS,
     ),
     Mutant(
@@ -350,8 +291,8 @@ MUTANTS = (
     Mutant(
         "the search for non-finite numbers ignores padding",
         "training/numerics.py",
-        "trace = episodes.watch(core, task, whole, step)",
-        "trace = episodes.watch(core, task, batch, step)",
+        "trace = episodes.watch(core, task, seen, step, initial_state)",
+        "trace = episodes.watch(core, task, batch, step, initial_state)",
         _NUMERICS,
     ),
     Mutant(

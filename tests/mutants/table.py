@@ -9,6 +9,7 @@ from tests.mutants import (
     of_tools,
     of_training,
     of_unrolling,
+    of_variants,
 )
 
 MUTANTS = (
@@ -18,6 +19,7 @@ MUTANTS = (
     *of_bridges.MUTANTS,
     *of_tasks.MUTANTS,
     *of_training.MUTANTS,
+    *of_variants.MUTANTS,
     *of_inspector.MUTANTS,
     *of_tools.MUTANTS,
 )

@@ -13,7 +13,8 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.scripts import ROOT, contents, run_train, start
+import dnc
+from tests.scripts import ROOT, contents, run_evaluate, run_train, start
 from training.models import load
 
 TRAIN = [sys.executable, str(ROOT / "train.py")]
@@ -187,3 +188,31 @@ def test_a_turing_machine_resumes_as_if_it_had_not_been_stopped(tmp_path):
     events = EventAccumulator(str(tmp_path / "b"), size_guidance={"tensors": 0}).Reload()
     assert [event.step for event in events.Tensors("probe/loss")] == [0, 2, 4, 6]
     assert type(load(tmp_path / "run")[0]).__name__ == "NTM"
+
+
+ALL_PARTS = (
+    "--look_up=used_masked_cosine --mask_min=0.1 --deallocate --sharp_links --layer_norm"
+    " --bypass_dropout=0.2 --bidirectional"
+)
+
+
+@pytest.mark.filterwarnings("ignore:.*falls back to the step-by-step loop")
+@pytest.mark.parametrize("flags", ["--core=adnc", "--core=biadnc", ALL_PARTS])
+def test_a_variant_of_the_dnc_resumes_and_is_evaluated_and_watched(tmp_path, flags):
+    arguments = [*TINY, "--task=copy", "--max_length=2", "--nojit", *flags.split()]
+    arguments += ["--recompute_every=2", "--summary_interval=3", "--trace_file=run.npz"]
+    for run, num_steps in [("run", 2), ("run", 4), ("b", 4)]:
+        more = [f"--num_training_iterations={num_steps}", f"--checkpoint_dir={run}"]
+        ended = run_train(*arguments, *more, directory=tmp_path)
+        assert (ended.code, ended.err) == (0, "")
+        assert "look into its memory" in ended.out
+
+    name = "step-4.data-00000-of-00001"
+    assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    events = EventAccumulator(str(tmp_path / "b"), size_guidance={"tensors": 0}).Reload()
+    assert [event.step for event in events.Tensors("probe/loss")] == [0, 3, 4]
+    assert dnc.Trace.load(tmp_path / "run.npz").outputs.shape[2] == 6
+    options = ["--checkpoint_dir=run", "--lengths=2,3", "--num_sequences=4", "--memory_size=4,6"]
+    ended = run_evaluate(*options, directory=tmp_path)
+    assert (ended.code, ended.err) == (0, "")
+    assert len(ended.lines) == 3

@@ -27,6 +27,7 @@ KINDS = {
     "feedforward": {"controller": "feedforward", "max_signal": 1.0},
     "embedding": {"embedding_size": 4, "feed_reads": False},
     "sparse": {"linkage": "sparse", "num_links": 2},
+    "both directions": {"core": "biadnc", "bidirectional": True, "layer_norm": True},
 }
 each_kind = pytest.mark.parametrize("changes", KINDS.values(), ids=KINDS)
 

@@ -194,7 +194,8 @@ def test_the_configuration_chooses_the_other_parts():
     assert access.interface.norm is not None
     assert isinstance(core.controller, dnc.LayerNormLSTM)
     assert core.bypass_dropout == 0.3
-    sparse = make_core(CONFIG.replace(sharp_links=True, linkage="sparse"), make_task(CONFIG, 9))
+    links = {"linkage": "sparse", "num_links": 2}
+    sparse = make_core(CONFIG.replace(sharp_links=True, **links), make_task(CONFIG, 9))
     assert isinstance(sparse.access.linkage.linkage, dnc.SparseTemporalLinkage)
 
 

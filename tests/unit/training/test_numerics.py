@@ -281,6 +281,19 @@ def test_the_trace_of_a_report_includes_padding(core, tmp_path):
     assert list(trace.sequence_length) == [TASK.num_steps] * 2
 
 
+def test_the_trace_of_a_report_on_both_directions_has_no_padding(tmp_path):
+    controller = dnc.AppendedContext(snt.LSTM(4), TASK.input_size, 4)
+    forward = dnc.DNC(dnc.MemoryAccess(4, 3), controller, TASK.output_size)
+    core = dnc.Bidirectional(forward, snt.LSTM(4))
+    batch = TASK.batch("train", 0, 0)
+
+    numerics.explain(core, TASK, batch, 0, tmp_path, tf.train.Checkpoint(core=core))
+
+    trace = dnc.Trace.load(tmp_path / "not-finite-0" / "trace.npz")
+    np.testing.assert_array_equal(trace.sequence_length, batch.lengths)
+    assert trace.inputs.shape[2] == TASK.input_size + 4
+
+
 def test_an_extra_that_is_not_finite_is_named(core):
     batch = TASK.batch("train", 0, 0)
     rewards = np.zeros([*batch.mask.shape, 1])
