@@ -118,24 +118,17 @@ class FusedUnroll:
         words, hidden, last = self._differentiable(
             prepared, masks, *(x._replace(bypass=()) for x in (state, fresh_state)), weights
         )
-        hidden, bypass = self._past_the_memory(hidden, sequence, state.bypass, fresh_state.bypass)
+        if self._core.bypass is not None:
+            spec = tf.TensorSpec(hidden.shape[1:], hidden.dtype)
+            states = (state.bypass, fresh_state.bypass, state.bypass)
+            (hidden, _), bypass = unroll_steps(
+                self._core.bypass, {**sequence, "inputs": hidden}, *states, spec
+            )
+            last = last._replace(bypass=bypass)
         outputs = self._core.clip(self._output_layer(tf.concat([hidden, words], axis=2)))
         if masks.running is not None:
             outputs = _nests.where(masks.running, outputs, tf.zeros_like(outputs))
-        return outputs, last._replace(bypass=bypass)
-
-    def _past_the_memory(
-        self, hidden: tf.Tensor, sequence: dict[str, tf.Tensor], state: Any, fresh_state: Any
-    ) -> tuple[tf.Tensor, Any]:
-        """Returns controller outputs [T, B, H] with some numbers dropped; the bypass' last state."""
-        bypass = self._core.bypass
-        if bypass is None:
-            return hidden, ()
-        spec = tf.TensorSpec(hidden.shape[1:], hidden.dtype)
-        (dropped, _), last = unroll_steps(
-            bypass, {**sequence, "inputs": hidden}, state, fresh_state, state, spec
-        )
-        return dropped, last
+        return outputs, last
 
     def _output_layer(self, x: tf.Tensor) -> tf.Tensor:
         """[T, B, H + R W] to [T, B, Y]: at once by a linear layer, else step by step."""
