@@ -299,7 +299,7 @@ MUTANTS = (
         "fast: the key of the bypass is kept as it was",
         "dnc/unrolling/fused/loop.py",
         "last = last._replace(bypass=bypass)",
-        "last = last._replace(bypass=state.bypass)",
+        "last = last._replace(bypass=states[0])",
         f"{_TESTS}::test_the_bypass_drops_what_it_drops_step_by_step",
     ),
     Mutant(

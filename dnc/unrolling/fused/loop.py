@@ -115,12 +115,11 @@ class FusedUnroll:
         prepared = self._controller.prepare(tf.reshape(inputs, [-1, inputs.shape[2]]))
         prepared = _split_steps(prepared, inputs)
         weights = Weights(self._controller.weights(), self._memory.weights())
-        words, hidden, last = self._differentiable(
-            prepared, masks, *(x._replace(bypass=()) for x in (state, fresh_state)), weights
-        )
+        states = (state.bypass, fresh_state.bypass, state.bypass)
+        state, fresh_state = state._replace(bypass=()), fresh_state._replace(bypass=())
+        words, hidden, last = self._differentiable(prepared, masks, state, fresh_state, weights)
         if self._core.bypass is not None:
             spec = tf.TensorSpec(hidden.shape[1:], hidden.dtype)
-            states = (state.bypass, fresh_state.bypass, state.bypass)
             (hidden, _), bypass = unroll_steps(
                 self._core.bypass, {**sequence, "inputs": hidden}, *states, spec
             )
