@@ -46,7 +46,6 @@ from dnc.access import AccessState, MemoryAccess
 from dnc.adnc import adnc, biadnc
 from dnc.allocation import Freeness, SoftmaxAllocation
 from dnc.bidirectional import Bidirectional
-from dnc.context import AppendedContext
 from dnc.content import (
     CosineWeights,
     MaskedCosineWeights,
@@ -54,6 +53,7 @@ from dnc.content import (
     UsedMaskedCosineWeights,
     oneplus,
 )
+from dnc.context import AppendedContext
 from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC, DNCState
 from dnc.dropout import Dropout, DropoutState, seed_dropout

@@ -18,7 +18,6 @@ from dnc import _checks, _cores
 from dnc._version_0_1 import NoLinkageWithModes
 from dnc.access import MemoryAccess
 from dnc.allocation import Freeness, SoftmaxAllocation
-from dnc.context import AppendedContext
 from dnc.content import (
     CosineWeights,
     MaskedCosineWeights,
@@ -26,6 +25,7 @@ from dnc.content import (
     UsedMaskedCosineWeights,
     oneplus,
 )
+from dnc.context import AppendedContext
 from dnc.controllers import ClippedSignal, DeepLSTM, EmbeddedInputs, FeedForward, InputsOnly
 from dnc.core import DNC
 from dnc.initial import LearnedState, LearnedWord

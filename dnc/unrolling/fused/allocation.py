@@ -47,7 +47,7 @@ class FusedFreeness(Part):
         return tf.TensorSpec([batch_size, self.num_residuals, self._num_slots], tf.int32)
 
     def step(self, arguments: Any, weights: Any = ()) -> tuple[Any, tuple[tf.Tensor, Any]]:
-        """Returns weights [B, V, N], usage and retention for `FreenessInputs` and usage; residuals."""
+        """Returns weights [B, V, N], usage and retention for `FreenessInputs` and usage."""
         del weights
         inputs = self._stop_gradient(arguments[0])
         usage = allocation.usage_after_write(arguments[1], inputs.write_weights)

@@ -146,6 +146,15 @@ class FusedLayerNormLSTM(_FusedGates):
         norms = [*self._lstm.gate_norms, self._lstm.cell_norm]
         return [variable for norm in norms for variable in (norm.scale, norm.offset)]
 
+    def no_sums(self) -> list[tf.Tensor]:
+        """Returns zeros for the sums w.r.t. scales and offsets, [5 H] each."""
+        return [tf.zeros([5 * self._size], self._lstm.dtype)] * 2
+
+    def variable_gradients(self, sums: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns the gradients w.r.t. `variables`."""
+        pairs = zip(*(tf.split(x, 5) for x in sums), strict=True)
+        return [d for pair in pairs for d in pair]
+
     def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> tf.TensorSpec:
         """Returns the spec of what a step keeps for `gradient`."""
         return tf.TensorSpec([batch_size, 5 * self._size + 5], dtype)
@@ -160,9 +169,9 @@ class FusedLayerNormLSTM(_FusedGates):
         cell = _next_cell(gates, arguments[2].cell)
         normalized_cell, inverse_cell_std = normalize(cell)
         hidden = gates.o * self._tanh_cell(normalized_cell)
-        of_gates = [tf.reshape(normalized, [-1, 4 * self._size]), tf.squeeze(inverse_std, axis=2)]
-        residuals = tf.concat([*of_gates, normalized_cell, inverse_cell_std], axis=1)
-        return self._clipped(hidden, cell), residuals
+        normalized = tf.reshape(normalized, [-1, 4 * self._size])
+        parts = [normalized, normalized_cell, tf.squeeze(inverse_std, axis=2), inverse_cell_std]
+        return self._clipped(hidden, cell), tf.concat(parts, axis=1)
 
     def gradient(
         self,
@@ -172,29 +181,29 @@ class FusedLayerNormLSTM(_FusedGates):
         d_results: Any,
         products: list[Callable[[tf.Tensor], tf.Tensor]],
     ) -> tuple[tuple[tf.Tensor, tf.Tensor, snt.LSTMState], list[tf.Tensor]]:
-        """Returns the gradients. `products` multiply with the transposed weights."""
+        """Returns the gradients, those w.r.t. scales and offsets as [5 H] each."""
         del results
         prev_cell, size = arguments[2].cell, self._size
-        parts = tf.split(residuals, [4 * size, 4, size, 1], axis=1)
-        normalized, inverse_std = tf.reshape(parts[0], [-1, 4, size]), parts[1][..., tf.newaxis]
-        gates, tanh_cell = self._gates(normalized), self._tanh_cell(parts[2])
+        normalized, inverse_std, inverse_cell_std = tf.split(residuals, [5 * size, 4, 1], axis=1)
+        normalized_sums = tf.reshape(normalized[:, : 4 * size], [-1, 4, size])
+        normalized_cell = normalized[:, 4 * size :]
+        gates, tanh_cell = self._gates(normalized_sums), self._tanh_cell(normalized_cell)
         cell = _next_cell(gates, prev_cell)
         d_hidden, d_cell = self._unclipped(gates.o * tanh_cell, cell, d_results)
-        d_tanh_argument = d_hidden * gates.o * (1.0 - tf.square(tanh_cell))
+        d_shifted_cell = d_hidden * gates.o * (1.0 - tf.square(tanh_cell))
         d_cell += normalize_gradient(
-            parts[2], parts[3], d_tanh_argument * self._lstm.cell_norm.scale
+            normalized_cell, inverse_cell_std, d_shifted_cell * self._lstm.cell_norm.scale
         )
-        d_gates = tf.stack(_gates_gradient(gates, prev_cell, d_cell, d_hidden * tanh_cell), axis=1)
+        d_gates = _gates_gradient(gates, prev_cell, d_cell, d_hidden * tanh_cell)
         scales = tf.stack([norm.scale for norm in self._lstm.gate_norms])
-        d_sums = normalize_gradient(normalized, inverse_std, d_gates * scales)
+        d_sums = normalize_gradient(
+            normalized_sums, inverse_std[..., tf.newaxis], tf.stack(d_gates, axis=1) * scales
+        )
         d_sums = tf.reshape(d_sums, [-1, 4 * size])
         d_words, d_previous = self._recurrent(d_sums, products)
-        by_variable = [
-            *_norm_gradients(normalized, d_gates),
-            *_norm_gradients(parts[2][:, tf.newaxis], d_tanh_argument[:, tf.newaxis]),
-        ]
-        d_state = snt.LSTMState(d_previous, d_cell * gates.f)
-        return (d_sums, d_words, d_state), by_variable
+        d_shifted = tf.concat([*d_gates, d_shifted_cell], axis=1)
+        sums = [tf.reduce_sum(d_shifted * normalized, axis=0), tf.reduce_sum(d_shifted, axis=0)]
+        return (d_sums, d_words, snt.LSTMState(d_previous, d_cell * gates.f)), sums
 
     def _gates(self, normalized: tf.Tensor) -> "_Gates":
         """The gates from the normalised sums [B, 4, H]."""
@@ -235,13 +244,6 @@ def _gates_gradient(
         d_next_cell * i * (1.0 - tf.square(g)),
         d_output_gate * o * (1.0 - o),
     ]
-
-
-def _norm_gradients(normalized: tf.Tensor, d_results: tf.Tensor) -> list[tf.Tensor]:
-    """Gradients w.r.t. scale and offset of each of K normalisations, from [B, K, H]."""
-    by_scale = tf.unstack(tf.reduce_sum(d_results * normalized, axis=0))
-    by_offset = tf.unstack(tf.reduce_sum(d_results, axis=0))
-    return [d for pair in zip(by_scale, by_offset, strict=True) for d in pair]
 
 
 def unless_clipped(core: DNC, x: tf.Tensor, d_clipped: tf.Tensor) -> tf.Tensor:

@@ -43,6 +43,16 @@ def write_weights_gradient(
     return allocation_gate * d_mixed, (1.0 - allocation_gate) * d_mixed, d_gates
 
 
+def gates_gradient(fields: Fields, d_products: tf.Tensor | None) -> Fields:
+    """Gradients w.r.t. write and allocation gates, from the one w.r.t. their products, if any."""
+    if d_products is None:
+        return {}
+    return {
+        "allocation_gate": d_products * fields["write_gate"],
+        "write_gate": d_products * fields["allocation_gate"],
+    }
+
+
 def kept_shares(fields: Fields, write_weights: tf.Tensor) -> list[tf.Tensor]:
     """Share of the memory that each write head keeps, 1 - e w^T: [B, W, N] for each."""
     erase_vectors = tf.unstack(fields["erase_vectors"], axis=1)
@@ -56,3 +66,12 @@ def modes_of(fields: Fields) -> tuple[tf.Tensor, tf.Tensor]:
     """Modes of the directions, [B, R, 2 V, 1], and of content, [B, R, 1]."""
     modes = fields["read_mode"]
     return modes[:, :, :-1, tf.newaxis], modes[:, :, -1:]
+
+
+def sum_by_name(*groups: Fields) -> Fields:
+    """Adds up gradients w.r.t. fields."""
+    total: dict[str, tf.Tensor] = {}
+    for group in groups:
+        for name, x in group.items():
+            total[name] = total[name] + x if name in total else x
+    return total

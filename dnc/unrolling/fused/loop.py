@@ -115,16 +115,15 @@ class FusedUnroll:
         prepared = self._controller.prepare(tf.reshape(inputs, [-1, inputs.shape[2]]))
         prepared = _split_steps(prepared, inputs)
         weights = Weights(self._controller.weights(), self._memory.weights())
-        words, hidden, last = self._differentiable(
-            prepared, masks, *(x._replace(bypass=()) for x in (state, fresh_state)), weights
-        )
+        states = (state.bypass, fresh_state.bypass, state.bypass)
+        state, fresh_state = state._replace(bypass=()), fresh_state._replace(bypass=())
+        words, hidden, last = self._differentiable(prepared, masks, state, fresh_state, weights)
         if self._core.bypass is not None:
             spec = tf.TensorSpec(hidden.shape[1:], hidden.dtype)
-            bypass = (state.bypass, fresh_state.bypass, state.bypass)
-            (hidden, _), key = unroll_steps(
-                self._core.bypass, {**sequence, "inputs": hidden}, *bypass, spec
+            (hidden, _), bypass = unroll_steps(
+                self._core.bypass, {**sequence, "inputs": hidden}, *states, spec
             )
-            last = last._replace(bypass=key)
+            last = last._replace(bypass=bypass)
         outputs = self._core.clip(self._output_layer(tf.concat([hidden, words], axis=2)))
         if masks.running is not None:
             outputs = _nests.where(masks.running, outputs, tf.zeros_like(outputs))
@@ -317,28 +316,29 @@ class FusedUnroll:
                 products.controller,
             )
             d_state = LoopState(d_read, d_controller, d_memory)
-            d_fresh, d_variables = sums
+            d_fresh, by_part = sums
             if masks.reset is not None:
                 zeros = _nests.zeros_like(d_state)
                 d_fresh = _nests.add(d_fresh, _nests.where(masks.reset[t], d_state, zeros))
                 d_state = _nests.where(masks.reset[t], zeros, d_state)
             if d_held is not None:
                 d_state = _nests.add(d_state, d_held)
-            found = [*by_controller, *by_memory]
             arrays = _nests.write(arrays, t, (d_input, d_vector))
-            return t - 1, prefetched, d_state, (d_fresh, _nests.add(d_variables, found)), arrays
+            by_part = _nests.add(by_part, (by_controller, by_memory))
+            return t - 1, prefetched, d_state, (d_fresh, by_part), arrays
 
         input_spec = tf.TensorSpec(inputs.shape[1:], inputs.dtype)
         vector_size = (weights.memory[0] if weights.memory else saved.hidden).shape[-1]
         vector_spec = tf.TensorSpec([batch_size, vector_size], inputs.dtype)
-        _, _, d_state, (d_fresh, d_variables), arrays = tf.while_loop(
+        parts = (self._controller, self._memory)
+        _, _, d_state, (d_fresh, by_part), arrays = tf.while_loop(
             lambda t, *_: t >= 0,
             body,
             (
                 num_steps - 1,
                 (prefetch(num_steps - 1), prefetch(num_steps)),
                 d_state,
-                (_nests.zeros_like(d_state), [tf.zeros_like(x) for x in self._variables()]),
+                (_nests.zeros_like(d_state), tuple(part.no_sums() for part in parts)),
                 _nests.arrays_like((input_spec, vector_spec), num_steps),
             ),
             maximum_iterations=num_steps,
@@ -352,7 +352,8 @@ class FusedUnroll:
             self._unpack(d_fresh, d_last),
             d_weights,
         )
-        return by_arguments, d_variables
+        by_variable = zip(parts, by_part, strict=True)
+        return by_arguments, [d for part, x in by_variable for d in part.variable_gradients(x)]
 
     def _weight_gradients(
         self,

@@ -13,8 +13,10 @@ from dnc.unrolling.derivatives import gradients
 from dnc.unrolling.fused.allocation import freeness_step
 from dnc.unrolling.fused.content import Memory, add_to_memory, look_up_step, slot_norms
 from dnc.unrolling.fused.heads import (
+    gates_gradient,
     kept_shares,
     modes_of,
+    sum_by_name,
     write_gradient,
     write_weights_gradient,
 )
@@ -290,11 +292,11 @@ class FusedMemory(Part):
             (rows.get("used_before"), free_list),
             (d_allocation, d_usage if d_used is None else d_usage + d_used, d_retention),
         )
-        d_fields = _sum_by_name(
+        d_fields = sum_by_name(
             d_mode,
             self._named("read_content", d_read_fields),
             d_write_fields,
-            _gates_gradient(fields, d_freeness.write_gates),
+            gates_gradient(fields, d_freeness.write_gates),
             self._named("freeness", d_freeness.fields),
             self._named("linkage", d_links.fields),
         )
@@ -335,7 +337,7 @@ class FusedMemory(Part):
             step.rows.get("write_residuals"),
             d_content,
         )
-        d_fields = _sum_by_name({**d_vectors, **d_gates}, self._named("write_content", d_own))
+        d_fields = sum_by_name({**d_vectors, **d_gates}, self._named("write_content", d_own))
         d_words = add_to_memory(d_kept, memory.words, d_memory)
         return d_words, d_allocation, d_used, d_fields, by_variable
 
@@ -388,22 +390,3 @@ class FusedMemory(Part):
         """Fields of a part by their names in the interface."""
         names = self._access.own_field_names(part)
         return {name: fields[own] for own, name in names.items() if own in fields}
-
-
-def _gates_gradient(fields: Fields, d_products: tf.Tensor | None) -> Fields:
-    """Gradients w.r.t. write and allocation gates, from the one w.r.t. their products, if any."""
-    if d_products is None:
-        return {}
-    return {
-        "allocation_gate": d_products * fields["write_gate"],
-        "write_gate": d_products * fields["allocation_gate"],
-    }
-
-
-def _sum_by_name(*groups: Fields) -> Fields:
-    """Adds up gradients w.r.t. fields."""
-    total: dict[str, tf.Tensor] = {}
-    for group in groups:
-        for name, x in group.items():
-            total[name] = total[name] + x if name in total else x
-    return total

@@ -9,6 +9,8 @@ from dnc.unrolling.fused.registry import is_patched
 
 EPSILON = 1e-5  # The default of `snt.LayerNorm`.
 
+_LANES = 16  # Numbers that a processor adds at a time.
+
 
 def is_known(norm: Any) -> bool:
     """Whether this is a `snt.LayerNorm` over the last axis, with a scale."""
@@ -18,8 +20,8 @@ def is_known(norm: Any) -> bool:
 
 def normalize(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns (x - mean) / std and 1 / std, with std = sqrt(variance + eps), over the last axis."""
-    centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
-    variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
+    centred = x - _mean(x)
+    variance = _mean(tf.square(centred))
     inverse_std = tf.math.rsqrt(variance + EPSILON)
     return centred * inverse_std, inverse_std
 
@@ -28,6 +30,13 @@ def normalize_gradient(
     normalized: tf.Tensor, inverse_std: tf.Tensor, d_normalized: tf.Tensor
 ) -> tf.Tensor:
     """Gradient w.r.t. x of `normalize`, from its results."""
-    mean = tf.reduce_mean(d_normalized, axis=-1, keepdims=True)
-    slope = tf.reduce_mean(d_normalized * normalized, axis=-1, keepdims=True)
-    return inverse_std * (d_normalized - mean - normalized * slope)
+    slope = _mean(d_normalized * normalized)
+    return inverse_std * (d_normalized - _mean(d_normalized) - normalized * slope)
+
+
+def _mean(x: tf.Tensor) -> tf.Tensor:
+    """Mean over the last axis, [..., N] to [..., 1]."""
+    rows, left = divmod(x.shape[-1], _LANES)
+    if left == 0:  # XLA adds up these rows many numbers at a time, and a single one by one.
+        x = tf.reduce_mean(tf.reshape(x, [-1, *x.shape[1:-1], rows, _LANES]), axis=-2)
+    return tf.reduce_mean(x, axis=-1, keepdims=True)

@@ -32,7 +32,8 @@ class Part:
 
     `step(arguments, weights)` returns the results and the residuals, which are what `gradient`
     needs to know of the step besides its arguments and results. Both take and return nests of
-    tensors. `gradient` returns the gradients w.r.t. the arguments and w.r.t. `variables`.
+    tensors. `gradient` returns the gradients w.r.t. the arguments, and what `variable_gradients`
+    takes, summed over all steps: by default the gradients w.r.t. `variables`.
     """
 
     step: Callable[..., tuple[Any, Any]]
@@ -61,6 +62,14 @@ class Part:
     def restore(self, stored: StoredState) -> Any:
         """The inverse of `store`."""
         return stored.rest
+
+    def no_sums(self) -> list[tf.Tensor]:
+        """Returns zeros of the shapes of the sums over the steps."""
+        return [tf.zeros_like(x) for x in self.variables]
+
+    def variable_gradients(self, sums: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns the gradients w.r.t. `variables`, from the sums over all steps."""
+        return sums
 
     def weights(self) -> list[tf.Tensor]:
         """Returns the weights that the steps take. Their gradients are taken for all steps."""

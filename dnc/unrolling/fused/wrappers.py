@@ -31,6 +31,14 @@ class FusedWrapper(Part):
         """Trainable variables that the wrapped controller reads."""
         return self._inner.variables
 
+    def no_sums(self) -> list[tf.Tensor]:
+        """Returns zeros of the shapes of the sums over the steps."""
+        return self._inner.no_sums()
+
+    def variable_gradients(self, sums: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns the gradients w.r.t. `variables`, from the sums over all steps."""
+        return self._inner.variable_gradients(sums)
+
     def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the inputs of `step`, for the inputs of all steps, [T B, X]."""
         return self._inner.prepare(inputs)

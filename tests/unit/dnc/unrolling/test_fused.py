@@ -40,6 +40,24 @@ def sparse(memory_size=6, num_writes=1, **options):
     }
 
 
+def masked(*args, kind=dnc.MaskedCosineWeights, **options):
+    return kind(*args, mask_min=0.1, **options)
+
+
+used_masked = functools.partial(masked, kind=dnc.UsedMaskedCosineWeights)
+
+
+def sharp(linkage, **options):
+    return lambda: {
+        **linkage(**options),
+        "linkage": dnc.SharpLinkage(linkage(**options)["linkage"]),
+    }
+
+
+def dense_links(num_writes=1, **options):
+    return {"num_writes": num_writes, "linkage": dnc.TemporalLinkage(6, num_writes), **options}
+
+
 ACCESS = {
     "dense links": dense,
     "two write heads": functools.partial(dense, num_writes=2),
@@ -60,6 +78,20 @@ ACCESS = {
     "no bias": functools.partial(dense, with_bias=False),
     "gradient by the write before": lambda: dense(
         num_writes=2, freeness=dnc.Freeness(6, stop_write_gradient=False)
+    ),
+    "masks": functools.partial(dense, content_weights=masked),
+    "masks, used slots, two write heads": functools.partial(
+        dense, content_weights=used_masked, num_writes=2
+    ),
+    "slots erased": functools.partial(dense, deallocate=True),
+    "slots erased, two write heads": functools.partial(dense, deallocate=True, num_writes=2),
+    "sharp links": sharp(dense_links),
+    "sharp links, two write heads": sharp(dense_links, num_writes=2),
+    "sharp sparse links": sharp(sparse),
+    "normalised": functools.partial(dense, layer_norm=True),
+    "normalised without a bias": functools.partial(dense, layer_norm=True, with_bias=False),
+    "all at once": sharp(
+        dense_links, num_writes=2, content_weights=used_masked, deallocate=True, layer_norm=True
     ),
 }
 CONTROLLERS = {
@@ -90,6 +122,18 @@ CONTROLLERS = {
     ),
     "EmbeddedInputs, ClippedSignal": lambda: dnc.EmbeddedInputs(
         dnc.ClippedSignal(snt.LSTM(7, dtype=tf.float64), 0.01), INPUT_SIZE, 4, dtype=tf.float64
+    ),
+    "LayerNormLSTM": lambda: dnc.LayerNormLSTM(7, dtype=tf.float64),
+    "LayerNormLSTM, wrapped": lambda: dnc.ClippedSignal(
+        dnc.LearnedState(
+            dnc.EmbeddedInputs(
+                dnc.LayerNormLSTM(7, dtype=tf.float64), INPUT_SIZE, 4, dtype=tf.float64
+            )
+        ),
+        0.01,
+    ),
+    "AppendedContext": lambda: dnc.AppendedContext(
+        dnc.LayerNormLSTM(7, dtype=tf.float64), INPUT_SIZE - 2, 2
     ),
     "InputsOnly": lambda: dnc.InputsOnly(snt.LSTM(7, dtype=tf.float64), INPUT_SIZE),
 }
@@ -167,13 +211,27 @@ def test_it_gives_the_same_when_it_is_compiled():  # Others: tests/system/test_u
     check(core_of("dense links", "LSTM"), "compiled", **MASKS)
 
 
-@pytest.mark.parametrize("controller", ["LSTM", "LSTM with projection", "DeepLSTM", "FeedForward"])
+@pytest.mark.parametrize(
+    "controller",
+    [
+        *("LSTM", "LSTM with projection", "DeepLSTM", "FeedForward"),
+        *("LayerNormLSTM", "AppendedContext"),
+    ],
+)
 def test_what_is_clipped_has_no_gradient(controller):
     check(core_of("dense links", controller, clip_value=0.2, scale=3.0), "graph")
 
 
 def test_without_a_bound_nothing_is_clipped():
     check(core_of("dense links", "LSTM", clip_value=None, scale=3.0), "graph")
+
+
+@pytest.mark.parametrize("options", [{}, {**MASKS, "checkpoint_every": 2}])
+def test_the_bypass_drops_what_it_drops_step_by_step(options):
+    core = with_variables(dnc.adnc(3, 7, 6, 4, 2, controller=CONTROLLERS["LayerNormLSTM"]()))
+    state = after_some_steps(core)
+    keys = dnc.seed_dropout(state, (0, 1)).bypass
+    check(core, "graph", state=state._replace(bypass=keys), **options)
 
 
 @pytest.mark.parametrize(("num_steps", "batch_size"), [(1, 1), (2, 1), (1, 2)])
@@ -436,6 +494,15 @@ class TestOtherParts:
         )
         controller.embedding = tf.ones([INPUT_SIZE, 4], tf.float64)
         self.check(controller)
+
+    def test_a_freeness_that_runs_again_and_erases_slots(self):
+        self.check(freeness=dnc.SoftmaxAllocation(6), num_writes=2, deallocate=True)
+
+    def test_a_sharp_linkage_around_one_that_runs_again(self):
+        class Slow(dnc.TemporalLinkage):
+            """A linkage that this package does not know."""
+
+        self.check(linkage=dnc.SharpLinkage(Slow(6)))
 
     def test_look_ups_of_two_kinds(self):
         self.check(write_content=dnc.CosineWeights(1, 4), read_content=dnc.UsedCosineWeights(2, 4))
