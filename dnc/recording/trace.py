@@ -98,13 +98,16 @@ class Trace:
         return self.replace(**changes)
 
     def derived_memory(self) -> np.ndarray:
-        """Computes the memory of all steps [T, B, N, W] from what was written.
+        """Computes the memory of all steps [T, B, N, W] from what was written, and set free.
 
-        Uses the paper's equation, in float64 (`dnc.reference.write`).
+        Uses the equations of `dnc.reference` in float64 (`write`, and `deallocate` where the model
+        does).
         """
         derived = np.zeros(self.memory.shape)
         for t, b in self._steps():
             before = derived[t - 1, b] if t else self.initial_memory[b].astype(np.float64)
+            if "deallocated" in self.extras:
+                before = reference.deallocate(before, 1.0 - self.extras["deallocated"][t, b])
             derived[t, b] = reference.write(
                 before, self.write_weights[t, b], self.erase_vectors[t, b], self.write_vectors[t, b]
             )
