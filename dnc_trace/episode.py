@@ -71,9 +71,7 @@ def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> list[by
     sizes = schema.check(arrays, meta)
     if not (sizes["T"] and sizes["B"]):
         raise ValueError(f"The trace is empty: {sizes['T']} steps of {sizes['B']} examples.")
-    # The viewer's writes do not erase what is set free.
-    deallocates = "deallocated" in meta.get("declared", {})
-    keeps_memory = deallocates or sizes["T"] * sizes["N"] * sizes["W"] <= LARGEST_MEMORY
+    keeps_memory = sizes["T"] * sizes["N"] * sizes["W"] <= LARGEST_MEMORY
     links = _links_from(arrays, meta)
     threshold = _link_threshold(arrays["link"]) if links == "recorded" else LINK_THRESHOLDS[0]
     extras = _extras(arrays, meta.get("declared", {}))

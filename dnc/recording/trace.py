@@ -98,16 +98,16 @@ class Trace:
         return self.replace(**changes)
 
     def derived_memory(self) -> np.ndarray:
-        """Computes the memory of all steps [T, B, N, W] from what was written, and set free.
+        """Computes the memory of all steps [T, B, N, W] from what was written and deallocated.
 
-        Uses the equations of `dnc.reference` in float64 (`write`, and `deallocate` where the model
-        does).
+        Uses the paper's equation, in float64 (`dnc.reference.write`).
         """
         derived = np.zeros(self.memory.shape)
+        deallocated = self.extras.get("deallocated")
         for t, b in self._steps():
             before = derived[t - 1, b] if t else self.initial_memory[b].astype(np.float64)
-            if "deallocated" in self.extras:
-                before = reference.deallocate(before, 1.0 - self.extras["deallocated"][t, b])
+            if deallocated is not None:
+                before = before * (1.0 - deallocated[t, b, :, np.newaxis])
             derived[t, b] = reference.write(
                 before, self.write_weights[t, b], self.erase_vectors[t, b], self.write_vectors[t, b]
             )
