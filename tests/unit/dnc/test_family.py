@@ -177,12 +177,16 @@ class TestBounds:
         core = dnc.LayerNormLSTM(6, dtype=tf.float64)
         inputs = 10.0 * normal(0, 2, 4)
         state = snt.LSTMState(normal(1, 2, 6), normal(2, 2, 6))
-        before = core(inputs, state)
-        for variable in (core.input_to_hidden, core.hidden_to_hidden):
-            variable.assign(scale * variable)
-        tf.nest.map_structure(
-            functools.partial(np.testing.assert_allclose, atol=1e-6), core(inputs, state), before
-        )
+        core(inputs, state)
+        weights = [core.input_to_hidden, core.hidden_to_hidden]
+        values = [normal(3, 4, 24), normal(4, 6, 24)]
+        results = []
+        for factor in (1.0, scale):
+            for variable, value in zip(weights, values, strict=True):
+                variable.assign(factor * value)
+            results.append(tf.nest.flatten(core(inputs, state)))
+        # The epsilon of the variance is all that the scale changes.
+        np.testing.assert_allclose(*results, atol=1e-6)
 
     def test_the_wiped_memory_is_what_the_write_look_up_sees(self):
         core = with_bias_of(
@@ -231,6 +235,14 @@ class TestStates:
         state = core.initial_state(2)._replace(bypass=())
         with pytest.raises(ValueError, match=r"must be a DropoutState\(key\)"):
             core(random_inputs(1, 2)[0], state)
+
+    @pytest.mark.parametrize(
+        ("variant", "variables"),
+        [("layer norm", ["offset", "scale", "w"]), ("layer norm without bias", ["scale", "w"])],
+    )
+    def test_the_bias_of_a_normalised_interface_is_its_offset(self, variant, variables):
+        names = [x.name for x in core_of(variant).access.interface.trainable_variables]
+        assert sorted(name.split("/")[-1].split(":")[0] for name in names) == variables
 
 
 class TestBypass:
