@@ -44,6 +44,15 @@ class TestUnroll:
             expected = dnc.bidirectional.BidirectionalState(after, start)
             assert_same(tf.nest.map_structure(lambda x: x[b : b + 1], last), expected)  # noqa: B023
 
+    def test_each_core_continues_from_its_own_state(self, both):
+        inputs = random_inputs(4, 2)
+        _, state = both.unroll(random_inputs(3, 2, seed=1))
+        context, backward = dnc.unroll(both.backward, inputs, state.backward, reverse=True)
+        with_context = tf.concat([inputs, context], axis=2)
+        outputs, forward = dnc.unroll(both.forward, with_context, state.forward)
+        expected = outputs, dnc.bidirectional.BidirectionalState(forward, backward)
+        assert_same(both.unroll(inputs, state, checkpoint_every=2), expected)
+
     def test_padding_makes_no_difference(self, both):
         inputs = random_inputs(4, 3).numpy()
         expected = both.unroll(inputs, sequence_length=LENGTHS)
