@@ -152,9 +152,7 @@ class MemoryAccess(snt.RNNCore):
         self.interface = Interface(fields, with_bias=with_bias, layer_norm=layer_norm)
         self._with_bias = with_bias
         self._deallocates = deallocate
-        if not isinstance(initial_memory, LearnedWord):
-            initial_memory = _checks.check_finite("initial_memory", initial_memory)
-        self.initial_memory = initial_memory
+        self.initial_memory = _checked_memory(initial_memory, word_size)
 
     def _check_sizes(self) -> None:
         """Raises `ValueError` if a part was made for other sizes than the access."""
@@ -358,7 +356,7 @@ class MemoryAccess(snt.RNNCore):
         sizes = [batch_size, self._memory_size, self._word_size]
         if isinstance(self.initial_memory, LearnedWord):
             return tf.broadcast_to(tf.cast(self.initial_memory.word, dtype), sizes)
-        return tf.fill(sizes, tf.cast(self.initial_memory, dtype))
+        return tf.fill(sizes, tf.constant(self.initial_memory, dtype))
 
     @property
     def with_bias(self) -> bool:
@@ -436,3 +434,15 @@ def _fields_of(name: str, part: Any) -> Mapping[str, Field]:
 def split_extras(weights: Any) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
     """Returns the weights and the extras of a look-up that may have returned both."""
     return weights if isinstance(weights, tuple) else (weights, {})
+
+
+def _checked_memory(initial_memory: Any, word_size: int) -> float | LearnedWord:
+    """Returns an `initial_memory` that suits the word size."""
+    if not isinstance(initial_memory, LearnedWord):
+        return _checks.check_finite("initial_memory", initial_memory)
+    if initial_memory.word_size != word_size:
+        raise ValueError(
+            f"initial_memory must have word_size={word_size} like the access, got "
+            f"{initial_memory.word_size}. Make a LearnedWord of that size."
+        )
+    return initial_memory

@@ -44,7 +44,9 @@ class LearnedWord(snt.Module):
         self._word_size = _checks.check_size("word_size", word_size)
         self._initial_value = _checks.check_finite("initial_value", initial_value)
         dtype = _checks.check_state_dtype(dtype)
-        self.word = tf.Variable(tf.fill([word_size], tf.cast(initial_value, dtype)), name="word")
+        self.word = tf.Variable(
+            tf.fill([word_size], tf.constant(initial_value, dtype)), name="word"
+        )
 
     @property
     def word_size(self) -> int:

@@ -31,8 +31,8 @@ def resize_memory(state: State, memory_size: int, *, tolerance: float = 0.0) -> 
 
     Args:
       state: a `DNCState`, an `AccessState`, or a nest that contains some; all are resized.
-      memory_size: the new number of slots, >= 1. A larger memory has empty slots at the end; a
-        smaller one lacks the last slots.
+      memory_size: the new number of slots, >= 1. A larger memory has empty slots at the end, of
+        zeros also where `initial_memory` is another word. A smaller one lacks the last slots.
       tolerance: maximum, in [0, 1], of the usage (including the last write) and of the read weights
         of a slot that may be dropped. A soft look-up writes a little to every slot, so exact zeros
         may be rare.

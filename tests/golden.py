@@ -82,13 +82,16 @@ def state_of(arrays: dict[str, np.ndarray], dtype: tf.DType = tf.float32) -> dnc
 def by_name(state: dnc.DNCState) -> dict[str, np.ndarray]:
     """The inverse of `state_of`."""
     access = state.access_state
+    slots = np.shape(access.write_weights)  # Of a model without links these are zero.
+    link = getattr(access.linkage, "link", np.zeros([*slots, slots[2]]))
+    precedence = getattr(access.linkage, "precedence_weights", np.zeros(slots))
     return {
         "access_output": np.asarray(state.access_output),
         "memory": np.asarray(access.memory),
         "read_weights": np.asarray(access.read_weights),
         "write_weights": np.asarray(access.write_weights),
-        "link": np.asarray(access.linkage.link),
-        "precedence_weights": np.asarray(access.linkage.precedence_weights),
+        "link": np.asarray(link),
+        "precedence_weights": np.asarray(precedence),
         "usage": np.asarray(access.usage),
         "controller_hidden": np.asarray(state.controller_state.hidden),
         "controller_cell": np.asarray(state.controller_state.cell),

@@ -27,11 +27,14 @@ def make_core(
     input_size=5,
     seed=0,
     scale=1.0,
+    controller=None,
+    bypass_dropout=0.0,
     **access_options,
 ):
     """A core with variables of random sign and size, `scale` times those of a fresh one."""
     access = dnc.MemoryAccess(memory_size, word_size, num_reads, num_writes, **access_options)
-    core = dnc.DNC(access, snt.LSTM(hidden_size, dtype=dtype), output_size, clip_value)
+    controller = controller or snt.LSTM(hidden_size, dtype=dtype)
+    core = dnc.DNC(access, controller, output_size, clip_value, bypass_dropout=bypass_dropout)
     core(tf.zeros([1, input_size], dtype), core.initial_state(1, dtype))
     rng = np.random.default_rng(seed)
     for variable in core.trainable_variables:
@@ -51,9 +54,12 @@ def random_state(core, batch_size, dtype=tf.float64, seed=0):
 
     access = core.access
     slots, reads, writes = access.memory_size, access.num_reads, access.num_writes
+    linkage = access.linkage.initial_state(batch_size, dtype)
     link = weighting(batch_size, writes, slots, slots)
     link = link / np.maximum(1.0, link.sum(-2, keepdims=True) * 2) * (1 - np.eye(slots))
     precedence = weighting(batch_size, writes, slots) * (1 - link.sum(-2))
+    if isinstance(linkage, dnc.TemporalLinkageState):
+        linkage = dnc.TemporalLinkageState(tf.constant(link, dtype), tf.constant(precedence, dtype))
     controller_state = tf.nest.map_structure(
         lambda x: tf.constant(rng.uniform(-1, 1, x.shape), dtype),
         core.controller.initial_state(batch_size),
@@ -64,12 +70,11 @@ def random_state(core, batch_size, dtype=tf.float64, seed=0):
             memory=tf.constant(rng.normal(size=[batch_size, slots, access.word_size]), dtype),
             read_weights=tf.constant(weighting(batch_size, reads, slots), dtype),
             write_weights=tf.constant(weighting(batch_size, writes, slots), dtype),
-            linkage=dnc.TemporalLinkageState(
-                tf.constant(link, dtype), tf.constant(precedence, dtype)
-            ),
+            linkage=linkage,
             usage=tf.constant(rng.random([batch_size, slots]), dtype),
         ),
         controller_state=controller_state,
+        bypass=core.initial_state(batch_size).bypass,
     )
 
 

@@ -13,6 +13,7 @@ from dnc import _cores, _nests
 from dnc.core import DNC, DNCState, DNCStep
 from dnc.linkage import NoLinkage, TemporalLinkage
 from dnc.recording.trace import Trace
+from dnc.sharp_links import SharpLinkage
 from dnc.sparse_linkage import NO_LINK, SparseLinks, SparseTemporalLinkage
 from dnc.unrolling.sequences import unroll
 from dnc.unrolling.validation import check_sequence_length
@@ -91,6 +92,8 @@ def record(
     steps = tf.nest.map_structure(np.asarray, run(inputs, initial_state, sequence_length))
     (state,) = _find_states(initial_state)
     linkage = recorded.access.linkage
+    if isinstance(linkage, SharpLinkage):
+        linkage = linkage.linkage
     kinds = {TemporalLinkage: "dense", SparseTemporalLinkage: "sparse"}
     of_others = "none" if isinstance(linkage, NoLinkage) else ""
     return Trace(

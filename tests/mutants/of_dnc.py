@@ -278,8 +278,8 @@ MUTANTS = (
     Mutant(
         "usage returned as the retention",
         "dnc/allocation.py",
-        "inputs), retained), usage",
-        "inputs), usage), usage",
+        "self.allocate(usage, inputs), retained), usage",
+        "self.allocate(usage, inputs), usage), usage",
         "unit/dnc/test_recorder.py::TestExtras::test_the_retention_is_what_the_free_gates_leave",
     ),
     Mutant(

@@ -3,6 +3,7 @@
 from tests.mutants import (
     of_bridges,
     of_dnc,
+    of_family,
     of_fused,
     of_inspector,
     of_tasks,
@@ -14,6 +15,7 @@ from tests.mutants import (
 
 MUTANTS = (
     *of_dnc.MUTANTS,
+    *of_family.MUTANTS,
     *of_unrolling.MUTANTS,
     *of_fused.MUTANTS,
     *of_bridges.MUTANTS,

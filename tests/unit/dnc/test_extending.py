@@ -26,9 +26,9 @@ def of_page():
 
 
 PARTS = {
-    "read": lambda names: {"read_content": names["MaskedCosineWeights"](2, 4)},
-    "write": lambda names: {"write_content": names["MaskedCosineWeights"](2, 4)},
-    "allocation": lambda names: {"freeness": names["SoftAllocation"](6)},
+    "read": lambda names: {"read_content": names["NearestWeights"](2, 4)},
+    "write": lambda names: {"write_content": names["NearestWeights"](2, 4)},
+    "allocation": lambda names: {"freeness": names["FadingUsage"](6)},
     "links": lambda names: {"linkage": names["FadingLinks"](6, 2)},
 }
 
@@ -65,9 +65,9 @@ def test_gradients_are_finite_from_the_empty_memory_on(part):
 @pytest.mark.parametrize(
     ("part", "name", "axes", "shape"),
     [
-        ("read", "read_masks", "TBRW", (3, 2, 2, 4)),
-        ("write", "write_masks", "TBVW", (3, 2, 2, 4)),
-        ("allocation", "sharpness", "TBV", (3, 2, 2)),
+        ("read", "read_precisions", "TBRW", (3, 2, 2, 4)),
+        ("write", "write_precisions", "TBVW", (3, 2, 2, 4)),
+        ("allocation", "fading", "TB?", (3, 2, 1)),
         ("links", "follow", "TBR", (3, 2, 2)),
     ],
 )

@@ -6,64 +6,64 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
-from tests.models import compiled, graph, make_core, random_inputs, random_state
+from tests.family import VARIANTS, core_of
+from tests.models import compiled, floats, graph, make_core, random_inputs, random_state
 
 
-def gradient_check(core, inputs, state, with_state):
-    """Compares directional derivatives of a loss with central differences."""
-    places = [*core.trainable_variables, inputs]
-    if with_state:
-        # Previous write weights only act on usage, where their gradient is stopped by design.
-        state = state._replace(
-            access_state=state.access_state._replace(
-                write_weights=tf.stop_gradient(state.access_state.write_weights)
-            )
-        )
-    flat_state = tf.nest.flatten(state)
-    stopped = [x is state.access_state.write_weights for x in flat_state]
+def gradient_check(core, inputs, *points):
+    """Compares directional derivatives of a loss with central differences.
+
+    Args:
+      core: the core.
+      inputs: [T, B, X].
+      *points: pairs of a state and whether the gradient w.r.t. it is checked, too.
+    """
+    like = points[0][0]
     probe = tf.constant(np.random.default_rng(5).normal(size=[*inputs.shape[:2], 3]))
 
     @graph
-    def loss_and_gradients(inputs, *flat_state):
+    def loss_and_gradients(inputs, *state):
         with tf.GradientTape() as tape:
-            tape.watch([inputs, *flat_state])
+            tape.watch([inputs, *floats(state)])
             outputs, last = snt.dynamic_unroll(
-                core, inputs, tf.nest.pack_sequence_as(state, list(flat_state))
+                core, inputs, tf.nest.pack_sequence_as(like, list(state))
             )
             loss = tf.reduce_sum(probe * outputs) + tf.reduce_sum(last.access_state.memory**2)
-        sources = [*core.trainable_variables, inputs, *flat_state]
+        sources = [*core.trainable_variables, inputs, *floats(state)]
         return loss, tape.gradient(
             loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
 
+    for state, with_state in points:
+        check_directions(core, loss_and_gradients, inputs, state, with_state)
+
+
+def check_directions(core, loss_and_gradients, inputs, state, with_state):
+    """Compares directional derivatives at one point with central differences."""
+    flat_state = tf.nest.flatten(state)
     _, gradients = loss_and_gradients(inputs, *flat_state)
     for gradient in gradients:
         assert np.isfinite(gradient).all()
-    num_variables = len(core.trainable_variables)
-    values = [tf.identity(x) for x in core.trainable_variables]
+    variables = core.trainable_variables
+    values = [tf.identity(x) for x in variables]
     rng = np.random.default_rng(7)
     step = 1e-6
     for trial in range(8):
-        directions = [tf.constant(rng.normal(size=x.shape)) for x in [*places, *flat_state]]
-        for i in range(len(flat_state)):
-            if not with_state or stopped[i]:
-                directions[len(places) + i] *= 0.0
-        expected = sum(
-            float(tf.reduce_sum(g * d)) for g, d in zip(gradients, directions, strict=True)
-        )
+        directions = [rng.normal(size=x.shape) for x in [*variables, inputs, *floats(state)]]
+        if not with_state:
+            for direction in directions[len(variables) + 1 :]:
+                direction *= 0.0
+        expected = sum(np.sum(g * d) for g, d in zip(gradients, directions, strict=True))
         losses = []
         for sign in (1.0, -1.0):
-            moved = [d * sign * step for d in directions]
-            for variable, value, move in zip(core.trainable_variables, values, moved, strict=False):
-                variable.assign(value + move)
-            rest = [
-                x + move
-                for x, move in zip([inputs, *flat_state], moved[num_variables:], strict=True)
-            ]
+            moves = iter([sign * step * direction for direction in directions])
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value + next(moves))
+            rest = [x + next(moves) if x.dtype.is_floating else x for x in [inputs, *flat_state]]
             losses.append(float(loss_and_gradients(*rest)[0]))
         measured = (losses[0] - losses[1]) / (2 * step)
         np.testing.assert_allclose(expected, measured, rtol=2e-5, atol=1e-6, err_msg=str(trial))
-    for variable, value in zip(core.trainable_variables, values, strict=True):
+    for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
@@ -77,25 +77,46 @@ def core_without_stop(**options):
     )
 
 
+def far_from_kinks(state):
+    """The state with other usages, no two alike."""
+    usage = tf.constant(np.linspace(0.1, 0.9, 10).reshape(2, 5))
+    return state._replace(access_state=state.access_state._replace(usage=usage))
+
+
 @pytest.mark.parametrize(("num_writes", "scale"), [(1, 2.0), (2, 0.5)])
 def test_gradients_equal_finite_differences_at_random_points(num_writes, scale):
     core = core_without_stop(num_writes=num_writes, scale=scale)
     inputs, state = random_inputs(3, 2), random_state(core, 2)
-    flat = state.access_state
-    # Far from kinks: no two usages alike.
-    usage = tf.constant(np.linspace(0.1, 0.9, 10).reshape(2, 5))
-    state = state._replace(access_state=flat._replace(usage=usage))
-    gradient_check(core, inputs, state, with_state=True)
+    gradient_check(core, inputs, (far_from_kinks(state), True))
 
 
 @pytest.mark.parametrize("num_writes", [1, 2])
 def test_gradients_equal_finite_differences_from_the_all_zero_state(num_writes):
     core = core_without_stop(num_writes=num_writes, scale=1.0)
-    gradient_check(core, random_inputs(4, 2), core.initial_state(2, tf.float64), with_state=False)
+    gradient_check(core, random_inputs(4, 2), (core.initial_state(2, tf.float64), False))
 
 
-def test_every_interface_field_gets_a_finite_nonzero_gradient_over_three_steps():
-    core = make_core(dtype=tf.float64, num_writes=2)
+# The others have the same gradients, or are in "all".
+OF_THEIR_OWN = VARIANTS.keys() - {
+    "masked reads with a floor",
+    "used",
+    "constant word",
+    "layer norm without bias",
+    "layer norm LSTM",
+}
+
+
+@pytest.mark.parametrize("variant", sorted(OF_THEIR_OWN))
+def test_gradients_of_variants_equal_finite_differences(variant):
+    core = core_of(variant, clip_value=None, scale=0.7)
+    generic, first = far_from_kinks(random_state(core, 2)), core.initial_state(2)
+    points = [(dnc.seed_dropout(generic, (0, 1)), True), (first, False)]
+    gradient_check(core, random_inputs(3, 2), *points)
+
+
+@pytest.mark.parametrize(("variant", "num_fields"), [("plain", 10), ("all", 14)])
+def test_every_interface_field_gets_a_finite_nonzero_gradient_over_three_steps(variant, num_fields):
+    core = make_core(dtype=tf.float64, num_writes=2) if variant == "plain" else core_of(variant)
     with tf.GradientTape() as tape:
         outputs, _ = snt.static_unroll(core, random_inputs(3, 2), core.initial_state(2, tf.float64))
         loss = tf.reduce_sum(outputs**2)
@@ -106,7 +127,7 @@ def test_every_interface_field_gets_a_finite_nonzero_gradient_over_three_steps()
         core.access.interface.widths, np.split(gradient, ends[:-1], axis=1), strict=True
     ):
         assert np.abs(part).max() > 0, name
-    assert len(core.access.interface.widths) == 10
+    assert len(core.access.interface.widths) == num_fields
 
 
 class FiniteCheck:

@@ -345,6 +345,25 @@ class TestTraining:
         assert len(slots) == 2 * len(model.trainable_weights) == 2 * (7 + 2)
         assert all(np.any(slot) for slot in slots)
 
+    def test_learned_starts_are_trained_and_a_bypass_needs_a_key(self):
+        access = dnc.MemoryAccess(3, 2, initial_memory=dnc.LearnedWord(2))
+        controller = dnc.LearnedState(snt.LSTM(4))
+        core = dnc.DNC(access, controller, 2, bypass_dropout=0.5)
+        cell = dnc.keras.RNNCell(core)
+        layer = dnc.keras.RNN(cell)
+        model, inputs = keras.Sequential([layer]), sequences(num_steps=2)
+        model.compile(keras.optimizers.SGD(0.5), "mse", run_eagerly=True)
+        model.train_on_batch(inputs, tf.ones([3, 2]))
+        assert np.any(access.initial_memory.word != np.float32(1e-6))
+        assert all(np.any(part) for part in controller.state)
+
+        # Without a key nothing is dropped, in training either.
+        expected = unroll(core, inputs)[0][:, -1]
+        assert_close(layer(inputs, training=True), expected)
+        keyed = dnc.seed_dropout(core.initial_state(3), (0, 1))
+        dropped = layer(inputs, initial_state=cell.flatten_state(keyed))
+        assert np.abs(dropped - expected).max() > 1e-3
+
     @pytest.mark.parametrize("kind", KINDS)
     def test_the_weights_are_the_variables_of_the_core(self, kind):
         layer = make_layer(kind)

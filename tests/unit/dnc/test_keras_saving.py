@@ -206,6 +206,22 @@ def every_option_of_access():
     )
 
 
+def core_of_new_parts():
+    """A core with all parts that version 0.1 lacks."""
+    access = dnc.MemoryAccess(
+        5,
+        3,
+        write_content=dnc.MaskedCosineWeights(1, 3, dnc.oneplus, mask_min=0.1),
+        read_content=dnc.UsedMaskedCosineWeights(1, 3),
+        linkage=dnc.SharpLinkage(dnc.TemporalLinkage(5)),
+        freeness=dnc.SoftmaxAllocation(5),
+        layer_norm=True,
+        deallocate=True,
+        initial_memory=dnc.LearnedWord(3, initial_value=0.5),
+    )
+    return core_of(dnc.LearnedState(dnc.LayerNormLSTM(4)), access=access, bypass_dropout=0.1)
+
+
 DESCRIBABLE = {
     "LSTM": lambda: core_of(snt.LSTM(7)),
     "LSTM with projection": lambda: core_of(snt.LSTM(7, projection_size=4)),
@@ -217,6 +233,11 @@ DESCRIBABLE = {
     "FeedForward": lambda: core_of(dnc.FeedForward([8, 7])),
     "FeedForward of one size": lambda: core_of(dnc.FeedForward(7)),
     "DNC": lambda: core_of(core_of(snt.GRU(4), 7, 2.0, access=every_option_of_access())),
+    "AppendedContext": lambda: core_of(dnc.AppendedContext(snt.LSTM(4), 2, 3)),
+    "constant memory": lambda: core_of(
+        snt.LSTM(4), access=dnc.MemoryAccess(3, 2, initial_memory=0.25)
+    ),
+    "new parts": core_of_new_parts,
     "every option": lambda: core_of(
         snt.LSTM(7), 2, 0.5, access=every_option_of_access(), with_bias=False
     ),
@@ -329,6 +350,9 @@ def test_a_configuration_names_classes_and_their_arguments():
             "linkage": {"class": "TemporalLinkage", "memory_size": 5, "num_writes": 2},
             "freeness": {"class": "Freeness", "memory_size": 5, "stop_write_gradient": False},
             "with_bias": False,
+            "layer_norm": False,
+            "deallocate": False,
+            "initial_memory": 0.0,
         },
         "controller": {
             "class": "LSTM",
@@ -339,7 +363,48 @@ def test_a_configuration_names_classes_and_their_arguments():
         "output_size": 2,
         "clip_value": 0.5,
         "with_bias": False,
+        "bypass_dropout": 0.0,
     }
+
+
+def test_a_configuration_of_new_parts_names_their_arguments():
+    config = dnc.keras.RNNCell(core_of_new_parts()).get_config()["core"]
+    access, controller = config["access"], config["controller"]
+    assert config["bypass_dropout"] == 0.1
+    assert controller == {
+        "class": "LearnedState",
+        "core": {"class": "LayerNormLSTM", "hidden_size": 4, "dtype": "float32"},
+    }
+    assert (access["layer_norm"], access["deallocate"]) == (True, True)
+    assert access["initial_memory"] == {
+        "class": "LearnedWord",
+        "word_size": 3,
+        "initial_value": 0.5,
+        "dtype": "float32",
+    }
+    assert access["write_content"]["mask_min"] == 0.1
+    assert access["linkage"]["linkage"]["class"] == "TemporalLinkage"
+
+
+def test_a_description_without_the_new_arguments_is_loaded():
+    cell = dnc.keras.RNNCell(DESCRIBABLE["every option"]())
+    config = cell.get_config()
+    del config["core"]["bypass_dropout"]
+    for name in ("layer_norm", "deallocate", "initial_memory"):
+        del config["core"]["access"][name]
+    assert_same_cell(cell, dnc.keras.RNNCell.from_config(through_json(config)))
+
+
+def test_a_model_with_new_parts_is_saved_and_loaded(tmp_path):
+    model = keras.Sequential([keras.layers.RNN(dnc.keras.RNNCell(core_of_new_parts()))])
+    inputs = sequences(num_steps=2)
+    model(inputs)
+    core = model.layers[0].cell.core
+    core.access.initial_memory.word.assign([0.1, 0.2, 0.3])
+    loaded = saved_and_loaded(model, tmp_path)
+    np.testing.assert_array_equal(loaded(inputs), model(inputs))
+    word = loaded.layers[0].cell.core.access.initial_memory.word
+    np.testing.assert_allclose(word, [0.1, 0.2, 0.3])
 
 
 # The core "every option" as version 0.1 described it.

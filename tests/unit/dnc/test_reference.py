@@ -11,6 +11,7 @@ import tensorflow as tf
 import dnc
 from dnc import reference
 from tests import golden
+from tests.family import VARIANTS, core_of
 from tests.models import make_core, random_inputs, random_state
 
 
@@ -20,6 +21,15 @@ def reference_state(state, example):
     return reference.State(
         **{symbol: np.float64(s[name][example]) for symbol, name in golden.SYMBOLS.items()}
     )
+
+
+# Interface fields that only some models have.
+FIELDS_OF_VARIANTS = {
+    "read_masks": "m_r",
+    "write_masks": "m_w",
+    "allocation_strengths": "beta_a",
+    "sharpness": "s",
+}
 
 
 def assert_same_step(step, expected, example, tolerance):
@@ -46,7 +56,10 @@ def assert_same_step(step, expected, example, tolerance):
     same(fields["free_gate"], "f", expected.xi.f)
     same(fields["allocation_gate"], "g_a", expected.xi.g_a)
     same(fields["write_gate"], "g_w", expected.xi.g_w)
-    same(fields["read_mode"], "pi", expected.xi.pi)
+    for name, symbol in FIELDS_OF_VARIANTS.items():
+        assert (name in fields) == (getattr(expected.xi, symbol) is not None)
+        if name in fields:
+            same(fields[name], symbol, getattr(expected.xi, symbol))
     mode = access.read_mode
     modes = tf.concat([mode.backward, mode.forward, mode.content[..., tf.newaxis]], axis=2)
     same(modes, "pi", expected.xi.pi)
@@ -82,6 +95,83 @@ def test_every_quantity_of_every_step_agrees_from_a_random_state(sizes, strength
         for example in range(2):
             assert_same_step(step, expected[example][t], example, tolerance=1e-10)
         state = step.state
+
+
+def dropout_masks(core, state, num_steps):
+    """The masks [T, B, H] that the bypass dropout draws from `state` on; 1 without."""
+    ones, state, masks = tf.ones([2, core.hidden_size], tf.float64), state.bypass, []
+    for _ in range(num_steps):
+        mask, state = core.bypass(ones, state) if core.bypass else (ones, state)
+        masks.append(mask.numpy())
+    return np.array(masks)
+
+
+class TestVariants:
+    @pytest.mark.parametrize("start", ["random", "initial"])
+    @pytest.mark.parametrize("variant", VARIANTS)
+    def test_every_quantity_of_every_step_agrees(self, variant, start):
+        core = core_of(variant, scale=3.0)
+        strength_op = core.access.read_content.strength_op
+        assert strength_op in (tf.nn.softplus, dnc.oneplus)
+        state = random_state(core, 2)
+        if start == "initial":  # But without ties, in whose order rounding has a say.
+            usage, state = state.access_state.usage, core.initial_state(2)
+            state = state._replace(access_state=state.access_state._replace(usage=usage))
+        state, inputs = dnc.seed_dropout(state, (1, 2)), random_inputs(3, 2)
+        parameters, masks = reference.parameters_of(core), dropout_masks(core, state, 3)
+        expected = [
+            reference.unroll(
+                parameters,
+                inputs[:, example].numpy(),
+                reference_state(state, example),
+                clip=core.clip_value,
+                strength_op=reference.oneplus if variant == "all" else reference.softplus,
+                bypass=masks[:, example],
+            )
+            for example in range(2)
+        ]
+        for t, x in enumerate(inputs):
+            step = core.step(x, state)
+            for example in range(2):
+                assert_same_step(step, expected[example][t], example, tolerance=1e-10)
+            state = step.state
+
+    @pytest.mark.parametrize("variant", ["constant word", "learned word"])
+    def test_the_initial_memory_agrees(self, variant):
+        core = core_of(variant)
+        word = reference.parameters_of(core).word
+        empty = reference.initial_state(N=5, W=3, R=2, V=2, H=6, word=word)
+        assert np.abs(empty.M).max() > 0.1
+        for symbol, value in reference_state(core.initial_state(1), 0)._asdict().items():
+            np.testing.assert_array_equal(value, getattr(empty, symbol), err_msg=symbol)
+
+    def test_a_variant_is_found_in_the_parts_of_the_core(self):
+        assert reference.parameters_of(core_of("all")).variant == reference.Variant(
+            read=reference.LookUp(masked=True, mask_min=0.2, used=True),
+            write=reference.LookUp(masked=True),
+            softmax_allocation=True,
+            deallocate=True,
+            sharp=True,
+        )
+        assert reference.parameters_of(make_core()).variant == reference.Variant()
+
+    def test_a_bidirectional_core_agrees(self):
+        controller = dnc.AppendedContext(dnc.LayerNormLSTM(4, dtype=tf.float64), 3, 2)
+        core = dnc.DNC(dnc.MemoryAccess(4, 3), controller, 2, clip_value=0.5)
+        both = dnc.Bidirectional(core, dnc.LayerNormLSTM(2, dtype=tf.float64))
+        inputs = random_inputs(4, 2, input_size=3)
+        both.unroll(inputs)
+        rng = np.random.default_rng(0)
+        for variable in both.trainable_variables:
+            variable.assign(rng.normal(size=variable.shape))
+        outputs, _ = both.unroll(inputs)
+        parameters = reference.parameters_of(core)
+        empty = reference.initial_state(N=4, W=3, R=1, V=1, H=4)
+        for example in range(2):
+            xs = inputs[:, example].numpy()
+            context = reference.context(reference.lstm_parameters_of(both.backward), xs)
+            steps = reference.unroll(parameters, np.hstack([xs, context]), empty, clip=0.5)
+            np.testing.assert_allclose(outputs[:, example], [x.y for x in steps], atol=1e-10)
 
 
 def test_the_first_steps_from_an_empty_memory_agree():

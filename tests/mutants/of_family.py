@@ -1,0 +1,231 @@
+"""Mutants of `dnc`: parts in which members of the family differ from the paper's model."""
+
+from tests.mutants import Mutant
+
+MUTANTS = (
+    # --- Masks.
+    Mutant(
+        "mask not squared in the norm of a slot",
+        "dnc/content.py",
+        "keys, squares = keys * masks, tf.square(masks)",
+        "keys, squares = keys * masks, masks",
+        "unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "mask not squared in the product",
+        "dnc/content.py",
+        "dot = tf.matmul(keys * masks, memory, transpose_b=True)",
+        "dot = tf.matmul(keys, memory, transpose_b=True)",
+        "unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "floor of a mask ignored",
+        "dnc/content.py",
+        "masks = self._mask_min + (1.0 - self._mask_min) * masks",
+        "masks = tf.identity(masks)",
+        "unit/dnc/test_family.py::TestNeutral unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "masked look-up among used slots finds unused ones",
+        "dnc/content.py",
+        "class UsedMaskedCosineWeights(UsedCosineWeights, MaskedCosineWeights)",
+        "class UsedMaskedCosineWeights(MaskedCosineWeights)",
+        "unit/dnc/test_family.py::TestNeutral unit/dnc/test_reference.py::TestVariants",
+    ),
+    # --- De-allocation and the first memory.
+    Mutant(
+        "de-allocation after the write look-up",
+        "dnc/access.py",
+        'self._look_up("write_content", prev_memory, fields, usage, extras)',
+        'self._look_up("write_content", prev_state.memory, fields, usage, extras)',
+        "unit/dnc/test_family.py::TestBounds unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "de-allocation for the write look-up only",
+        "dnc/access.py",
+        'prev_memory, new_write_weights, fields["erase_vectors"]',
+        'prev_state.memory, new_write_weights, fields["erase_vectors"]',
+        "unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "what is freed recorded as what is kept",
+        "dnc/access.py",
+        'extras["deallocated"] = 1.0 - allocation.retention',
+        'extras["deallocated"] = allocation.retention',
+        "unit/dnc/test_family.py::TestTraces",
+    ),
+    Mutant(
+        "derived memory keeps what was freed",
+        "dnc/recording/trace.py",
+        "before = before * (1.0 - deallocated[t, b, :, np.newaxis])",
+        "before = before * 1.0",
+        "unit/dnc/test_family.py::TestTraces",
+    ),
+    Mutant(
+        "initial memory rounded to float32",
+        "dnc/access.py",
+        "tf.fill(sizes, tf.constant(self.initial_memory, dtype))",
+        "tf.fill(sizes, tf.cast(self.initial_memory, dtype))",
+        "unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "learned word of any size",
+        "dnc/access.py",
+        "if initial_memory.word_size != word_size:",
+        "if False:",
+        "unit/dnc/test_family.py::TestErrors",
+    ),
+    Mutant(
+        "learned state without gradient",
+        "dnc/initial.py",
+        "x * 0.0 + value, zeros, learned",
+        "x + tf.stop_gradient(value), zeros, learned",
+        "unit/dnc/test_family.py::TestLearned",
+    ),
+    # --- Links and allocation.
+    Mutant(
+        "sharpness of forward and backward exchanged",
+        "dnc/sharp_links.py",
+        'backward, forward = tf.split(inputs.fields["sharpness"], 2, axis=2)',
+        'forward, backward = tf.split(inputs.fields["sharpness"], 2, axis=2)',
+        "unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "sharpness split by heads the wrong way",
+        "dnc/sharp_links.py",
+        'tf.split(inputs.fields["sharpness"], 2, axis=2)',
+        '(inputs.fields["sharpness"][:, :, i::2] for i in (0, 1))',
+        "unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "sharpness of 0 and more",
+        "dnc/sharp_links.py",
+        'Field(("R", 2 * self.num_writes), oneplus)',
+        'Field(("R", 2 * self.num_writes), tf.nn.softplus)',
+        "unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "links sharpened without epsilon",
+        "dnc/sharp_links.py",
+        "tf.math.log(tf.maximum(weights, 0.0) + EPSILON)",
+        "tf.math.log(tf.maximum(weights, 0.0))",
+        "unit/dnc/test_family.py::TestBounds unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "sharp links of no known kind in a trace",
+        "dnc/recording/recorder.py",
+        "if isinstance(linkage, SharpLinkage):",
+        "if False:",
+        "unit/dnc/test_family.py::TestTraces",
+    ),
+    Mutant(
+        "softmax allocation of used slots",
+        "dnc/allocation.py",
+        "strengths[:, head, tf.newaxis] * (1.0 - usage)",
+        "strengths[:, head, tf.newaxis] * usage",
+        "unit/dnc/test_family.py::TestBounds unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "one allocation strength for all heads",
+        "dnc/allocation.py",
+        "strengths[:, head, tf.newaxis] *",
+        "strengths[:, 0, tf.newaxis] *",
+        "unit/dnc/test_reference.py::TestVariants",
+    ),
+    # --- Normalisation.
+    Mutant(
+        "interface vector not normalised",
+        "dnc/interface.py",
+        "vector = self.norm(vector)",
+        "vector = tf.identity(vector)",
+        "unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "interface layer with two biases",
+        "dnc/interface.py",
+        "with_bias=with_bias and not layer_norm",
+        "with_bias=with_bias",
+        "unit/dnc/test_family.py::TestStates",
+    ),
+    Mutant(
+        "cell normalised after its activation",
+        "dnc/normalization.py",
+        "tf.tanh(self.cell_norm(cell))",
+        "self.cell_norm(tf.tanh(cell))",
+        "unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "normalised cell is carried on",
+        "dnc/normalization.py",
+        "snt.LSTMState(hidden, cell)",
+        "snt.LSTMState(hidden, self.cell_norm(cell))",
+        "unit/dnc/test_reference.py::TestVariants",
+    ),
+    Mutant(
+        "gates normalised together",
+        "dnc/normalization.py",
+        "i, f, g, o = (norm(part) for norm, part in parts)",
+        "i, f, g, o = (part for norm, part in parts)",
+        "unit/dnc/test_reference.py::TestVariants",
+    ),
+    # --- Bypass dropout.
+    Mutant(
+        "dropout before the memory",
+        "dnc/core.py",
+        "access = self.access.compute(controller_output, prev_state.access_state)",
+        "if self.bypass is not None:\n"
+        "            controller_output, _ = self.bypass(controller_output, prev_state.bypass)\n"
+        "        access = self.access.compute(controller_output, prev_state.access_state)",
+        "unit/dnc/test_family.py::TestBypass",
+    ),
+    Mutant(
+        "output layer sees what was dropped",
+        "dnc/core.py",
+        "hidden, bypass_state = self.bypass(hidden, bypass_state)",
+        "_, bypass_state = self.bypass(hidden, bypass_state)",
+        "unit/dnc/test_family.py::TestBypass",
+    ),
+    Mutant(
+        "each step drops the same",
+        "dnc/core.py",
+        "access.state, controller_state, bypass_state)",
+        "access.state, controller_state, prev_state.bypass)",
+        "unit/dnc/test_family.py::TestBypass",
+    ),
+    Mutant(
+        "bypass dropout not in a Keras file",
+        "dnc/_config.py",
+        '"bypass_dropout": core.bypass_dropout,',
+        '"bypass_dropout": 0.0,',
+        "unit/dnc/test_keras_saving.py::test_a_configuration_of_new_parts_names_their_arguments",
+    ),
+    # --- Both directions.
+    Mutant(
+        "second core runs forwards, too",
+        "dnc/bidirectional.py",
+        "initial_state, reverse=True, **options)",
+        "initial_state, reverse=False, **options)",
+        "unit/dnc/unrolling/test_bidirectional.py",
+    ),
+    Mutant(
+        "second core starts in the padding",
+        "dnc/bidirectional.py",
+        "inputs, state.backward, sequence_length=sequence_length, **options",
+        "inputs, state.backward, **options",
+        "unit/dnc/unrolling/test_bidirectional.py",
+    ),
+    Mutant(
+        "second core restarts each time",
+        "dnc/bidirectional.py",
+        "inputs, state.backward, sequence",
+        "inputs, None, sequence",
+        "unit/dnc/unrolling/test_bidirectional.py",
+    ),
+    Mutant(
+        "ADNC without normalised interface",
+        "dnc/adnc.py",
+        '"layer_norm": True,',
+        '"layer_norm": False,',
+        "unit/dnc/unrolling/test_bidirectional.py::TestADNC",
+    ),
+)
