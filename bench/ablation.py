@@ -41,20 +41,31 @@ TASKS = {
     "addition": Task("addition", (12, 24, 48, 96), (4,)),
 }
 
-# Masks are added to the look-up that a preset has.
-_MASKED = {"cosine": "masked_cosine", "used_cosine": "used_masked_cosine"}
-_LOOK_UP, _DEALLOCATE, _SHARP = "look_up", "--deallocate", "--sharp_links"
+# The look-up of a preset without masks, and with them.
+_LOOK_UPS = {
+    "cosine": ("cosine", "masked_cosine"),
+    "used_cosine": ("used_cosine", "used_masked_cosine"),
+    "used_masked_cosine": ("used_cosine", "used_masked_cosine"),
+}
+
+
+class Variant(NamedTuple):
+    """A model of the ablation."""
+
+    masks: bool = False
+    flags: Sequence[str] = ()
+
+
 VARIANTS = {
-    "DNC": (),
-    "M": (_LOOK_UP,),
-    "D": (_DEALLOCATE,),
-    "S": (_SHARP,),
-    "MD": (_LOOK_UP, _DEALLOCATE),
-    "MDS": (_LOOK_UP, _DEALLOCATE, _SHARP),
-    "LN": ("--layer_norm",),
-    "ADNC": ("--core=adnc",),
-    "LSTM": ("--core=lstm",),
-    "NTM": ("--core=ntm",),
+    "DNC": Variant(),
+    "M": Variant(masks=True),
+    "D": Variant(flags=["--deallocate"]),
+    "S": Variant(flags=["--sharp_links"]),
+    "MD": Variant(masks=True, flags=["--deallocate"]),
+    "LN": Variant(flags=["--layer_norm"]),
+    "ADNC": Variant(flags=["--core=adnc"]),
+    "LSTM": Variant(flags=["--core=lstm"]),
+    "NTM": Variant(flags=["--core=ntm"]),
 }
 
 _FLAGS = _command.new_flags(default_rounds=None)
@@ -83,9 +94,9 @@ _COLUMNS = (*_KEYS, "parameters", "minutes", *_MEASURED)
 def arguments(task: str, variant: str, seed: int) -> list[str]:
     """Returns the flags of train.py for a run."""
     preset = TASKS[task].preset
-    look_up = PRESETS[preset].get("look_up", "cosine")
-    own = [f"--look_up={_MASKED[look_up]}" if x == _LOOK_UP else x for x in VARIANTS[variant]]
-    return [f"--preset={preset}", f"--seed={seed}", *own]
+    masks, own = VARIANTS[variant]
+    look_up = _LOOK_UPS[PRESETS[preset].get("look_up", "cosine")][masks]
+    return [f"--preset={preset}", f"--seed={seed}", f"--look_up={look_up}", *own]
 
 
 def add_missing(path: pathlib.Path, runs: Sequence[tuple[str, str, int]]) -> None:

@@ -134,15 +134,20 @@ PRESETS: dict[str, dict[str, Any]] = {
         "memory_size": 32,
         "num_read_heads": 2,
     },
+    # With as many slots as pairs it must not write while it is asked. With more it does, and then
+    # finds what it has just written, where the key is as well: a plateau that it does not leave.
     "key_value": {
         **_SMALL,
-        **_steps(20_000),
+        **_ADAM,
+        **_steps(15_000),
         "task": "key_value",
-        "look_up": "used_cosine",
+        "look_up": "used_masked_cosine",
+        "batch_size": 64,
         "max_length": 8,
-        "memory_size": 16,
+        "memory_size": 8,
         "word_size": 32,
         "num_read_heads": 1,
+        "learning_rate": 3e-3,
     },
     "ngrams": {
         **_SMALL,

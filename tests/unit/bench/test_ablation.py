@@ -25,7 +25,8 @@ def evaluate(arguments):
         for number, size in enumerate(given["lengths"].split(",")):
             solved = variant == "M" if number == 0 else ""
             error = number + int(seed) / 10
-            writer.writerow([slots[number % len(slots)], size, "wrong_bits", error, 1, solved, 7, ""])
+            row = [slots[number % len(slots)], size, "wrong_bits", error, 1, solved, 7, ""]
+            writer.writerow(row)
     return ""
 
 
@@ -87,3 +88,11 @@ def test_every_run_is_one_that_can_be_trained(task, variant):
     config = Config.of(**{**settings, "seed": int(settings["seed"])})
     assert config.seed == 3
     config.check_training()
+
+
+def test_only_models_with_masks_have_a_masked_look_up():
+    for variant in ablation.VARIANTS:
+        given = ablation.arguments("key_value", variant, 0)
+        masked = variant in ("M", "MD")
+        assert ("--look_up=used_masked_cosine" in given) == masked
+        assert ("--look_up=used_cosine" in given) == (not masked)
