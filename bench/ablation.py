@@ -91,6 +91,12 @@ _MEASURED = ("memory_size", "size", "error_name", "error", "solved_sequences", "
 _COLUMNS = (*_KEYS, "parameters", "minutes", *_MEASURED)
 
 
+def applies(task: str, variant: str) -> bool:
+    """Whether a task has such a model: links cannot be sharp where there are none."""
+    has_links = PRESETS[TASKS[task].preset].get("linkage") != "none"
+    return has_links or "--sharp_links" not in VARIANTS[variant].flags
+
+
 def arguments(task: str, variant: str, seed: int) -> list[str]:
     """Returns the flags of train.py for a run."""
     preset = TASKS[task].preset
@@ -103,7 +109,7 @@ def add_missing(path: pathlib.Path, runs: Sequence[tuple[str, str, int]]) -> Non
     """Trains and measures the runs that a file does not contain, and adds each when it is done."""
     known = {tuple(row[key] for key in _KEYS) for row in _read(path)}
     for task, variant, seed in runs:
-        if (task, variant, str(seed)) in known:
+        if (task, variant, str(seed)) in known or not applies(task, variant):
             continue
         directory = pathlib.Path(_DIRECTORY.value) / f"{task}_{variant}_{seed}"
         minutes = _runs.trained(directory, arguments(task, variant, seed))

@@ -139,7 +139,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "key_value": {
         **_SMALL,
         **_ADAM,
-        **_steps(15_000),
+        **_steps(20_000),
         "task": "key_value",
         "look_up": "used_masked_cosine",
         "batch_size": 64,

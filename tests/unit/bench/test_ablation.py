@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from bench import _command, ablation
-from training import Config
+from training import Config, models
 
 
 def train(arguments):
@@ -86,8 +86,10 @@ def test_every_run_is_one_that_can_be_trained(task, variant):
     flags = [flag.removeprefix("--") for flag in ablation.arguments(task, variant, 3)]
     settings = {name: value or True for name, _, value in (flag.partition("=") for flag in flags)}
     config = Config.of(**{**settings, "seed": int(settings["seed"])})
-    assert config.seed == 3
-    config.check_training()
+    if ablation.applies(task, variant):
+        models.make_core(config, models.make_task(config))
+    else:
+        assert (task, variant) == ("addition", "S")
 
 
 def test_only_models_with_masks_have_a_masked_look_up():
