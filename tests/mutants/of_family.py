@@ -186,7 +186,7 @@ MUTANTS = (
         "unit/dnc/test_family.py::TestBypass",
     ),
     Mutant(
-        "each step drops the same",
+        "the bypass drops the same at each step",
         "dnc/core.py",
         "access.state, controller_state, bypass_state)",
         "access.state, controller_state, prev_state.bypass)",
