@@ -87,8 +87,8 @@ MUTANTS = (
     Mutant(
         "fast: sign in the gradient of the norms",
         "dnc/unrolling/fused/content.py",
-        "d_norm_products = -d_products * cosines\n        d_keys = ",
-        "d_norm_products = d_products * cosines\n        d_keys = ",
+        "d_norm_products = -d_products * cosines",
+        "d_norm_products = d_products * cosines",
         _PARTS,
     ),
     Mutant(
@@ -211,20 +211,6 @@ MUTANTS = (
         _PARTS,
     ),
     # --- Variants of the parts.
-    Mutant(
-        "fast: gradient of the masked norms w.r.t. the memory",
-        "dnc/unrolling/fused/content.py",
-        "outer(squares, d_squares))",
-        "tf.zeros_like(memory.words))",
-        _PARTS,
-    ),
-    Mutant(
-        "fast: gradient of the masks through the masked norms",
-        "dnc/unrolling/fused/content.py",
-        "        d_masks += masks * times_transposed(d_squares, tf.square(memory.words))\n",
-        "",
-        _PARTS,
-    ),
     Mutant(
         "fast: gradient of the free gates through erased slots",
         "dnc/unrolling/fused/allocation.py",

@@ -14,9 +14,7 @@ from dnc.access import split_extras
 from dnc.content import (
     EPSILON,
     CosineWeights,
-    MaskedCosineWeights,
     UsedCosineWeights,
-    UsedMaskedCosineWeights,
     oneplus,
     used_softmax,
     weighted_softmax,
@@ -52,7 +50,7 @@ class FactoredGradient(NamedTuple):
 
     rows: tf.Tensor  # [B, H, W]
     columns: tf.Tensor  # [B, H, N]
-    slots: tf.Tensor  # [B, 1, N]; with masks [B, W, N]
+    slots: tf.Tensor  # [B, 1, N]
 
 
 def add_to_memory(
@@ -165,68 +163,3 @@ class FusedUsedCosineWeights(FusedCosineWeights):
         del weights
         found = gradients(self._weights, [cosines, strengths, usage], d_weights)
         return found[0], found[1], found[2]
-
-
-@fuses(MaskedCosineWeights)
-class FusedMaskedCosineWeights(FusedCosineWeights):
-    """`MaskedCosineWeights`: keeps the cosines, and the norms of the slots under each mask."""
-
-    def __init__(self, look_up: MaskedCosineWeights):
-        super().__init__(look_up)
-        self._mask_min = look_up.mask_min
-        self.num_residuals = 2 * look_up.num_heads
-
-    def step(self, arguments: Any, weights: Any = ()) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the weights [B, H, N] for a `Memory`, fields and usage; residuals."""
-        del weights
-        memory, fields, usage = arguments
-        masks = self._masks(fields)
-        keys = fields["keys"] * masks
-        squares = times(tf.square(masks), tf.square(memory.words))
-        norms = tf.sqrt(squares + EPSILON)
-        cosines = times(keys * masks, memory.words) / (_key_norms(keys) * norms + EPSILON)
-        results = self._weights(cosines, fields["strengths"], usage)
-        return results, tf.concat([cosines, norms], axis=1)
-
-    def gradient(
-        self,
-        arguments: Any,
-        results: tf.Tensor,
-        residuals: tf.Tensor,
-        d_results: tf.Tensor,
-        products: Any = (),
-    ) -> tuple[tuple[FactoredGradient, Fields, tf.Tensor | None], list[tf.Tensor]]:
-        """Returns the gradients; `None` for no influence of the usage."""
-        memory, fields, usage = arguments
-        cosines, norms = tf.split(residuals, 2, axis=1)
-        d_cosines, d_strengths, d_usage = self._weights_gradient(
-            cosines, fields["strengths"], usage, results, d_results
-        )
-        masks = self._masks(fields)
-        keys = fields["keys"] * masks
-        key_norms, squares = _key_norms(keys), tf.square(masks)
-        d_products = d_cosines / (key_norms * norms + EPSILON)
-        d_norm_products = -d_products * cosines
-        # Half of it is the gradient w.r.t. the sum of squares under the root.
-        d_squares = d_norm_products * key_norms / norms
-        d_masked_keys = times_transposed(d_products, memory.words)  # w.r.t. k o m o m
-        d_keys = d_masked_keys * masks
-        d_keys += inner(d_norm_products, norms) / key_norms * keys
-        d_masks = d_masked_keys * keys + d_keys * fields["keys"]
-        d_masks += masks * times_transposed(d_squares, tf.square(memory.words))
-        d_memory = FactoredGradient(keys * masks, d_products, outer(squares, d_squares))
-        d_fields = {
-            "keys": d_keys * masks,
-            "strengths": d_strengths,
-            "masks": (1.0 - self._mask_min) * d_masks,
-        }
-        return (d_memory, d_fields, d_usage), []
-
-    def _masks(self, fields: Fields) -> tf.Tensor:
-        """The masks with their floor."""
-        return self._mask_min + (1.0 - self._mask_min) * fields["masks"]
-
-
-@fuses(UsedMaskedCosineWeights)
-class FusedUsedMaskedCosineWeights(FusedUsedCosineWeights, FusedMaskedCosineWeights):
-    """`UsedMaskedCosineWeights`."""
