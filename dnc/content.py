@@ -245,7 +245,7 @@ class MaskedCosineWeights(CosineWeights):
 
     Each head emits a mask m in (0, 1)^W along with its key, so that it can search by one part of
     the words and retrieve the other (Csordas & Schmidhuber 2019, section 3.1). With a floor
-    `mask_min` the mask is mask_min + (1 - mask_min) m.
+    `mask_min` the field is mask_min + (1 - mask_min) sigmoid(x).
 
     >>> look_up = MaskedCosineWeights(num_heads=1, word_size=2)
     >>> memory = tf.constant([[[1.0, 9.0], [0.0, 9.0], [1.0, 0.0]]])
@@ -281,7 +281,11 @@ class MaskedCosineWeights(CosineWeights):
 
     def fields(self) -> dict[str, Field]:
         """Returns the interface fields: a key, a strength and a mask for each head."""
-        return {**super().fields(), "masks": Field("HW", tf.sigmoid)}
+        activation = self._floored_sigmoid if self._mask_min else tf.sigmoid
+        return {**super().fields(), "masks": Field("HW", activation)}
+
+    def _floored_sigmoid(self, x: tf.Tensor) -> tf.Tensor:
+        return self._mask_min + (1.0 - self._mask_min) * tf.sigmoid(x)
 
     def __call__(  # type: ignore[override]  # It also needs the masks.
         self,
@@ -299,7 +303,7 @@ class MaskedCosineWeights(CosineWeights):
           keys: as for `CosineWeights`.
           strengths: as for `CosineWeights`.
           usage: as for `CosineWeights`.
-          masks: [B, num_heads, W], in [0, 1], without the floor.
+          masks: [B, num_heads, W], in [0, 1].
 
         Returns:
           [B, num_heads, N].
@@ -320,7 +324,6 @@ class MaskedCosineWeights(CosineWeights):
         masks: tf.Tensor,
     ) -> tf.Tensor:
         """Returns what `__call__` returns, for arguments that were checked."""
-        masks = self._mask_min + (1.0 - self._mask_min) * masks
         return self.normalize(masked_cosine_similarity(memory, keys, masks), strengths, usage)
 
     @property

@@ -75,10 +75,10 @@ def interface(
     layout = [
         ("k_r", (R, W), None),
         ("beta_r", (R,), strength_op),
-        *([("m_r", (R, W), sigmoid)] if has.read.masked else []),
+        *([("m_r", (R, W), has.read.mask)] if has.read.masked else []),
         ("k_w", (V, W), None),
         ("beta_w", (V,), strength_op),
-        *([("m_w", (V, W), sigmoid)] if has.write.masked else []),
+        *([("m_w", (V, W), has.write.mask)] if has.write.masked else []),
         ("e", (V, W), sigmoid),
         ("v", (V, W), None),
         ("f", (R,), sigmoid),

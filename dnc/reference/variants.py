@@ -25,6 +25,10 @@ class LookUp(NamedTuple):
     mask_min: float = 0.0  # The minimum of a mask.
     used: bool = False  # Each slot counts as much as it is used.
 
+    def mask(self, x: np.ndarray) -> np.ndarray:
+        """m = mask_min + (1 - mask_min) sigmoid(x)."""
+        return self.mask_min + (1.0 - self.mask_min) * sigmoid(x)
+
 
 class Variant(NamedTuple):
     """Equations of a model; by default the paper's."""
@@ -42,11 +46,6 @@ PAPER = Variant()
 
 
 # --- Content look-ups -----------------------------------------------------------------------------
-
-
-def floored(m: np.ndarray, mask_min: float) -> np.ndarray:
-    """m <- mask_min + (1 - mask_min) m: [W]."""
-    return mask_min + (1.0 - mask_min) * m
 
 
 def masked_content(M: np.ndarray, k: np.ndarray, beta: float, m: np.ndarray) -> np.ndarray:
@@ -75,7 +74,7 @@ def look_up(
     kind: LookUp, M: np.ndarray, k: np.ndarray, beta: float, m: np.ndarray, u: np.ndarray
 ) -> np.ndarray:
     """The content weighting of one head: [N]. Its mask m and the usage u may be of no account."""
-    m = floored(m, kind.mask_min) if kind.masked else np.ones_like(k)
+    m = m if kind.masked else np.ones_like(k)
     if kind.used:
         return used_content(M * m, k * m, beta, u)
     return masked_content(M, k, beta, m)

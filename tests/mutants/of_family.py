@@ -21,8 +21,8 @@ MUTANTS = (
     Mutant(
         "floor of a mask ignored",
         "dnc/content.py",
-        "masks = self._mask_min + (1.0 - self._mask_min) * masks",
-        "masks = tf.identity(masks)",
+        "return self._mask_min + (1.0 - self._mask_min) * tf.sigmoid(x)",
+        "return tf.sigmoid(x)",
         "unit/dnc/test_family.py::TestNeutral unit/dnc/test_reference.py::TestVariants",
     ),
     Mutant(

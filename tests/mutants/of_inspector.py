@@ -176,9 +176,23 @@ MUTANTS = (
     ),
     Mutant(
         "viewer: keys compared with the memory after the write",
-        "dnc_inspector/static/describe.js",
-        'replay.memoryAt(kind === "write" ? t - 1 : t)',
-        "replay.memoryAt(t)",
+        "dnc_inspector/static/replay.js",
+        'this.memoryAt(kind === "write" ? t - 1 : t)',
+        "this.memoryAt(t)",
+        _VIEWER,
+    ),
+    Mutant(
+        "viewer: freed slots keep their contents",
+        "dnc_inspector/static/replay.js",
+        "memory[i] *= 1 - deallocated[Math.floor(i / W)]",
+        "memory[i] *= 1",
+        _VIEWER,
+    ),
+    Mutant(
+        "viewer: a mask counts what it hides",
+        "dnc_inspector/static/extras.js",
+        "mask.filter((value) => value >= 0.5)",
+        "mask.filter((value) => value < 0.5)",
         _VIEWER,
     ),
     Mutant(

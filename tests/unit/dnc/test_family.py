@@ -86,16 +86,6 @@ class TestNeutral:
         core = core_of("masked", content_weights=look_up)
         assert_same_values(step_quantities(core), step_quantities(plain_core_like(core)))
 
-    def test_a_minimum_mask_of_1_among_used_slots(self):
-        memory, keys = normal(0, 2, 5, 3), normal(1, 2, 2, 3)
-        strengths, usage, masks = normal(2, 2, 2), shares(3, 2, 5), shares(4, 2, 2, 3)
-        masked = dnc.UsedMaskedCosineWeights(2, 3, mask_min=1.0)
-        np.testing.assert_allclose(
-            masked(memory, keys, strengths, usage, masks=masks),
-            dnc.UsedCosineWeights(2, 3)(memory, keys, strengths, usage),
-            atol=1e-12,
-        )
-
     def test_closed_free_gates_erase_nothing(self):
         core = with_bias_of(core_of("deallocate"), free_gate=-1000.0)
         assert_same_values(step_quantities(core), step_quantities(plain_core_like(core)))
