@@ -240,6 +240,13 @@ MUTANTS = (
         _PARTS,
     ),
     Mutant(
+        "fast: gradient of the scale of a normalised interface",
+        "dnc/unrolling/fused/interface.py",
+        "tf.reduce_sum(d_vector * normalized, axis=0)",
+        "tf.reduce_sum(d_vector, axis=0)",
+        _PARTS,
+    ),
+    Mutant(
         "fast: gradients of a normalised LSTM without its scales",
         "dnc/unrolling/fused/controllers.py",
         "tf.stack(d_gates, axis=1) * scales",
