@@ -1,6 +1,7 @@
-"""Times one training step of the DNC beside that of an `snt.LSTM` of the same size.
+"""Times one training step of the DNC, compared with an `snt.LSTM` of the same size.
 
     python -m bench.step --config=small,medium
+    python -m bench.step --config=medium --linkage=dense --variants=content_only,adnc
 
 A step is forward pass, loss, gradients, clipping and RMSProp on a batch of random data: of the DNC
 through `dnc.unroll` and through `snt.dynamic_unroll`, and of the LSTM through
@@ -23,20 +24,40 @@ _CONFIG = _command.define_names(
 _LINKAGE = _command.define_names(
     _FLAGS, "linkage", "dense,sparse", workloads.LINKAGES, "Links between slots"
 )
+_VARIANTS = flags.DEFINE_list(
+    "variants",
+    "",
+    f"Members of the family, too: a list of {', '.join(workloads.VARIANTS)}.",
+    flag_values=_FLAGS,
+)
+flags.register_validator(
+    "variants",
+    lambda given: set(given) <= set(workloads.VARIANTS),
+    f"must be a list of {', '.join(workloads.VARIANTS)}.",
+    _FLAGS,
+)
 _NUM_LINKS = _command.define_num_links(_FLAGS)
 _JIT = flags.DEFINE_bool("jit", True, "Whether to compile with XLA.", flag_values=_FLAGS)
 
 
 def rows(
-    config: str, linkages: Sequence[str], num_links: int, jit: bool, rounds: int
+    config: str,
+    linkages: Sequence[str],
+    num_links: int,
+    jit: bool,
+    rounds: int,
+    variants: Sequence[str] = (),
 ) -> Iterator[_command.Row]:
     """Times the models of one workload and yields a row for each; the LSTM is the first."""
     workload = workloads.WORKLOADS[config]
     models = [("snt.LSTM", None, "snt.dynamic_unroll")]
     models += [("DNC", linkage, unroll) for linkage in linkages for unroll in workloads.UNROLLS]
+    models += [(variant, None, "dnc.unroll") for variant in variants]
     steps: dict[Any, Callable[[], float]] = {}
     for model, linkage, unroll in models:
-        if linkage:
+        if model in workloads.VARIANTS:
+            core = workloads.make_variant(workload, model)
+        elif linkage:
             core = workloads.make_dnc(workload, linkage, num_links)
         else:
             core = workloads.make_lstm(workload)
@@ -57,6 +78,7 @@ def _all_rows() -> Iterator[_command.Row]:
             _NUM_LINKS.value,
             _JIT.value,
             _FLAGS["rounds"].value,
+            _VARIANTS.value,
         )
 
 
@@ -78,7 +100,7 @@ def _title() -> str:
 def _columns() -> list[_command.Column]:
     return [
         _command.Column("config", 6, lambda row: row["config"]),
-        _command.Column("model", 10, _command.model),
+        _command.Column("model", 12, _command.model),
         _command.Column("unroll", 18, lambda row: row["unroll"]),
         _command.Column("ms", 26, _command.milliseconds),
         _command.Column("ratio", 6, lambda row: f"{row['ratio']:.2f}"),

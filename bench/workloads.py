@@ -13,6 +13,15 @@ from training.optimization import rmsprop
 # As train.py's defaults.
 CLIP_VALUE, MAX_GRAD_NORM, LEARNING_RATE, EPSILON = 20.0, 50.0, 1e-4, 1e-10
 LINKAGES = ("dense", "sparse")
+# Arguments of the memory by name, for a number of slots.
+VARIANTS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "content_only": lambda slots: {"linkage": dnc.NoLinkage(slots)},
+    "masks": lambda slots: {"content_weights": dnc.MaskedCosineWeights},
+    "deallocate": lambda slots: {"deallocate": True},
+    "sharp_links": lambda slots: {"linkage": dnc.SharpLinkage(dnc.TemporalLinkage(slots))},
+    "layer_norm": lambda slots: {"layer_norm": True},
+    "adnc": lambda slots: {},
+}
 _SEED = 0
 
 Unroll = Callable[[snt.RNNCore, tf.Tensor, Any], tuple[tf.Tensor, Any]]
@@ -66,6 +75,28 @@ def make_dnc(workload: Workload, linkage: str = "dense", num_links: int = 8) -> 
         workload.memory_size, workload.word_size, workload.num_reads, linkage=sparse
     )
     return dnc.DNC(access, snt.LSTM(workload.hidden_size), workload.output_size, CLIP_VALUE)
+
+
+def make_variant(workload: Workload, variant: str) -> dnc.DNC:
+    """Returns a member of the family.
+
+    Args:
+      workload: its sizes.
+      variant: one of `VARIANTS`.
+    """
+    slots, hidden_size, output_size = (
+        workload.memory_size,
+        workload.hidden_size,
+        workload.output_size,
+    )
+    sizes = (slots, workload.word_size, workload.num_reads)
+    if variant == "adnc":
+        return dnc.adnc(output_size, hidden_size, *sizes, clip_value=CLIP_VALUE)
+    controller = snt.LSTM(hidden_size)
+    if variant == "layer_norm":
+        controller = dnc.LayerNormLSTM(hidden_size)
+    access = dnc.MemoryAccess(*sizes, **VARIANTS[variant](slots))
+    return dnc.DNC(access, controller, output_size, CLIP_VALUE)
 
 
 def make_lstm(workload: Workload) -> snt.RNNCore:

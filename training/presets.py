@@ -134,14 +134,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "memory_size": 32,
         "num_read_heads": 2,
     },
-    # With as many slots as pairs it must not write while it is asked. With more it does, and then
-    # finds what it has just written, where the key is as well: a plateau that it does not leave.
+    # With as many slots as pairs it must not write while it is asked. With more it often does, and
+    # then finds the key in what it has just written: a plateau that it does not leave.
     "key_value": {
         **_SMALL,
         **_ADAM,
         **_steps(20_000),
         "task": "key_value",
         "look_up": "used_masked_cosine",
+        "controller": "feedforward",
         "batch_size": 64,
         "max_length": 8,
         "memory_size": 8,

@@ -42,3 +42,11 @@ def test_the_table_has_a_line_for_each_model(capsys):
         "DNC sparse",
         "DNC sparse",
     ]
+
+
+def test_members_of_the_family_are_timed_next_to_the_others(capsys):
+    rows = run(capsys, "--config=tiny", "--linkage=dense", "--variants=masks,adnc")
+    assert [(row["model"], row["unroll"]) for row in rows[3:]] == [
+        ("masks", "dnc.unroll"),
+        ("adnc", "dnc.unroll"),
+    ]

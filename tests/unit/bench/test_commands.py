@@ -41,6 +41,7 @@ COMMANDS = {
         ("step", "--config=", ["config", "small, medium, large"]),
         ("step", "--linkage=dense,loose", ["linkage", "loose", "dense, sparse"]),
         ("step", "--rounds=0", ["rounds", "0"]),
+        ("step", "--variants=mask", ["variants", "mask", "masks, deallocate"]),
         ("step", "--num_links=17", ["--num_links", "17", "16 slots"]),
         ("step", "positional", ["positional", "--"]),
         ("step", "--nonsense", ["nonsense"]),
