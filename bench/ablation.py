@@ -33,7 +33,7 @@ class Task(NamedTuple):
 
 
 TASKS = {
-    "key_value": Task("key_value", (8, 16, 32, 64), (16, 32, 64, 128)),
+    "key_value": Task("key_value", (8, 16, 32, 64), (8, 16, 32, 64)),
     "associative_recall": Task("associative_recall", (6, 12, 24, 48), (32, 64, 128, 256)),
     "repeat_copy_long": Task("repeat_copy_long", (8, 16, 32, 64), (16,)),
     "copy_series": Task("copy_series", (5, 10, 20, 40), (10,)),
@@ -123,7 +123,11 @@ def add_missing(path: pathlib.Path, runs: Sequence[tuple[str, str, int]]) -> Non
             if is_new:
                 writer.writeheader()
             own = {"task": task, "variant": variant, "seed": seed, "minutes": f"{minutes:.1f}"}
-            writer.writerows({**row, **own} for row in found)
+            for row in found:
+                rounded = {
+                    name: f"{float(row[name]):.4g}" for name in ("error", "solved_sequences")
+                }
+                writer.writerow({**row, **rounded, **own})
 
 
 def _read(path: pathlib.Path) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ be swapped. `unroll` runs a core over sequences, `record` returns every quantity
 `controllers`        controllers in addition to Sonnet's cores; `normalization`: an LSTM with
                      layer normalisation
 `dropout`            dropout that repeats
-`access`             the memory: one step of its parts and heads
+`access`             the memory: one step of its parts and heads; `parts` names them
 `interface`          the interface vector, made of the fields that the parts declare
 `content`            content look-ups
 `allocation`         usage of the slots and their allocation
@@ -42,7 +42,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import deepmind
-from dnc.access import AccessState, MemoryAccess
+from dnc.access import MemoryAccess
 from dnc.adnc import adnc, biadnc
 from dnc.allocation import Freeness, SoftmaxAllocation
 from dnc.bidirectional import Bidirectional
@@ -61,6 +61,7 @@ from dnc.initial import LearnedState, LearnedWord
 from dnc.interface import Field
 from dnc.linkage import Linkage, NoLinkage, TemporalLinkage, TemporalLinkageState
 from dnc.normalization import LayerNormLSTM
+from dnc.parts import AccessState
 from dnc.recording import summaries
 from dnc.recording.recorder import record
 from dnc.recording.trace import Trace

@@ -1,7 +1,7 @@
 """MemoryAccess: one step of writing to and reading from the memory."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
@@ -9,36 +9,11 @@ import tensorflow as tf
 from dnc import _checks, _cores, heads
 from dnc.allocation import Freeness, FreenessInputs, usage_after_write
 from dnc.content import CosineWeights
-from dnc.heads import ReadMode, erase_and_write, read_mode, read_weights, read_words, write_weights
+from dnc.heads import erase_and_write, read_mode, read_weights, read_words, write_weights
 from dnc.initial import LearnedWord
 from dnc.interface import Declaration, Extra, Field, Interface, assemble
 from dnc.linkage import LinkageInputs, TemporalLinkage
-
-
-class AccessState(NamedTuple):
-    """State of a `MemoryAccess`."""
-
-    memory: Any  # [B, N, W]
-    read_weights: Any  # [B, R, N]
-    write_weights: Any  # [B, V, N]
-    linkage: Any  # the linkage's own state, e.g. `TemporalLinkageState`
-    usage: Any  # [B, N]
-
-
-class AccessStep(NamedTuple):
-    """All quantities of one step of a `MemoryAccess`."""
-
-    interface: dict[str, tf.Tensor]  # the fields by name, activated
-    read_mode: ReadMode  # pi
-    allocation_weights: tf.Tensor  # [B, V, N], a
-    retention: tf.Tensor  # [B, N], psi
-    write_content_weights: tf.Tensor  # [B, V, N], c^w
-    read_content_weights: tf.Tensor  # [B, R, N], c^r
-    forward_weights: tf.Tensor  # [B, R, V, N], f
-    backward_weights: tf.Tensor  # [B, R, V, N], b
-    read_words: tf.Tensor  # [B, R, W], r
-    state: AccessState
-    extras: dict[str, tf.Tensor]  # further quantities that parts return, by name
+from dnc.parts import HEADS, PARTS, AccessState, AccessStep, fields_of, prefix, split_extras
 
 
 class MemoryAccess(snt.RNNCore):
@@ -161,7 +136,7 @@ class MemoryAccess(snt.RNNCore):
             for name in ("memory_size", "word_size", "num_reads", "num_writes")
         }
         num_heads = {"write_content": self._num_writes, "read_content": self._num_reads}
-        for part in _PARTS:
+        for part in PARTS:
             expected = {**sizes, **({"num_heads": num_heads[part]} if part in num_heads else {})}
             for name, size in expected.items():
                 if (actual := getattr(getattr(self, part), name, size)) != size:
@@ -180,11 +155,9 @@ class MemoryAccess(snt.RNNCore):
         }
 
         def of_part(part: str) -> Declaration:
-            heads = _HEADS.get(part)
+            heads = HEADS.get(part)
             own_sizes = {**sizes, "H": sizes[heads]} if heads else sizes
-            return Declaration(
-                part, _prefix(part), _fields_of(part, getattr(self, part)), own_sizes
-            )
+            return Declaration(part, prefix(part), fields_of(part, getattr(self, part)), own_sizes)
 
         vectors = {"erase_vectors": Field("VW", tf.sigmoid), "write_vectors": Field("VW")}
         gates = {"allocation_gate": Field("V", tf.sigmoid), "write_gate": Field("V", tf.sigmoid)}
@@ -200,15 +173,17 @@ class MemoryAccess(snt.RNNCore):
     def extras(self) -> dict[str, Extra]:
         """Returns the declarations of all interface fields, and of the extras of the parts."""
         extras = {}
-        for owner, prefix, fields, _ in self._declarations():
+        for owner, own_prefix, fields, _ in self._declarations():
             for name, field in fields.items():
                 axes = "".join(size if isinstance(size, str) else "?" for size in field.shape)
-                extras[prefix + name] = Extra(axes.replace("H", _HEADS.get(owner, "")), "read_keys")
-        for part, before in _PARTS.items():
+                extras[own_prefix + name] = Extra(
+                    axes.replace("H", HEADS.get(owner, "")), "read_keys"
+                )
+        for part, before in PARTS.items():
             declare = getattr(getattr(self, part), "extras", dict)
             for name, axes in declare().items():
-                axes = axes.replace("H", _HEADS.get(part, "H"))
-                extras[_prefix(part) + name] = Extra(axes, before)
+                axes = axes.replace("H", HEADS.get(part, "H"))
+                extras[prefix(part) + name] = Extra(axes, before)
         if self._deallocates:
             extras["deallocated"] = Extra("N", "write_content_weights")
         return extras
@@ -325,7 +300,7 @@ class MemoryAccess(snt.RNNCore):
         weights, own_extras = split_extras(
             look_up(memory, usage=usage, **self.own_fields(part, fields))
         )
-        extras.update({_prefix(part) + name: x for name, x in own_extras.items()})
+        extras.update({prefix(part) + name: x for name, x in own_extras.items()})
         return weights
 
     def own_fields(self, part: str, fields: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -403,37 +378,6 @@ class MemoryAccess(snt.RNNCore):
     def output_size(self) -> tf.TensorShape:
         """Shape of the words read for one example."""
         return tf.TensorShape([self._num_reads, self._word_size])
-
-
-# The parts, and the quantity of a step that each one's extras are computed before.
-_PARTS = {
-    "freeness": "allocation_weights",
-    "write_content": "write_content_weights",
-    "linkage": "forward_weights",
-    "read_content": "read_content_weights",
-}
-
-# The letter of the heads of each look-up.
-_HEADS = {"write_content": "V", "read_content": "R"}
-
-
-def _prefix(part: str) -> str:
-    """Prefix of the names of a part's fields and extras."""
-    return part.removesuffix("content") if part.endswith("_content") else ""
-
-
-def _fields_of(name: str, part: Any) -> Mapping[str, Field]:
-    if not callable(getattr(part, "fields", None)):
-        raise ValueError(
-            f"{name} must have a method fields() that returns its interface fields, got {part!r}. "
-            "Return {} for none."
-        )
-    return part.fields()
-
-
-def split_extras(weights: Any) -> tuple[tf.Tensor, Mapping[str, tf.Tensor]]:
-    """Returns the weights and the extras of a look-up that may have returned both."""
-    return weights if isinstance(weights, tuple) else (weights, {})
 
 
 def _checked_memory(initial_memory: Any, word_size: int) -> float | LearnedWord:

@@ -27,7 +27,7 @@ class Bidirectional(snt.Module):
     output, as it is there.
 
         >>> import dnc
-        >>> controller = AppendedContext(snt.LSTM(8), input_size=5, context_size=6)
+        >>> controller = dnc.AppendedContext(snt.LSTM(8), input_size=5, context_size=6)
         >>> core = dnc.DNC(dnc.MemoryAccess(4, 3), controller, output_size=2)
         >>> outputs, state = Bidirectional(core, snt.LSTM(6)).unroll(tf.zeros([7, 3, 5]))
         >>> outputs.shape

@@ -7,9 +7,10 @@ import sonnet as snt
 import tensorflow as tf
 
 from dnc import _checks, _cores, _nests
-from dnc.access import AccessState, AccessStep, MemoryAccess
+from dnc.access import MemoryAccess
 from dnc.controllers import FeedForward
 from dnc.dropout import Dropout
+from dnc.parts import AccessState, AccessStep
 
 
 class DNCState(NamedTuple):

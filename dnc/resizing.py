@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 import tensorflow as tf
 
 from dnc import _checks
-from dnc.access import AccessState
 from dnc.allocation import usage_after_write
 from dnc.linkage import resize_slots
+from dnc.parts import AccessState
 
 State = TypeVar("State")
 

@@ -222,14 +222,14 @@ MUTANTS = (
     Mutant(
         "prefix of a look-up's fields forgotten in a trace",
         "dnc/access.py",
-        "extras[prefix + name] = Extra(",
+        "extras[own_prefix + name] = Extra(",
         "extras[name] = Extra(",
         "unit/dnc/test_recorder.py::TestExtras",
     ),
     Mutant(
         "prefix of a look-up's results forgotten",
         "dnc/access.py",
-        "extras.update({_prefix(part) + name: x",
+        "extras.update({prefix(part) + name: x",
         "extras.update({name: x",
         "unit/dnc/test_recorder.py::TestExtras",
     ),

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from dnc import _cores
-from dnc.access import split_extras
 from dnc.content import (
     EPSILON,
     CosineWeights,
@@ -19,6 +18,7 @@ from dnc.content import (
     used_softmax,
     weighted_softmax,
 )
+from dnc.parts import split_extras
 from dnc.unrolling.derivatives import gradients
 from dnc.unrolling.fused.products import inner, outer, times, times_transposed
 from dnc.unrolling.fused.registry import Part, fuses

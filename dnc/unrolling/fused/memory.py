@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from dnc import _cores, heads
-from dnc.access import AccessState, MemoryAccess
+from dnc.access import MemoryAccess
 from dnc.allocation import FreenessInputs, product, usage_after_write
 from dnc.linkage import LinkageInputs
+from dnc.parts import AccessState
 from dnc.unrolling.derivatives import gradients
 from dnc.unrolling.fused.allocation import freeness_step
 from dnc.unrolling.fused.content import Memory, add_to_memory, look_up_step, slot_norms
