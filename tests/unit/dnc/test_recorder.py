@@ -148,14 +148,6 @@ def test_derived_links_and_memory_are_those_recorded(sizes, warm):
     np.testing.assert_allclose(trace.derived_memory(), trace.memory, atol=1e-12)
 
 
-def test_memory_is_derived_with_de_allocation():
-    core = models.make_core(dtype=tf.float64, deallocate=True, scale=3.0)
-    trace = dnc.record(core, models.random_inputs(T, B))
-    assert trace.extras["deallocated"].max() > 0.1
-    np.testing.assert_allclose(trace.extras["deallocated"], 1.0 - trace.retention, atol=1e-12)
-    np.testing.assert_allclose(trace.derived_memory(), trace.memory, atol=1e-12)
-
-
 def test_links_are_left_out_where_they_are_not_wanted_or_too_large(core, monkeypatch):
     assert recorded(core, record_link=False).link is None
     monkeypatch.setattr("dnc.recording.recorder.LARGEST_LINK", T * B * 2 * 6 * 6 - 1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dnc_trace import episode, header
-from dnc_trace.quantities import QUANTITIES
+from dnc_trace.quantities import EXTRA_MEANINGS, QUANTITIES
 from tests.traces import EXTRAS, SIZES, make_trace
 
 
@@ -222,7 +222,9 @@ class TestExtras:
             ("temperature", ""),
             ("habits", "?"),
         ]
-        assert head["extras"][0]["meaning"].endswith("computed before read_content_weights")
+        meanings = [extra["meaning"] for extra in head["extras"]]
+        assert meanings[0] == EXTRA_MEANINGS["read_masks"]
+        assert meanings[1] == "quantity of this model alone, computed before write_content_weights"
         for b, fields in enumerate(examples):
             for name in EXTRAS:
                 np.testing.assert_array_equal(
