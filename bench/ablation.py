@@ -50,23 +50,25 @@ _LOOK_UPS = {
 
 
 class Variant(NamedTuple):
-    """A model of the ablation."""
+    """A model of the ablation: switches of the plain DNC that are on, or another core."""
 
     masks: bool = False
-    flags: Sequence[str] = ()
+    switches: Sequence[str] = ()
+    core: str = "dnc"
 
 
 VARIANTS = {
     "DNC": Variant(),
     "M": Variant(masks=True),
-    "D": Variant(flags=["--deallocate"]),
-    "S": Variant(flags=["--sharp_links"]),
-    "MD": Variant(masks=True, flags=["--deallocate"]),
-    "LN": Variant(flags=["--layer_norm"]),
-    "ADNC": Variant(flags=["--core=adnc"]),
-    "LSTM": Variant(flags=["--core=lstm"]),
-    "NTM": Variant(flags=["--core=ntm"]),
+    "D": Variant(switches=["deallocate"]),
+    "S": Variant(switches=["sharp_links"]),
+    "MD": Variant(masks=True, switches=["deallocate"]),
+    "LN": Variant(switches=["layer_norm"]),
+    "ADNC": Variant(switches=["layer_norm"], core="adnc"),
+    "LSTM": Variant(core="lstm"),
+    "NTM": Variant(core="ntm"),
 }
+_SWITCHES = ("deallocate", "sharp_links", "layer_norm")
 
 _FLAGS = _command.new_flags(default_rounds=None)
 _TASKS = _command.define_names(_FLAGS, "tasks", "key_value", list(TASKS), "Tasks")
@@ -94,15 +96,22 @@ _COLUMNS = (*_KEYS, "parameters", "minutes", *_MEASURED)
 def applies(task: str, variant: str) -> bool:
     """Whether a task has such a model: links cannot be sharp where there are none."""
     has_links = PRESETS[TASKS[task].preset].get("linkage") != "none"
-    return has_links or "--sharp_links" not in VARIANTS[variant].flags
+    return has_links or "sharp_links" not in VARIANTS[variant].switches
 
 
 def arguments(task: str, variant: str, seed: int) -> list[str]:
     """Returns the flags of train.py for a run."""
     preset = TASKS[task].preset
-    masks, own = VARIANTS[variant]
+    masks, on, core = VARIANTS[variant]
     look_up = _LOOK_UPS[PRESETS[preset].get("look_up", "cosine")][masks]
-    return [f"--preset={preset}", f"--seed={seed}", f"--look_up={look_up}", *own]
+    # The preset may have switches of its own.
+    switches = [f"--{name}" if name in on else f"--no{name}" for name in _SWITCHES]
+    return [
+        f"--preset={preset}",
+        f"--seed={seed}",
+        f"--core={core}",
+        f"--look_up={look_up}",
+    ] + switches
 
 
 def add_missing(path: pathlib.Path, runs: Sequence[tuple[str, str, int]]) -> None:

@@ -131,6 +131,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         **_steps(20_000),
         "task": "associative_recall",
         "look_up": "used_cosine",
+        "layer_norm": True,  # Without, it depends on the seed whether it is solved.
         "memory_size": 32,
         "num_read_heads": 2,
     },

@@ -83,13 +83,20 @@ def test_a_plot_is_a_picture(run, tmp_path):
 @pytest.mark.parametrize("task", ablation.TASKS)
 @pytest.mark.parametrize("variant", ablation.VARIANTS)
 def test_every_run_is_one_that_can_be_trained(task, variant):
-    flags = [flag.removeprefix("--") for flag in ablation.arguments(task, variant, 3)]
-    settings = {name: value or True for name, _, value in (flag.partition("=") for flag in flags)}
+    settings = {}
+    for flag in ablation.arguments(task, variant, 3):
+        name, is_given, value = flag.removeprefix("--").partition("=")
+        settings[name if is_given else name.removeprefix("no")] = value or name[:2] != "no"
     config = Config.of(**{**settings, "seed": int(settings["seed"])})
     if ablation.applies(task, variant):
         models.make_core(config, models.make_task(config))
     else:
         assert (task, variant) == ("addition", "S")
+
+
+def test_a_variant_has_no_switch_but_its_own():
+    assert "--nolayer_norm" in ablation.arguments("associative_recall", "DNC", 0)
+    assert "--layer_norm" in ablation.arguments("associative_recall", "LN", 0)
 
 
 def test_only_models_with_masks_have_a_masked_look_up():
