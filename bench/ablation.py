@@ -106,12 +106,8 @@ def arguments(task: str, variant: str, seed: int) -> list[str]:
     look_up = _LOOK_UPS[PRESETS[preset].get("look_up", "cosine")][masks]
     # The preset may have switches of its own.
     switches = [f"--{name}" if name in on else f"--no{name}" for name in _SWITCHES]
-    return [
-        f"--preset={preset}",
-        f"--seed={seed}",
-        f"--core={core}",
-        f"--look_up={look_up}",
-    ] + switches
+    given = {"preset": preset, "seed": seed, "core": core, "look_up": look_up}
+    return [*(f"--{name}={value}" for name, value in given.items()), *switches]
 
 
 def add_missing(path: pathlib.Path, runs: Sequence[tuple[str, str, int]]) -> None:
