@@ -10,7 +10,7 @@ NONE = "none"
 DEFAULT_TASK = "repeat_copy"
 
 # Settings of presets that core=lstm does not take: they go with a memory.
-_OF_MEMORIES = ("controller", "num_layers", "feed_reads")
+_OF_MEMORIES = ("controller", "num_layers", "feed_reads", "layer_norm")
 
 # What makes an advanced DNC of a DNC (Franke et al. 2018), in addition to how its memory starts.
 _ADNC = {
