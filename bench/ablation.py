@@ -204,8 +204,11 @@ def plot(found: Sequence[_command.Row], path: str) -> None:
                 label=row["variant"],
             )
         axis.set(title=task.replace("_", " "), xlabel="size", ylabel=_error(own[0]))
+        sizes = [at["size"] for at in own[0]["at"]]
         axis.set_xscale("log", base=2)
+        axis.set_xticks(sizes, list(map(str, sizes)))
         axis.set_yscale("symlog", linthresh=0.1)
+        axis.set_ylim(bottom=0.0)
     handles: dict[str, Any] = {}
     for axis in axes[0]:
         handles.update(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
