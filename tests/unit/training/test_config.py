@@ -117,7 +117,10 @@ def test_no_result_depends_on_a_setting_that_is_not_saved():
         assert each.saved or each.may_change, each.name
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+OF_VERSION_0_1 = [name for name, saved in SHIPPED.items() if "content_weights" in saved]
+
+
+@pytest.mark.parametrize("name", OF_VERSION_0_1)
 def test_settings_that_earlier_versions_saved_are_read(name):
     saved = SHIPPED[name]
 

@@ -83,12 +83,9 @@ ACCESS = {
     "masks, used slots, two write heads": functools.partial(
         dense, content_weights=used_masked, num_writes=2
     ),
-    "slots erased": functools.partial(dense, deallocate=True),
     "slots erased, two write heads": functools.partial(dense, deallocate=True, num_writes=2),
-    "sharp links": sharp(dense_links),
     "sharp links, two write heads": sharp(dense_links, num_writes=2),
     "sharp sparse links": sharp(sparse),
-    "normalised": functools.partial(dense, layer_norm=True),
     "normalised without a bias": functools.partial(dense, layer_norm=True, with_bias=False),
     "all at once": sharp(
         dense_links, num_writes=2, content_weights=used_masked, deallocate=True, layer_norm=True
