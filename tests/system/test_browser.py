@@ -511,7 +511,7 @@ def test_extras_are_shown_without_being_known(tmp_path, viewer):
             text for text in tooltip_over(canvas, x, height) if "read masks, read head" in text
         )
         assert re.search(r"^read masks, read head \d, number \d: 0", found, re.MULTILINE)
-        assert "computed before read_content_weights" in found
+        assert "share of each number that a read key is compared by" in found
     assert viewer.errors() == []
 
 
