@@ -43,13 +43,13 @@ def new_flags(default_rounds: int | None) -> flags.FlagValues:
 def define_names(
     values: flags.FlagValues, name: str, default: str, known: Sequence[str], help_text: str
 ) -> flags.FlagHolder:
-    """Defines a flag that lists at least one of the known names."""
+    """Defines a flag that lists known names: at least one, unless there is none by default."""
     holder = flags.DEFINE_list(
         name, default, f"{help_text}: a list of {', '.join(known)}.", flag_values=values
     )
     flags.register_validator(
         name,
-        lambda given: bool(given) and set(given) <= set(known),
+        lambda given: (bool(given) or not default) and set(given) <= set(known),
         f"must be a list of {', '.join(known)}.",
         values,
     )

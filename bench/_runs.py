@@ -1,8 +1,12 @@
-"""Training runs that are measured: trained once, kept in a directory, evaluated at sizes."""
+"""Training runs that are measured: trained once, kept in a directory, evaluated at sizes.
+
+What several runs of one model took and reached is a row with the columns `COLUMNS`.
+"""
 
 import csv
 import json
 import pathlib
+import statistics
 import tempfile
 import time
 from collections.abc import Sequence
@@ -47,7 +51,7 @@ def measured(
 
     Args:
       directories: directories of the runs.
-      lengths: sizes; by default those of evaluate.py.
+      lengths: sizes; by default the ones that evaluate.py chooses.
       memory_size: number of slots, for all sizes or for each; by default as in training.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -58,3 +62,27 @@ def measured(
         _command.run_script(_ROOT / "evaluate.py", arguments)
         with open(f"{folder}/csv", newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
+
+
+def summary(found: Sequence[dict[str, str]], minutes: Sequence[float]) -> _command.Row:
+    """Returns what runs of one model took and reached.
+
+    Args:
+      found: the rows of `measured`, of all runs.
+      minutes: the minutes that each run took.
+    """
+    return {
+        "parameters": int(found[0]["parameters"]),
+        "minutes": statistics.median(minutes),
+        "runs": len(minutes),
+        "solved": sum(row["solved"] == "True" for row in found),
+        "error_name": found[0]["error_name"],
+    }
+
+
+COLUMNS = (
+    _command.Column("parameters", 10, lambda row: f"{row['parameters']:,}"),
+    _command.Column("minutes", 7, lambda row: f"{row['minutes']:.1f}"),
+    _command.Column("solved", 6, lambda row: f"{row['solved']} of {row['runs']}"),
+    _command.Column("error", 14, lambda row: row["error_name"].replace("_", " ")),
+)

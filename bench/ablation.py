@@ -41,13 +41,6 @@ TASKS = {
     "addition": Task("addition", (12, 24, 48, 96), (4,)),
 }
 
-# The look-up of a preset without masks, and with them.
-_LOOK_UPS = {
-    "cosine": ("cosine", "masked_cosine"),
-    "used_cosine": ("used_cosine", "used_masked_cosine"),
-    "used_masked_cosine": ("used_cosine", "used_masked_cosine"),
-}
-
 
 class Variant(NamedTuple):
     """A model of the ablation: switches of the plain DNC that are on, or another core."""
@@ -103,7 +96,9 @@ def arguments(task: str, variant: str, seed: int) -> list[str]:
     """Returns the flags of train.py for a run."""
     preset = TASKS[task].preset
     masks, on, core = VARIANTS[variant]
-    look_up = _LOOK_UPS[PRESETS[preset].get("look_up", "cosine")][masks]
+    look_up = PRESETS[preset].get("look_up", "cosine")
+    if masks:
+        look_up = look_up.replace("cosine", "masked_cosine")
     # The preset may have switches of its own.
     switches = [f"--{name}" if name in on else f"--no{name}" for name in _SWITCHES]
     given = {"preset": preset, "seed": seed, "core": core, "look_up": look_up}
@@ -152,14 +147,11 @@ def rows(
         if not own:
             continue
         sizes = sorted({int(row["size"]) for row in own})
+        minutes = {row["seed"]: float(row["minutes"]) for row in own}
         yield {
             "task": task,
             "variant": variant,
-            "parameters": int(own[0]["parameters"]),
-            "minutes": statistics.median(float(row["minutes"]) for row in own),
-            "runs": len({row["seed"] for row in own}),
-            "solved": sum(row["solved"] == "True" for row in own),
-            "error_name": own[0]["error_name"],
+            **_runs.summary(own, [*minutes.values()]),
             "at": [
                 {
                     "size": size,
@@ -203,7 +195,8 @@ def plot(found: Sequence[_command.Row], path: str) -> None:
                 color=f"C{list(VARIANTS).index(row['variant'])}",
                 label=row["variant"],
             )
-        axis.set(title=task.replace("_", " "), xlabel="size", ylabel=_error(own[0]))
+        error_name = own[0]["error_name"].replace("_", " ")
+        axis.set(title=task.replace("_", " "), xlabel="size", ylabel=error_name)
         sizes = [at["size"] for at in own[0]["at"]]
         axis.set_xscale("log", base=2)
         axis.set_xticks(sizes, list(map(str, sizes)))
@@ -216,10 +209,6 @@ def plot(found: Sequence[_command.Row], path: str) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _error(row: _command.Row) -> str:
-    return row["error_name"].replace("_", " ")
-
-
 def _columns() -> list[_command.Column]:
     def at_sizes(row: _command.Row) -> str:
         return ", ".join(f"{at['size']}: {statistics.median(at['errors']):.3g}" for at in row["at"])
@@ -227,10 +216,7 @@ def _columns() -> list[_command.Column]:
     return [
         _command.Column("task", 18, lambda row: row["task"]),
         _command.Column("model", 5, lambda row: row["variant"]),
-        _command.Column("parameters", 10, lambda row: f"{row['parameters']:,}"),
-        _command.Column("minutes", 7, lambda row: f"{row['minutes']:.1f}"),
-        _command.Column("solved", 6, lambda row: f"{row['solved']} of {row['runs']}"),
-        _command.Column("error", 14, _error),
+        *_runs.COLUMNS,
         _command.Column("at size", 44, at_sizes),
     ]
 

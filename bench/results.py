@@ -70,11 +70,7 @@ def rows(
             yield {
                 "preset": preset,
                 "core": core,
-                "parameters": int(found[0]["parameters"]),
-                "minutes": statistics.median(minutes for _, minutes in runs),
-                "runs": len(runs),
-                "solved": sum(row["solved"] == "True" for row in found),
-                "error_name": found[0]["error_name"],
+                **_runs.summary(found, [minutes for _, minutes in runs]),
                 "at": [_at(*size, found) for size in sizes],
             }
 
@@ -112,10 +108,7 @@ def _columns() -> list[_command.Column]:
     return [
         _command.Column("preset", 22, lambda row: row["preset"]),
         _command.Column("core", 4, lambda row: row["core"]),
-        _command.Column("parameters", 10, lambda row: f"{row['parameters']:,}"),
-        _command.Column("minutes", 7, lambda row: f"{row['minutes']:.1f}"),
-        _command.Column("solved", 6, lambda row: f"{row['solved']} of {row['runs']}"),
-        _command.Column("error", 14, lambda row: row["error_name"].replace("_", " ")),
+        *_runs.COLUMNS,
         _command.Column(
             "at size (slots)", 60, lambda row: ", ".join(_result(at) for at in row["at"])
         ),

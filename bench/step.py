@@ -24,17 +24,8 @@ _CONFIG = _command.define_names(
 _LINKAGE = _command.define_names(
     _FLAGS, "linkage", "dense,sparse", workloads.LINKAGES, "Links between slots"
 )
-_VARIANTS = flags.DEFINE_list(
-    "variants",
-    "",
-    f"Members of the family, too: a list of {', '.join(workloads.VARIANTS)}.",
-    flag_values=_FLAGS,
-)
-flags.register_validator(
-    "variants",
-    lambda given: set(given) <= set(workloads.VARIANTS),
-    f"must be a list of {', '.join(workloads.VARIANTS)}.",
-    _FLAGS,
+_VARIANTS = _command.define_names(
+    _FLAGS, "variants", "", list(workloads.VARIANTS), "Members of the family, too"
 )
 _NUM_LINKS = _command.define_num_links(_FLAGS)
 _JIT = flags.DEFINE_bool("jit", True, "Whether to compile with XLA.", flag_values=_FLAGS)
@@ -56,7 +47,7 @@ def rows(
     steps: dict[Any, Callable[[], float]] = {}
     for model, linkage, unroll in models:
         if model in workloads.VARIANTS:
-            core = workloads.make_variant(workload, model)
+            core = workloads.VARIANTS[model](workload)
         elif linkage:
             core = workloads.make_dnc(workload, linkage, num_links)
         else:

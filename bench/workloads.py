@@ -13,15 +13,6 @@ from training.optimization import rmsprop
 # As train.py's defaults.
 CLIP_VALUE, MAX_GRAD_NORM, LEARNING_RATE, EPSILON = 20.0, 50.0, 1e-4, 1e-10
 LINKAGES = ("dense", "sparse")
-# Arguments of the memory by name, for a number of slots.
-VARIANTS: dict[str, Callable[[int], dict[str, Any]]] = {
-    "content_only": lambda slots: {"linkage": dnc.NoLinkage(slots)},
-    "masks": lambda slots: {"content_weights": dnc.MaskedCosineWeights},
-    "deallocate": lambda slots: {"deallocate": True},
-    "sharp_links": lambda slots: {"linkage": dnc.SharpLinkage(dnc.TemporalLinkage(slots))},
-    "layer_norm": lambda slots: {"layer_norm": True},
-    "adnc": lambda slots: {},
-}
 _SEED = 0
 
 Unroll = Callable[[snt.RNNCore, tf.Tensor, Any], tuple[tf.Tensor, Any]]
@@ -71,32 +62,30 @@ def make_dnc(workload: Workload, linkage: str = "dense", num_links: int = 8) -> 
     sparse = None
     if linkage == "sparse":
         sparse = dnc.SparseTemporalLinkage(workload.memory_size, num_links=num_links)
-    access = dnc.MemoryAccess(
-        workload.memory_size, workload.word_size, workload.num_reads, linkage=sparse
-    )
-    return dnc.DNC(access, snt.LSTM(workload.hidden_size), workload.output_size, CLIP_VALUE)
+    return _with_parts(workload, linkage=sparse)
 
 
-def make_variant(workload: Workload, variant: str) -> dnc.DNC:
-    """Returns a member of the family.
+def _with_parts(workload: Workload, controller: Any = None, **parts: Any) -> dnc.DNC:
+    """Returns a DNC with an LSTM, or another controller, and with parts of the memory."""
+    w = workload
+    access = dnc.MemoryAccess(w.memory_size, w.word_size, w.num_reads, **parts)
+    return dnc.DNC(access, controller or snt.LSTM(w.hidden_size), w.output_size, CLIP_VALUE)
 
-    Args:
-      workload: its sizes.
-      variant: one of `VARIANTS`.
-    """
-    slots, hidden_size, output_size = (
-        workload.memory_size,
-        workload.hidden_size,
-        workload.output_size,
-    )
-    sizes = (slots, workload.word_size, workload.num_reads)
-    if variant == "adnc":
-        return dnc.adnc(output_size, hidden_size, *sizes, clip_value=CLIP_VALUE)
-    controller = snt.LSTM(hidden_size)
-    if variant == "layer_norm":
-        controller = dnc.LayerNormLSTM(hidden_size)
-    access = dnc.MemoryAccess(*sizes, **VARIANTS[variant](slots))
-    return dnc.DNC(access, controller, output_size, CLIP_VALUE)
+
+# Members of the family.
+VARIANTS: dict[str, Callable[[Workload], dnc.DNC]] = {
+    "content_only": lambda w: _with_parts(w, linkage=dnc.NoLinkage(w.memory_size)),
+    "masks": lambda w: _with_parts(w, content_weights=dnc.MaskedCosineWeights),
+    "deallocate": lambda w: _with_parts(w, deallocate=True),
+    "sharp_links": lambda w: _with_parts(
+        w, linkage=dnc.SharpLinkage(dnc.TemporalLinkage(w.memory_size))
+    ),
+    "layer_norm": lambda w: _with_parts(w, dnc.LayerNormLSTM(w.hidden_size), layer_norm=True),
+    "adnc": lambda w: dnc.adnc(
+        *(w.output_size, w.hidden_size, w.memory_size, w.word_size, w.num_reads),
+        clip_value=CLIP_VALUE,
+    ),
+}
 
 
 def make_lstm(workload: Workload) -> snt.RNNCore:

@@ -44,14 +44,13 @@ def adnc(
     Raises:
       ValueError: if an argument is out of range.
     """
-    num_writes = access.get("num_writes", 1)
-    normalised = {
-        "linkage": NoLinkage(memory_size, num_writes),
+    defaults = {
+        "linkage": NoLinkage(memory_size, access.get("num_writes", 1)),
         "layer_norm": True,
         "initial_memory": 1.0 / (memory_size * word_size),
     }
     return DNC(
-        MemoryAccess(memory_size, word_size, num_reads, **{**normalised, **access}),
+        MemoryAccess(memory_size, word_size, num_reads, **{**defaults, **access}),
         controller or LayerNormLSTM(hidden_size),
         output_size,
         clip_value,
@@ -74,9 +73,6 @@ def biadnc(
       ValueError: if an argument is out of range.
     """
     controller = options.pop("controller", None) or LayerNormLSTM(hidden_size)
-    forward = adnc(
-        output_size,
-        controller=AppendedContext(controller, input_size, hidden_size),
-        **{"memory_size": 128, **options},
-    )
+    controller = AppendedContext(controller, input_size, hidden_size)
+    forward = adnc(output_size, controller=controller, **{"memory_size": 128, **options})
     return Bidirectional(forward, LayerNormLSTM(hidden_size))

@@ -42,8 +42,8 @@ class Bidirectional(snt.Module):
         """Joins two cores.
 
         Args:
-          forward: any `snt.RNNCore`; its inputs are those of the sequence, [B, X], followed by the
-            outputs of `backward`, [B, C].
+          forward: any `snt.RNNCore`; its inputs are the inputs of the sequence, [B, X], followed by
+            the outputs of `backward`, [B, C].
           backward: any `snt.RNNCore` from [B, X] to [B, C].
           name: name of the module.
 
@@ -83,12 +83,15 @@ class Bidirectional(snt.Module):
           ValueError: as `dnc.unroll`.
         """
         state = initial_state or BidirectionalState(None, None)
-        options: dict[str, Any] = {"checkpoint_every": checkpoint_every, "training": training}
-        with_context, backward = self.with_context(
-            inputs, state.backward, sequence_length=sequence_length, **options
+        options: dict[str, Any] = {
+            "sequence_length": sequence_length,
+            "checkpoint_every": checkpoint_every,
+            "training": training,
+        }
+        with_context, backward = self.with_context(inputs, state.backward, **options)
+        outputs, forward = unroll(
+            self.forward, with_context, state.forward, implementation=implementation, **options
         )
-        options |= {"sequence_length": sequence_length, "implementation": implementation}
-        outputs, forward = unroll(self.forward, with_context, state.forward, **options)
         return outputs, BidirectionalState(forward, backward)
 
     def with_context(

@@ -64,7 +64,7 @@ class SharpLinkage(Linkage):
         self.linkage = linkage
 
     def fields(self) -> dict[str, Field]:
-        """Returns the interface fields: those of the linkage, and the sharpness.
+        """Returns the interface fields: the fields of the linkage, and the sharpness.
 
         Backward along the links of each write head, then forward.
         """
@@ -89,5 +89,5 @@ class SharpLinkage(Linkage):
 
     @property
     def state_size(self) -> Any:
-        """Shapes of one example's state: those of the linkage."""
+        """Shapes of one example's state, which is the state of the linkage."""
         return self.linkage.state_size

@@ -102,11 +102,12 @@ def replay(
     """
     inputs, every = batch.observations, recompute_every
     if isinstance(core, dnc.Bidirectional):
-        lengths = batch.lengths
-        return core.unroll(inputs, initial_state, sequence_length=lengths, checkpoint_every=every)[
-            0
-        ]
-    return dnc.unroll(core, inputs, initial_state, checkpoint_every=every)[0]
+        outputs, _ = core.unroll(
+            inputs, initial_state, sequence_length=batch.lengths, checkpoint_every=every
+        )
+    else:
+        outputs, _ = dnc.unroll(core, inputs, initial_state, checkpoint_every=every)
+    return outputs
 
 
 def watch(

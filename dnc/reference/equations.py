@@ -145,7 +145,7 @@ def read(M: np.ndarray, w_r: np.ndarray) -> np.ndarray:
 class LSTMParameters(NamedTuple):
     """Weights of an LSTM.
 
-    The columns are those of input gate, forget gate, candidate, output gate in this order.
+    The columns belong to input gate, forget gate, candidate and output gate, in this order.
     """
 
     w_x: np.ndarray  # [X + R W, 4 H]

@@ -210,15 +210,15 @@ MUTANTS = (
     Mutant(
         "second core starts in the padding",
         "dnc/bidirectional.py",
-        "inputs, state.backward, sequence_length=sequence_length, **options",
-        "inputs, state.backward, **options",
+        "self.with_context(inputs, state.backward, **options)",
+        'self.with_context(inputs, state.backward, **{**options, "sequence_length": None})',
         "system/test_bidirectional.py",
     ),
     Mutant(
         "second core restarts each time",
         "dnc/bidirectional.py",
-        "inputs, state.backward, sequence",
-        "inputs, None, sequence",
+        "self.with_context(inputs, state.backward",
+        "self.with_context(inputs, None",
         "system/test_bidirectional.py",
     ),
     Mutant(

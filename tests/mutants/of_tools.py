@@ -29,7 +29,7 @@ MUTANTS = (
     ),
     Mutant(
         "runs that failed count as solved",
-        "bench/results.py",
+        "bench/_runs.py",
         'row["solved"] == "True"',
         'row["solved"] != "True"',
         "unit/bench/test_results.py",

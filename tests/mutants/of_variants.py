@@ -23,8 +23,8 @@ MUTANTS = (
     Mutant(
         "an episode in both directions begins in its padding",
         "training/episodes.py",
-        "lengths = batch.lengths\n",
-        "lengths = None\n",
+        "sequence_length=batch.lengths, checkpoint_every=every",
+        "sequence_length=None, checkpoint_every=every",
         f"{_EPISODES}::TestBothDirections::test_padding_makes_no_difference",
     ),
     Mutant(
