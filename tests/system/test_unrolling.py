@@ -45,6 +45,15 @@ def test_the_compiled_fused_unroll_is_that_of_the_steps(access, controller):
     assert_same(fused(inputs, state), run(inputs, state), 1e-10)
 
 
+def test_checkpointing_changes_neither_values_nor_gradients_with_sparse_links():
+    core = make_core(dtype=tf.float64, linkage=sparse(6, 1))
+    inputs, state = random_inputs(7, 3), after_some_steps(core)
+    options = {"sequence_length": [7, 3, 5], "reset": tf.eye(7, 3, dtype=tf.float64) > 0}
+    run = functools.partial(with_gradients, dnc.unroll, core, **options)
+    checkpointed = graph(functools.partial(run, checkpoint_every=3))
+    assert_same(checkpointed(inputs, state), run(inputs, state), 1e-10)
+
+
 def test_checkpointing_returns_all_states_in_a_graph():
     core = make_core(dtype=tf.float64)
     inputs, state = random_inputs(7, 3), after_some_steps(core)

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import sonnet as snt
 
 import dnc
 from bench import workloads
@@ -45,20 +44,6 @@ def test_each_call_is_one_update(jit):
 
     assert losses == sorted(losses, reverse=True)
     assert losses[0] > losses[-1]
-
-
-def test_the_unroll_is_what_was_asked_for():
-    lengths = []
-
-    def unroll(core, inputs, state):
-        lengths.append(inputs.shape[0])
-        return snt.dynamic_unroll(core, inputs, state)
-
-    step = workloads.training_step(workloads.make_dnc(TINY), TINY, jit=False, unroll=unroll)
-    other = workloads.training_step(workloads.make_dnc(TINY), TINY, jit=False)
-
-    assert step() == pytest.approx(other(), rel=1e-5)
-    assert lengths == [TINY.num_steps]
 
 
 def test_links_are_dense_or_the_strongest_of_each_slot():

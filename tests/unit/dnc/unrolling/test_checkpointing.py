@@ -22,7 +22,7 @@ BATCH_SIZE, INPUT_SIZE = 3, 5
 RESET_OF_7 = np.random.default_rng(5).random([7, BATCH_SIZE]) < 0.2
 CHECKPOINTED = {
     "fast": ("DNC", "graph"),
-    "fast, sparse links": ("sparse", "graph"),
+    # Sparse links: tests/system/test_unrolling.py.
     "plain": ("DNC", "eager"),
     "plain, sparse links": ("sparse", "eager"),
     "another core": ("LSTM", "graph"),
