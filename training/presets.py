@@ -10,7 +10,7 @@ NONE = "none"
 DEFAULT_TASK = "repeat_copy"
 
 # Settings of presets that core=lstm does not take: they go with a memory.
-_OF_MEMORIES = ("controller", "num_layers", "feed_reads", "layer_norm")
+_OF_MEMORIES = ("controller", "num_layers", "feed_reads", "layer_norm", "sharp_links")
 
 # What makes an advanced DNC of a DNC (Franke et al. 2018), in addition to how its memory starts.
 _ADNC = {
@@ -18,6 +18,7 @@ _ADNC = {
     "num_layers": 1,
     "feed_reads": True,
     "linkage": "none",
+    "sharp_links": False,
     "layer_norm": True,
     "bypass_dropout": 0.1,
 }
@@ -128,7 +129,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         **_steps(20_000),
         "task": "associative_recall",
         "look_up": "used_cosine",
-        "layer_norm": True,  # Without, it depends on the seed whether it is solved.
+        "sharp_links": True,  # Without, it depends on the seed whether it is solved.
         "memory_size": 32,
         "num_read_heads": 2,
     },
@@ -257,7 +258,9 @@ def settings(preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     if task not in (None, found["task"]):
         raise ValueError(f"preset={name} is for task={found['task']}, not for {task}.")
     core = given.get("core")
-    unused = _OF_MEMORIES if core == "lstm" else of_core(core)
+    unused = set(_OF_MEMORIES if core == "lstm" else of_core(core))
+    if str(given.get("linkage")).startswith("none"):
+        unused.add("sharp_links")
     return {name: value for name, value in found.items() if name not in unused}
 
 
