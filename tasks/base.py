@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tasks import draws, options
 from tasks.encoding import bit_grid, lengths_of
-from tasks.lessons import Lessons
+from tasks.lessons import CURRICULA, Lessons
 from tasks.options import option
 from tasks.report import Report, mean_of
 
@@ -93,6 +93,14 @@ class Task(abc.ABC):
                 f"{self.name} has no size {', '.join(unknown)} that lessons could vary; it has "
                 f"{', '.join(self.sizes) or 'none'}."
             )
+        for number, lesson in enumerate(self.lessons, 1):
+            for name, (low, high) in lesson.ranges.items():
+                maximum = self.sizes[name][1]
+                if not low <= high <= maximum:
+                    raise ValueError(
+                        f"Lesson {number} has {name} from {low} to {high}; the task has up to "
+                        f"{maximum}."
+                    )
         # TensorFlow counts time steps in 32 bits.
         if self.num_steps >= 2**31:
             raise ValueError(
@@ -125,9 +133,28 @@ class Task(abc.ABC):
         """
         return options.ranges(self)
 
+    def curriculum(self, name: str, **more: Any) -> Lessons:
+        """Returns lessons for this task.
+
+        Args:
+          name: one of `lessons.CURRICULUM_NAMES`, not "none".
+          **more: further attributes of `Lessons`.
+
+        Raises:
+          ValueError: if the task has no sizes that lessons could vary, or no lessons of this name.
+        """
+        if not self.sizes:
+            raise ValueError(f"Task {self.name} has no sizes: use curriculum=none.")
+        if name not in CURRICULA:
+            raise ValueError(
+                f"Task {self.name} has no curriculum {name}; it has {', '.join(CURRICULA)}."
+            )
+        return CURRICULA[name](self.sizes, **more)
+
     def with_size(self: T, name: str, size: int) -> T:
-        """Returns this task with all episodes of one size."""
-        return dataclasses.replace(self, **{f"min_{name}": size, f"max_{name}": size})
+        """Returns this task with all episodes of one size, and without lessons."""
+        sizes = {f"min_{name}": size, f"max_{name}": size}
+        return dataclasses.replace(self, lessons=Lessons(), **sizes)
 
     def steps_of_batch(self, split: str, seed: int, step: int, lesson: int | None = None) -> int:
         """Returns the number of time steps of a batch, for which a program is compiled.

@@ -142,4 +142,5 @@ CURRICULA: Mapping[str, Callable[..., Lessons]] = {
     ),
     "exponential": exponential,
 }
-CURRICULUM_NAMES: Sequence[str] = ("none", *CURRICULA)
+PAPER = "paper"  # Of the tasks that have such lessons, see `Task.curriculum`.
+CURRICULUM_NAMES: Sequence[str] = ("none", PAPER, *CURRICULA)

@@ -90,7 +90,7 @@ def at_sizes(
     batch_size = min(BATCH_SIZE, num_sequences)
     sizes = sizes or [trained_to * factor for factor in _FACTORS]
     for size, memory_size in zip(sizes, _for_each(sizes, slots, trained), strict=True):
-        task = make_task(config, batch_size).with_size(name, size)
+        task = make_task(config.replace(curriculum="none"), batch_size).with_size(name, size)
         core = restore_core(checkpoint, config.replace(memory_size=memory_size), task)
         evaluation = Evaluation(core, task, seed, jit)
         report = evaluation.report("test", num_sequences, num_examples)

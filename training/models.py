@@ -13,7 +13,6 @@ import tensorflow as tf
 import dnc
 import tasks
 from dnc._version_0_1 import NoLinkageWithModes
-from tasks.lessons import CURRICULA
 from training.baselines import NTM, LSTMBaseline
 from training.checkpoints import Checkpoint
 from training.config import Config
@@ -38,16 +37,14 @@ def make_task(config: Config, batch_size: int | None = None) -> tasks.Task:
       batch_size: episodes in a batch; as configured unless given.
 
     Raises:
-      ValueError: if there is no such task, an option is out of range, or the task has no sizes that
-        a curriculum could vary.
+      ValueError: if there is no such task, an option is out of range, or the task has no such
+        curriculum.
     """
     task = tasks.get(config.task, batch_size=batch_size or config.batch_size, **config.options)
     if config.curriculum == "none":
         return task
-    if not task.sizes:
-        raise ValueError(f"Task {task.name} has no sizes: use curriculum=none.")
-    lessons = CURRICULA[config.curriculum](
-        task.sizes, threshold=config.lesson_threshold, window=config.lesson_window
+    lessons = task.curriculum(
+        config.curriculum, threshold=config.lesson_threshold, window=config.lesson_window
     )
     return dataclasses.replace(task, lessons=lessons)
 

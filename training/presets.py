@@ -211,6 +211,21 @@ PRESETS: dict[str, dict[str, Any]] = {
         "validation_interval": 2_000,
         "summary_interval": 2_000,
     },
+    # 600,000 episodes. With a rate of 3e-4, or with Adam and `used_cosine`, trials stayed on the
+    # plateau of the first lesson, on which the destination of an edge is guessed.
+    "traversal": {
+        **_steps(37_500),
+        "task": "traversal",
+        "hidden_size": 256,
+        "memory_size": 256,
+        "word_size": 50,
+        "num_read_heads": 4,
+        "learning_rate": 1e-4,
+        "momentum": 0.9,
+        "max_grad_norm": 10.0,
+        "curriculum": "paper",
+        "lesson_threshold": 0.1,
+    },
     # Without the reads, what a feed-forward controller does at a step depends on its input alone;
     # few slots, and no links that it could use: what is left is to add up.
     "addition": {

@@ -152,6 +152,30 @@ def options(*parts, **more):
     )
 
 
+def bits_of(triple):
+    """Three labels of three digits, each one-hot; nothing for `None`."""
+    found = np.zeros([3, 3, 10])
+    for part, label in enumerate(triple):
+        for place, digit in enumerate("" if label is None else f"{label:03d}"):
+            found[part, place, int(digit)] = 1
+    return found.ravel()
+
+
+def traversal(task, edges, path, num_edges, lengths, b):
+    episode = Episode(task)
+    for triple in edges[b][: num_edges[b]]:
+        episode.step(shown=bits_of(triple))
+    path = [tuple(triple) for triple in path[b][: lengths[b]]]
+    for number, (source, edge, _) in enumerate(path):
+        first = number == 0
+        asked = bits_of([source if first else None, edge, None])
+        episode.step(shown=asked, channels=[90] if first else [])
+    for number, triple in enumerate([*path, (0, 0, 0)]):
+        channels = [90, 91] if number == 0 else [91]
+        episode.step(channels=channels, said=bits_of(triple), mask=1)
+    return episode
+
+
 BITS = st.integers(1, 4)
 OPTIONS = {
     "copy": options(ranges("length"), num_bits=BITS),
@@ -178,6 +202,7 @@ OPTIONS = {
     ),
     "addition": options(ranges("length"), num_digits=BITS, mask_all=st.booleans()),
     "argmax": options(ranges("length"), num_digits=BITS, mask_all=st.booleans()),
+    "traversal": options(ranges("path", 1, 3), ranges("nodes", 4, 7), ranges("degree", 1, 3)),
 }
 SLOW = {
     "copy": copy,
@@ -189,7 +214,10 @@ SLOW = {
     "priority_sort": priority_sort,
     "addition": digits,
     "argmax": digits,
+    "traversal": traversal,
 }
+# What is said is bits or a number; test_graphs.py is about triples.
+OF_CHANNELS = [name for name in SLOW if name != "traversal"]
 
 
 def drawn(task, seed):
@@ -328,7 +356,7 @@ def test_all_episodes_can_have_one_size(name):
         assert task.sizes[size] == (minimum, maximum)
 
 
-@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("name", OF_CHANNELS)
 def test_the_right_answer_has_no_error_and_another_has_some(name):
     task = tasks.get(name, batch_size=4)
     batch = task.batch("train", 0, 0)
@@ -352,7 +380,7 @@ def test_the_right_answer_has_no_error_and_another_has_some(name):
     assert metrics[error] == pytest.approx((3 * 0.4 + 0.6) / 4 if is_number else 0.25, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("name", OF_CHANNELS)
 def test_episodes_can_be_read(name):
     task = tasks.get(name, batch_size=2)
     batch = task.batch("train", 0, 0)
