@@ -22,7 +22,7 @@ from training import checkpoints, command, models, runs
 from training.config import Config, task_options
 from training.messages import reason, say
 
-MAX_BYTES = 1_000_000  # Of a model: all who clone the program get it.
+MAX_BYTES = 4_000_000  # Of a model: all who clone the program get it.
 
 _FLAGS = command.new_flags()
 flags.DEFINE_string("checkpoint_dir", None, "Where the model was saved.", flag_values=_FLAGS)

@@ -138,3 +138,33 @@ def _rows(name: str) -> list[dict[str, str]]:
 
 
 MAPS = {"london": functools.cache(london), "london_all": functools.cache(lambda: london(None))}
+
+
+_COUPLES = (("Bob", "Alice"), ("Dan", "Carol"), ("Frank", "Grace"), ("Henry", "Eve"), ("Ian", "Mona"))
+# Son and daughter of a couple.
+_CHILDREN = {
+    "Bob": ("Frank", "Eve"),
+    "Dan": (None, "Grace"),
+    "Frank": ("Ian", "Jane"),
+    "Henry": ("Leo", "Kate"),
+    "Ian": ("Oscar", "Nina"),
+}
+
+
+def family() -> Map:
+    """Returns a family of fifteen people in four generations: 54 edges, up to 6 from one person.
+
+    An edge "father" leads to one's father, and so on. Its people are invented: the paper's are not
+    published. Nobody has two sons, daughters, brothers or sisters, as edges from one node differ.
+    """
+    edges = []
+    for man, woman in _COUPLES:
+        edges += [Edge(man, "wife", woman), Edge(woman, "husband", man)]
+        son, daughter = _CHILDREN[man]
+        for child, name in ((son, "son"), (daughter, "daughter")):
+            if child:
+                edges += [Edge(parent, name, child) for parent in (man, woman)]
+                edges += [Edge(child, "father", man), Edge(child, "mother", woman)]
+        if son and daughter:
+            edges += [Edge(son, "sister", daughter), Edge(daughter, "brother", son)]
+    return Map(sorted(edges))
