@@ -24,106 +24,46 @@ import tensorflow as tf
 
 from tasks import draws, encoding
 from tasks.base import Batch, make_batch
-from tasks.graphs import graphs, maps, triples
+from tasks.graphs import graphs, triples
+from tasks.graphs.task import GraphTask
 from tasks.graphs.triples import BLANK, END
-from tasks.lessons import PAPER, Lesson, Lessons
 from tasks.options import option
-
-_MULTIPLE = 16  # Time steps are rounded up to it in training: each number has a program.
-# Nodes, out-degree and path of each lesson (Extended Data Table 3), and how many slots it is given:
-# more than the graphs have edges, apart from a few of the largest.
-_LESSONS = (
-    ((3, 10), (2, 4), (1, 1), 48),
-    ((3, 10), (2, 4), (1, 2), 48),
-    ((5, 10), (2, 4), (1, 3), 48),
-    ((5, 10), (2, 4), (1, 4), 48),
-    ((10, 15), (2, 4), (1, 4), 64),
-    ((10, 15), (2, 4), (1, 5), 64),
-    ((10, 20), (2, 4), (1, 5), 96),
-    ((10, 20), (2, 4), (1, 6), 96),
-    ((10, 30), (2, 4), (1, 6), 128),
-    ((10, 30), (2, 4), (1, 7), 128),
-    ((10, 30), (2, 4), (1, 8), 128),
-    ((10, 30), (2, 4), (1, 9), 128),
-    ((10, 40), (2, 6), (1, 10), 256),
-    ((10, 40), (2, 6), (1, 20), 256),
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Traversal(triples.TripleTask):
-    """The traversal task: follow a path through a graph.
-
-    In training all graphs of a batch have the same number of nodes, the same out-degrees and paths
-    of the same length, so that little of it is padding. In evaluation each has its own.
-
-    Attributes:
-      batch_steps: number of time steps of all batches in training; `None`: any.
-    """
+class Traversal(GraphTask):
+    """The traversal task: follow a path through a graph."""
 
     name = "traversal"
-
-    min_path: int = option(1, "Minimum number of edges in a path; drawn uniformly.", minimum=1)
-    max_path: int = option(20, "Maximum number of edges in a path.", minimum=1)
-    min_nodes: int = option(10, "Minimum number of nodes; drawn uniformly.", minimum=2)
-    max_nodes: int = option(40, "Maximum number of nodes.", minimum=2, maximum=graphs.NUM_LABELS)
-    min_degree: int = option(2, "Minimum number of edges from a node; drawn uniformly.", minimum=1)
-    max_degree: int = option(6, "Maximum number of edges from a node.", minimum=1)
-    map: str = option(
-        "", "Map to walk on instead of random graphs.", choices=("", *maps.MAPS), may_change=True
+    # Extended Data Table 3, with more slots than edges but for a few of the largest graphs.
+    paper_lessons = (
+        ((3, 10), (2, 4), (1, 1), 48),
+        ((3, 10), (2, 4), (1, 2), 48),
+        ((5, 10), (2, 4), (1, 3), 48),
+        ((5, 10), (2, 4), (1, 4), 48),
+        ((10, 15), (2, 4), (1, 4), 64),
+        ((10, 15), (2, 4), (1, 5), 64),
+        ((10, 20), (2, 4), (1, 5), 96),
+        ((10, 20), (2, 4), (1, 6), 96),
+        ((10, 30), (2, 4), (1, 6), 128),
+        ((10, 30), (2, 4), (1, 7), 128),
+        ((10, 30), (2, 4), (1, 8), 128),
+        ((10, 30), (2, 4), (1, 9), 128),
+        ((10, 40), (2, 6), (1, 10), 256),
+        ((10, 40), (2, 6), (1, 20), 256),
     )
-    batch_steps: int | None = None
 
-    @property
-    def num_steps(self) -> int:
-        """Time steps of the longest batch, or of all."""
-        num_edges = len(self._map.edges) if self._map else self.max_nodes * self.max_degree
-        return self.batch_steps or num_edges + 2 * self.max_path + 1
+    max_path: int = option(20, "Maximum number of edges in a path.", minimum=1)
 
-    @property
-    def _map(self) -> maps.Map | None:
-        return maps.MAPS[self.map]() if self.map else None
-
-    def check(self) -> None:
-        """Raises `ValueError` if a node cannot have so many edges."""
-        if self.max_degree >= self.max_nodes:
-            raise ValueError(
-                f"max_degree must be below max_nodes, the number of nodes, got {self.max_degree} "
-                f"and {self.max_nodes}."
-            )
-
-    def curriculum(self, name: str, **more: Any) -> Lessons:
-        """Returns lessons; "paper": the fourteen of the paper, with a tenth of replay."""
-        if name != PAPER:
-            return super().curriculum(name, **more)
-        lessons = tuple(
-            Lesson({"nodes": nodes, "degree": degree, "path": path}, slots)
-            for nodes, degree, path, slots in _LESSONS
-        )
-        return Lessons(lessons, replay=0.1, **more)
-
-    def steps_of_batch(self, split: str, seed: int, step: int, lesson: int | None = None) -> int:
-        """Returns the number of time steps of a batch: in training that of its graphs."""
-        if self.batch_steps or split != "train" or self.map:
-            return self.num_steps
-        with tf.init_scope(), tf.device("CPU"):
-            nodes, degrees, length = (x[0] for x in self._draw_sizes(split, seed, step, lesson))
-            num_edges = tf.reduce_sum(tf.minimum(degrees[:nodes], nodes - 1))
-            steps = int(num_edges + 2 * length + 1)
-        return min(-(-steps // _MULTIPLE) * _MULTIPLE, self.num_steps)
-
-    def of_length(self, num_steps: int) -> "Traversal":
-        """Returns this task with batches of this number of time steps only."""
-        return dataclasses.replace(self, batch_steps=num_steps)
+    def steps_after_graph(self, path: Any) -> Any:
+        """Returns the number of time steps of query and answer."""
+        return 2 * path + 1
 
     def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
         """Returns a batch that depends on its arguments alone."""
-        num_nodes, degrees, lengths = self._draw_sizes(split, seed, step, lesson)
+        num_nodes, degrees, lengths = self.draw_sizes(split, seed, step, lesson)
         keys = draws.keys(split, seed, step, 6)[3:]
-        if self._map:
-            drawn = self._map.with_labels(keys[0], self.batch_size)
-        else:
-            drawn = graphs.draw(keys[0], num_nodes, degrees, self.max_degree)
+        drawn = self.draw_graphs(keys[0], num_nodes, degrees)
         return self.encode(
             drawn.in_random_order(keys[1]),
             graphs.walk(keys[2], drawn, self.max_path),
@@ -160,16 +100,3 @@ class Traversal(triples.TripleTask):
         index = tf.where(t == end, path.shape[1], t - answer)
         target = encoding.place(triples.one_hot(said), index, is_answer)
         return make_batch(observations, target, is_answer)
-
-    def _draw_sizes(self, split: str, seed: Any, step: Any, lesson: Any) -> list[tf.Tensor]:
-        """Numbers of nodes [B], out-degrees [B, N] and lengths of the paths [B]."""
-        keys = draws.keys(split, seed, step, 6)
-        lesson = self.draw_lessons(split, seed, step, lesson)
-        drawn = [
-            self.draw_size("nodes", keys[0], lesson),
-            self.draw_size("degree", keys[1], lesson, [self.max_nodes]),
-            self.draw_size("path", keys[2], lesson),
-        ]
-        if split == "train":  # The first episode's for all.
-            drawn = [tf.repeat(sizes[:1], self.batch_size, axis=0) for sizes in drawn]
-        return drawn

@@ -81,27 +81,14 @@ def distinct_labels(key: tf.Tensor, batch_size: int, number: int) -> tf.Tensor:
     return draws.permutations(key, everything, NUM_LABELS)[:, :number] + 1
 
 
-def labels_of_edges(key: tf.Tensor, num_labels: tf.Tensor, size: int, degree: int) -> tf.Tensor:
-    """Returns labels for the edges of each node, all different: which of the first `num_labels`.
-
-    Args:
-      key: key of the random numbers.
-      num_labels: [B], number of labels of a graph.
-      size: number of nodes N.
-      degree: number of edges D of a node.
-
-    Returns:
-      int32 [B, N, D], from 0 to num_labels - 1 in the first num_labels places of the last axis.
-    """
-    of_each_node = tf.repeat(num_labels, size)
-    order = draws.permutations(key, of_each_node, size)
-    return tf.reshape(order, [-1, size, size])[:, :, :degree]
-
-
-def draw(key: tf.Tensor, num_nodes: tf.Tensor, degrees: tf.Tensor, max_degree: int) -> Graphs:
+def draw(
+    key: tf.Tensor,
+    num_nodes: tf.Tensor,
+    degrees: tf.Tensor,
+    max_degree: int,
+    num_names: int | None = None,
+) -> Graphs:
     """Draws a batch of graphs.
-
-    As many labels of edges as nodes are in use in a graph (paper: "from a set of n numbers").
 
     Args:
       key: key of the random numbers.
@@ -109,19 +96,27 @@ def draw(key: tf.Tensor, num_nodes: tf.Tensor, degrees: tf.Tensor, max_degree: i
       degrees: int32 [B, N], the out-degree of each node, at least 1; it is reduced where there are
         not so many other nodes.
       max_degree: D.
+      num_names: the labels of edges are 0 .. num_names - 1, with num_names >= D; `None`: as many
+        as the graph has nodes, drawn from 1 .. 999.
     """
     batch_size, size = degrees.shape
     keys = [draws.fold_in(key, number) for number in range(4)]
     points = draws.uniform_numbers(keys[0], [batch_size, size, 2])
     is_node = tf.range(size) < num_nodes[:, tf.newaxis]
     degrees = tf.where(is_node, tf.minimum(degrees, num_nodes[:, tf.newaxis] - 1), 0)
-    which = labels_of_edges(keys[3], num_nodes, size, max_degree)
+    number = num_names or size
+    of_each_node = tf.fill([batch_size * size], number) if num_names else tf.repeat(num_nodes, size)
+    names = draws.permutations(keys[3], of_each_node, number)
+    edge_labels = tf.reshape(names, [batch_size, size, number])[:, :, :max_degree]
+    if num_names is None:
+        of_names = distinct_labels(keys[2], batch_size, size)
+        edge_labels = tf.gather(of_names, edge_labels, batch_dims=1)
     return Graphs(
         num_nodes=num_nodes,
         degrees=degrees,
         neighbours=nearest_neighbours(points, num_nodes, max_degree),
         node_labels=distinct_labels(keys[1], batch_size, size),
-        edge_labels=tf.gather(distinct_labels(keys[2], batch_size, size), which, batch_dims=1),
+        edge_labels=edge_labels,
     )
 
 

@@ -56,10 +56,15 @@ class Map:
                 self.neighbours[node, place] = self.nodes.index(edge.destination)
                 self.names[node, place] = self.labels.index(edge.name)
 
-    def with_labels(self, key: tf.Tensor, batch_size: int) -> Graphs:
-        """Returns the map once for each of B episodes, with random labels of its own."""
+    def with_labels(self, key: tf.Tensor, batch_size: int, are_names_fixed: bool = False) -> Graphs:
+        """Returns the map once for each of B episodes, with random labels of its own.
+
+        If the names are fixed, the labels of the edges are their numbers among `labels`.
+        """
         keys = [draws.fold_in(key, number) for number in range(2)]
         of_edges = distinct_labels(keys[1], batch_size, len(self.labels))
+        if are_names_fixed:
+            of_edges = tf.tile(tf.range(len(self.labels))[tf.newaxis], [batch_size, 1])
         return Graphs(
             num_nodes=tf.fill([batch_size], len(self.nodes)),
             degrees=tf.tile(self.degrees[np.newaxis], [batch_size, 1]),
@@ -137,10 +142,13 @@ def _rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-MAPS = {"london": functools.cache(london), "london_all": functools.cache(lambda: london(None))}
-
-
-_COUPLES = (("Bob", "Alice"), ("Dan", "Carol"), ("Frank", "Grace"), ("Henry", "Eve"), ("Ian", "Mona"))
+_COUPLES = (
+    ("Bob", "Alice"),
+    ("Dan", "Carol"),
+    ("Frank", "Grace"),
+    ("Henry", "Eve"),
+    ("Ian", "Mona"),
+)
 # Son and daughter of a couple.
 _CHILDREN = {
     "Bob": ("Frank", "Eve"),
@@ -168,3 +176,10 @@ def family() -> Map:
         if son and daughter:
             edges += [Edge(son, "sister", daughter), Edge(daughter, "brother", son)]
     return Map(sorted(edges))
+
+
+MAPS = {
+    "london": functools.cache(london),
+    "london_all": functools.cache(lambda: london(None)),
+    "family": functools.cache(family),
+}

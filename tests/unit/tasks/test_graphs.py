@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import tasks
 from tasks import draws
 from tasks.graphs import graphs, maps, triples
+from tasks.inference import relations
 
 BATCH_SIZE = 4
 SEEDS = st.integers(0, 2**31 - 1)
@@ -212,7 +213,7 @@ def test_a_node_has_fewer_edges_than_there_are_nodes():
 
 @pytest.mark.parametrize(
     ("name", "num_nodes", "num_edges", "degree"),
-    [("london", 24, 92, 6), ("london_all", 43, 212, 10)],
+    [("london", 24, 92, 6), ("london_all", 43, 212, 10), ("family", 15, 54, 6)],
 )
 def test_maps_have_the_sizes_that_the_docs_state(name, num_nodes, num_edges, degree):
     found = maps.MAPS[name]()
@@ -227,6 +228,89 @@ def test_maps_have_the_sizes_that_the_docs_state(name, num_nodes, num_edges, deg
     # Lines run in both directions.
     both = {(edge.source, edge.destination) for edge in found.edges}
     assert both == {(destination, source) for source, destination in both}
+
+
+def test_relatives_are_who_they_are():
+    of = {edge[:2]: edge.destination for edge in maps.family().edges}
+    inverse = {"father": ("son", "daughter"), "mother": ("son", "daughter")}
+    inverse |= {"son": ("father", "mother"), "daughter": ("father", "mother")}
+    inverse |= {"husband": ("wife",), "wife": ("husband",)}
+    inverse |= {"brother": ("sister",), "sister": ("brother",)}
+
+    for (one, name), other in of.items():
+        assert one in {of.get((other, back)) for back in inverse[name]}
+    assert of["Nina", "father"] == "Ian" and of["Ian", "mother"] == "Grace"
+    assert of["Grace", "father"] == "Dan" and of["Leo", "sister"] == "Kate"
+
+
+def test_there_are_a_hundred_relations_of_each_length():
+    table = relations()
+
+    assert table.shape == (400, 5)
+    as_tuples = [tuple(x for x in row if x >= 0) for row in table]
+    assert len(set(as_tuples)) == 400
+    assert [len(x) for x in as_tuples] == [n for n in range(2, 6) for _ in range(100)]
+    assert table.max() == 9
+
+
+def slow_ends(edges, start):
+    """Where the relations lead from a node, by label, following edges one by one."""
+    following = {(source, edge): destination for source, edge, destination in edges}
+    found = {}
+    for number, row in enumerate(relations()):
+        node = start
+        for edge in row[row >= 0]:
+            node = following.get((node, int(edge)))
+        if node is not None:
+            found[10 + number] = node
+    return found
+
+
+@pytest.mark.parametrize("options", [{}, {"map": "family"}, {"min_nodes": 3, "max_nodes": 5}])
+@settings(deadline=None, max_examples=5)
+@given(seed=SEEDS)
+def test_answers_to_questions_are_where_relations_lead(options, seed):
+    task = tasks.get("inference", batch_size=4, num_questions=4, **options)
+
+    batch = task.batch("test", seed, 0)
+
+    seen = triples.labels(np.asarray(batch.observations)[:, :, :90])
+    said = triples.labels(batch.target)
+    for b in range(4):
+        start = int(np.flatnonzero(np.asarray(batch.observations)[:, b, 90])[0])
+        edges = [tuple(map(int, triple)) for triple in seen[:start, b]]
+        assert {edge for _, edge, _ in edges} <= set(range(10))
+        for t in np.flatnonzero(batch.mask[:, b]):
+            source, relation, destination = map(int, said[t, b])
+            assert slow_ends(edges, source)[relation] == destination
+
+
+def test_relations_of_all_lengths_are_asked_about_equally_often():
+    task = tasks.get("inference", batch_size=100, num_questions=4)
+
+    answers = np.concatenate(
+        [
+            triples.labels(batch.target)[np.asarray(batch.mask) > 0]
+            for batch in (task.batch("train", 0, step) for step in range(5))
+        ]
+    )
+
+    # Of the longest there is none in some graphs.
+    lengths = np.sum(relations() >= 0, axis=1)[answers[:, 1] - 10]
+    counts = np.bincount(lengths, minlength=6)[2:]
+    assert counts.sum() == 2000
+    np.testing.assert_allclose(counts[:2], 500, atol=5 * np.sqrt(500))
+    assert counts[3] > 300
+    assert len(np.unique(answers[:, 1])) > 250
+
+
+def test_the_longest_relations_are_asked_about_where_there_are_any():
+    task = tasks.get("inference", batch_size=50, min_path=5)
+
+    answers = triples.labels(task.batch("test", 0, 0).target).reshape(-1, 3)
+
+    lengths = np.sum(relations() >= 0, axis=1)[answers[answers[:, 1] > 0][:, 1] - 10]
+    assert np.mean(lengths == 5) > 0.8
 
 
 def test_london_has_the_stations_and_lines_that_a_passenger_knows():

@@ -1,0 +1,183 @@
+"""Inference: see a graph, then find where relations lead (Graves et al. 2016, Methods).
+
+The edges of the graph have labels from 0 to 9. A relation stands for a sequence of two to five such
+edges, as "grandmother" does for "father, mother" or others. There are 400, with the labels 10 to
+409 and always the same, but a network is never told what they mean. An episode about a graph of E
+edges asks about three of them, one after another, each in twelve steps:
+
+==============  ==========================================  =======================
+steps           observation (92 wide)                       target (90 wide)
+==============  ==========================================  =======================
+0 .. E - 1      the triples of all edges in a random order  0
+E               a start and a relation, (s, r, _)           0
+E + 1 .. E + 10 blank                                       0
+E + 11          blank                                       where it leads, (s, r, d)
+E + 12 ...      the next question
+==============  ==========================================  =======================
+
+`tasks.graphs.triples` says how a triple is encoded. The channel for the beginning of a phase is 1
+at the first and the last step of a question, the one that asks for an answer at the last, which
+counts (mask 1). For each question the length of the relation is drawn uniformly, and then a start
+and a relation among those that lead somewhere.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tasks import draws, encoding
+from tasks.base import Batch, make_batch
+from tasks.graphs import graphs, triples
+from tasks.graphs.graphs import Graphs
+from tasks.graphs.task import GraphTask
+from tasks.graphs.triples import BLANK
+from tasks.options import option
+
+NUM_EDGE_LABELS = 10
+FIRST_RELATION = 10  # Its label.
+_NONE = -1
+_PLANNING = 10  # Steps between a question and its answer.
+
+
+@functools.cache
+def relations() -> np.ndarray:
+    """Returns the edges that each relation stands for, int32 [400, 5], -1 after the last.
+
+    A hundred have each length from 2 to 5. The ones of length 2 are all that there are; those of
+    length 4 were drawn among the ones that lead somewhere in `maps.family`.
+    """
+    names = (pathlib.Path(__file__).parent / "graphs" / "relations.txt").read_text("utf-8").split()
+    table = np.full([len(names), max(map(len, names))], _NONE, np.int32)
+    for row, name in zip(table, names, strict=True):
+        row[: len(name)] = [int(edge) for edge in name]
+    return table
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inference(GraphTask):
+    """The inference task: find where relations lead.
+
+    The size "path" is the number of edges that a relation stands for.
+    """
+
+    name = "inference"
+    # Extended Data Table 4.
+    paper_lessons = (
+        ((3, 3), (2, 2), (2, 2), 64),
+        ((3, 5), (2, 2), (2, 2), 64),
+        ((4, 6), (2, 4), (2, 2), 64),
+        ((4, 6), (2, 4), (2, 2), 64),
+        ((6, 12), (2, 4), (2, 2), 64),
+        ((12, 18), (2, 4), (2, 2), 64),
+        ((4, 6), (2, 4), (2, 3), 64),
+        ((6, 12), (2, 4), (2, 3), 64),
+        ((12, 18), (2, 4), (2, 3), 64),
+        ((4, 6), (2, 4), (2, 4), 64),
+        ((4, 6), (2, 4), (2, 4), 64),
+        ((6, 12), (2, 4), (2, 4), 64),
+        ((12, 18), (2, 4), (2, 4), 64),
+        ((4, 6), (2, 4), (2, 5), 64),
+        ((6, 12), (2, 4), (2, 5), 64),
+        ((12, 18), (2, 4), (2, 5), 64),
+        ((20, 25), (2, 4), (2, 5), 128),
+    )
+
+    min_path: int = option(2, "Minimum length of a relation; drawn uniformly.", minimum=2)
+    max_path: int = option(5, "Maximum length of a relation.", minimum=2, maximum=5)
+    min_nodes: int = option(20, "Minimum number of nodes; drawn uniformly.", minimum=3)
+    max_nodes: int = option(25, "Maximum number of nodes.", minimum=3, maximum=graphs.NUM_LABELS)
+    max_degree: int = option(
+        4, "Maximum number of edges from a node.", minimum=1, maximum=NUM_EDGE_LABELS
+    )
+    num_questions: int = option(3, "Number of questions about a graph.", minimum=1)
+    map: str = option(
+        "", "Map to ask about instead of random graphs.", choices=("", "family"), may_change=True
+    )
+
+    def steps_after_graph(self, path: Any) -> Any:
+        """Returns the number of time steps of all questions."""
+        return self.num_questions * (_PLANNING + 2)
+
+    def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
+        """Returns a batch that depends on its arguments alone."""
+        num_nodes, degrees, lengths = self.draw_sizes(
+            split, seed, step, lesson, [self.num_questions]
+        )
+        keys = draws.keys(split, seed, step, 6)[3:]
+        drawn = self.draw_graphs(keys[0], num_nodes, degrees, NUM_EDGE_LABELS)
+        start, relation, end = _draw_questions(keys[2], drawn, lengths)
+        start, end = (tf.gather(drawn.node_labels, x, batch_dims=1) for x in (start, end))
+        answers = tf.stack([start, relation + FIRST_RELATION, end], axis=2)
+        return self.encode(drawn.in_random_order(keys[1]), answers, drawn.num_edges)
+
+    def encode(self, edges: Any, answers: Any, num_edges: Any) -> Batch:
+        """Lays out given episodes as observations, targets and mask.
+
+        Args:
+          edges: int32 [B, E, 3], labels of the triples in the order in which they are told.
+          answers: int32 [B, Q, 3], start, relation and end of each question.
+          num_edges: int32 [B], in [1, E]; triples from there on are ignored.
+        """
+        t = tf.range(self.num_steps)[:, tf.newaxis]
+        number, at = (t - num_edges) // (_PLANNING + 2), (t - num_edges) % (_PLANNING + 2)
+        is_after = (t >= num_edges) & (number < self.num_questions)
+        is_question, is_answer = is_after & (at == 0), is_after & (at == _PLANNING + 1)
+        asked = tf.where([[True, True, False]], answers, BLANK)
+        observations = triples.observations(
+            shown=[(edges, t, t < num_edges), (asked, number, is_question)],
+            starts=is_question | is_answer,
+            answers=is_answer,
+        )
+        target = encoding.place(triples.one_hot(answers), number, is_answer)
+        return make_batch(observations, target, is_answer)
+
+
+def _ends(drawn: Graphs) -> tf.Tensor:
+    """Where each relation leads from each node: number of a node or -1, int32 [B, N, R]."""
+    batch_size, size, _ = drawn.neighbours.shape
+    is_label = drawn.edge_labels[..., tf.newaxis] == tf.range(NUM_EDGE_LABELS)
+    is_label &= drawn.is_edge[..., tf.newaxis]
+    following = tf.where(is_label, drawn.neighbours[..., tf.newaxis], _NONE)
+    # Of node and label; no two edges of a node have the same.
+    following = tf.reshape(tf.reduce_max(following, axis=2), [batch_size, -1])
+    table = relations()
+    start = tf.range(size)[:, tf.newaxis]
+    ends = tf.broadcast_to(start, [batch_size, size, len(table)])
+    for label in table.T:
+        index = tf.maximum(NUM_EDGE_LABELS * ends + label, 0)
+        after = tf.where(ends == _NONE, _NONE, tf.gather(following, index, batch_dims=1))
+        ends = tf.where(label == _NONE, ends, after)
+    # Unused nodes have no edges, so that nothing leads from them.
+    return ends
+
+
+def _draw_questions(key: tf.Tensor, drawn: Graphs, lengths: tf.Tensor) -> list[tf.Tensor]:
+    """Draws starts and relations that lead somewhere.
+
+    Args:
+      key: key of the random numbers.
+      drawn: the graphs.
+      lengths: [B, Q], of the relations; where none of this length leads anywhere, the next shorter
+        ones for which there is one are taken. (From any node two edges lead somewhere.)
+
+    Returns:
+      Numbers of the start, of the relation and of the node to which it leads, int32 [B, Q].
+    """
+    ends = _ends(drawn)
+    of_relation = np.sum(relations() != _NONE, axis=1)
+    leads = ends != _NONE
+    possible = [tf.reduce_any(leads & (of_relation == n), axis=[1, 2]) for n in range(2, 6)]
+    length = tf.fill(lengths.shape, 2)
+    for number, is_possible in enumerate(possible, 2):
+        length = tf.where(is_possible[:, tf.newaxis] & (number <= lengths), number, length)
+    is_choice = leads[:, tf.newaxis] & (of_relation == length[..., tf.newaxis, tf.newaxis])
+    is_choice = tf.reshape(is_choice, [*lengths.shape, -1])
+    score = draws.uniform_numbers(key, is_choice.shape)
+    chosen = tf.argmax(tf.where(is_choice, score, -1.0), axis=2, output_type=tf.int32)
+    number = len(of_relation)
+    end = tf.gather(tf.reshape(ends, [ends.shape[0], -1]), chosen, batch_dims=1)
+    return [chosen // number, chosen % number, end]
