@@ -49,6 +49,7 @@ setup(
         ],
         "test": [
             "hypothesis>=6.100",  # Property tests.
+            "networkx>=3.0",  # Shortest paths to compare with.
             "pytest>=8.0",
             "pytest-cov>=5.0",  # make coverage.
             "pytest-xdist>=3.5",  # Two processes: most of the tests' time is tracing and compiling.

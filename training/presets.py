@@ -62,6 +62,17 @@ _BABI = {
     "recompute_every": 25,
 }
 
+_GRAPHS = {
+    "hidden_size": 256,
+    "word_size": 50,
+    "num_read_heads": 4,
+    "learning_rate": 1e-4,
+    "momentum": 0.9,
+    "max_grad_norm": 10.0,
+    "curriculum": "paper",
+    "lesson_threshold": 0.1,
+}
+
 
 def _steps(number: int) -> dict[str, Any]:
     """A number of training steps, the learning rate falling to 0."""
@@ -213,19 +224,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # 600,000 episodes. With a rate of 3e-4, or with Adam and `used_cosine`, trials stayed on the
     # plateau of the first lesson, on which the destination of an edge is guessed.
-    "traversal": {
-        **_steps(37_500),
-        "task": "traversal",
-        "hidden_size": 256,
-        "memory_size": 256,
-        "word_size": 50,
-        "num_read_heads": 4,
-        "learning_rate": 1e-4,
-        "momentum": 0.9,
-        "max_grad_norm": 10.0,
-        "curriculum": "paper",
-        "lesson_threshold": 0.1,
+    "traversal": {**_GRAPHS, **_steps(37_500), "task": "traversal", "memory_size": 256},
+    "shortest_path": {
+        **_GRAPHS,
+        **_steps(100_000),
+        "task": "shortest_path",
+        "memory_size": 128,
+        "lesson_threshold": 0.2,
+        # Of which one in eight is measured: 200.
+        "lesson_window": 1_600,
     },
+    "inference": {**_GRAPHS, **_steps(100_000), "task": "inference", "memory_size": 128},
     # Without the reads, what a feed-forward controller does at a step depends on its input alone;
     # few slots, and no links that it could use: what is left is to add up.
     "addition": {

@@ -1,0 +1,231 @@
+"""The shortest path task: its environment against a slow twin that follows the same policy."""
+
+import networkx
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tasks
+from tasks import draws
+from tasks.graphs import graphs, triples
+from tasks.shortest_path import distances, draw_ends
+
+SEEDS = st.integers(0, 2**31 - 1)
+SMALL = {"batch_size": 8, "min_nodes": 4, "max_nodes": 9, "min_degree": 1, "max_degree": 3}
+
+
+def small(**more):
+    return tasks.get("shortest_path", **{**SMALL, "max_path": 4, **more})
+
+
+def key_of(seed):
+    return draws.keys("train", seed, 0, 1)[0]
+
+
+def drawn_of(seed, batch_size=3, size=8):
+    rng = np.random.default_rng(seed)
+    num_nodes = tf.constant(rng.integers(4, size + 1, batch_size), tf.int32)
+    degrees = tf.constant(rng.integers(1, 3, [batch_size, size]), tf.int32)
+    return graphs.draw(key_of(seed), num_nodes, degrees, 2)
+
+
+def network_of(drawn, b):
+    network = networkx.DiGraph()
+    network.add_nodes_from(range(int(drawn.num_nodes[b])))
+    for node, degree in enumerate(np.asarray(drawn.degrees)[b]):
+        network.add_edges_from((node, int(end)) for end in drawn.neighbours[b, node, :degree])
+    return network
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=SEEDS)
+def test_distances_are_those_of_networkx(seed):
+    drawn = drawn_of(seed)
+
+    found = distances(drawn).numpy()
+
+    for b in range(3):
+        lengths = dict(networkx.all_pairs_shortest_path_length(network_of(drawn, b)))
+        for one in lengths:
+            for other in lengths:
+                assert found[b, one, other] == lengths[one].get(other, 8)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=SEEDS, length=st.integers(1, 6))
+def test_ends_are_as_far_apart_as_possible_up_to_a_length(seed, length):
+    drawn = drawn_of(seed)
+    distance = distances(drawn)
+
+    start, goal = draw_ends(key_of(seed), drawn, distance, tf.fill([3], length))
+
+    for b in range(3):
+        lengths = dict(networkx.all_pairs_shortest_path_length(network_of(drawn, b)))
+        allowed = {n for own in lengths.values() for n in own.values() if n <= length}
+        assert lengths[int(start[b])][int(goal[b])] == max(allowed)
+
+
+def test_all_pairs_of_ends_are_drawn():
+    one = drawn_of(1, batch_size=1)
+    drawn = tf.nest.map_structure(lambda x: tf.repeat(x, 2000, axis=0), one)
+    distance = distances(drawn)
+
+    start, goal = draw_ends(key_of(0), drawn, distance, tf.fill([2000], 2))
+
+    _, counts = np.unique(np.stack([start, goal]), axis=1, return_counts=True)
+    number = np.sum(distance[0].numpy() == 2)
+    assert len(counts) == number >= 5
+    assert np.abs(counts - 2000 / number).max() < 5 * np.sqrt(2000 / number)
+
+
+def rolled_out(task, split, seed, policy):
+    """The observations [T, B, 92], records and outputs of a policy, from observation to outputs."""
+    environment, observation = task.start(split, seed, 0)
+    seen, records, said = [], [], []
+    for t in range(task.num_steps):
+        outputs = policy(observation)
+        seen.append(observation.numpy())
+        said.append(outputs)
+        environment, observation, record = task.respond(environment, outputs, key_of(1000 + t))
+        records.append(record)
+    target, mask, extras = tf.nest.map_structure(lambda *x: np.stack(x), *records)
+    batch = tasks.make_batch(np.stack(seen), target, mask, extras)
+    return batch, np.stack(said)
+
+
+def random_policy(seed):
+    rng = np.random.default_rng(seed)
+    return lambda observation: tf.constant(rng.normal(size=[len(observation), 90]), tf.float32)
+
+
+def perfect(task, split, seed):
+    """A policy that knows the way: it says what the records of another one call the target."""
+
+    def policy(observation):
+        # The same graphs: the target depends on where the network is.
+        now = policy.environment
+        _, _, record = task.respond(now, tf.zeros([task.batch_size, 90]), key_of(0))
+        outputs = 20.0 * record.target
+        policy.environment, _, _ = task.respond(now, outputs, key_of(0))
+        return outputs
+
+    policy.environment, _ = task.start(split, seed, 0)
+    return policy
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@settings(deadline=None, max_examples=5)
+@given(seed=SEEDS, planning=st.integers(0, 3))
+def test_episodes_are_laid_out_as_the_docstring_says(split, seed, planning):
+    task = small(num_planning=planning, teaching=0.5)
+    batch, outputs = rolled_out(task, split, seed, random_policy(seed))
+
+    seen = triples.labels(np.asarray(batch.observations)[:, :, :90])
+    channels = np.asarray(batch.observations)[:, :, 90:]
+    right = triples.labels(batch.target)
+    for b in range(task.batch_size):
+        (query, answer) = np.flatnonzero(channels[:, b, 0])
+        assert answer == query + planning + 1
+        network = networkx.DiGraph()
+        for source, edge, destination in seen[:query, b]:
+            network.add_edge(int(source), int(destination), label=int(edge))
+        start, blank, goal = map(int, seen[query, b])
+        assert blank == triples.BLANK
+        to_goal = dict(networkx.single_target_shortest_path_length(network, goal))
+        assert (seen[query + 1 : answer + 1, b] == triples.BLANK).all()
+
+        node, taken, left = start, (triples.BLANK,) * 3, to_goal[start] + 2
+        for t in range(answer, task.num_steps):
+            is_asked = node != goal and left > 0
+            assert channels[t, b, 1] == is_asked
+            assert batch.mask[t, b] == (is_asked and node in to_goal)
+            if not is_asked:
+                assert (seen[t, b] == triples.BLANK).all()
+                continue
+            assert tuple(seen[t, b]) == taken
+            edges = [(node, d["label"], end) for _, end, d in network.out_edges(node, data=True)]
+            log_p = tf.nn.log_softmax(outputs[t, b].reshape(9, 10)).numpy().ravel()
+            scores = [log_p @ np.asarray(triples.one_hot([edge]))[0] for edge in edges]
+            own = edges[int(np.argmax(scores))]
+            shortest = [e for e in edges if to_goal.get(e[2], 99) == to_goal.get(node, 0) - 1]
+            if batch.mask[t, b]:
+                assert tuple(right[t, b]) in shortest
+            follows = own
+            if t + 1 < task.num_steps and channels[t + 1, b, 1]:
+                follows = tuple(map(int, seen[t + 1, b]))
+                # A measured episode follows the policy alone.
+                is_own = follows == own
+                assert is_own or (split == "train" and b % 8 != 0 and follows in shortest)
+            elif split == "train":
+                break  # The last edge that was taken is not shown.
+            node, taken, left = follows[2], follows, left - 1
+            is_arrival = node == goal
+            assert batch.extras.num_more[t, b] == (2 - left if is_arrival else -1)
+
+
+def test_a_policy_that_knows_the_way_takes_shortest_paths():
+    task = small()
+    batch, outputs = rolled_out(task, "test", 0, perfect(task, "test", 0))
+
+    assert task.metrics(tf.constant(outputs), batch) == {
+        "failed_sequences": 0,
+        "solved_sequences": 1,
+    }
+    assert float(task.loss(tf.constant(outputs), batch)) < 1e-3
+
+
+def test_other_policies_fail():
+    task = small(batch_size=64)
+    batch, outputs = rolled_out(task, "test", 0, random_policy(0))
+
+    found = task.metrics(tf.constant(outputs), batch)
+
+    assert 0 < found["solved_sequences"] < 0.7
+    # Some are longer by one than the shortest.
+    more = batch.extras.num_more.max(axis=0)
+    assert set(more) == {-1, 0, 1, 2}
+    np.testing.assert_allclose(found["solved_sequences"], np.mean(more == 0))
+    np.testing.assert_allclose(
+        found["failed_sequences"], np.mean((more == -1) | (more == 2)), rtol=1e-6
+    )
+
+
+def test_right_edges_are_taken_as_often_as_asked_for():
+    task = small(batch_size=800, teaching=0.3, min_path=4)
+    # It never takes a right edge of its own accord where there is another one.
+    right = perfect(task, "train", 0)
+    batch, _ = rolled_out(task, "train", 0, lambda observation: -right(observation))
+
+    # The second answer shows the first edge that was taken; the policy before it was the perfect
+    # one's, so that the first target is the same.
+    mask = np.asarray(batch.mask)
+    seen = triples.labels(np.asarray(batch.observations)[:, :, :90])
+    said = triples.labels(batch.target)
+    is_measured = batch.extras.is_measured[0]
+    assert is_measured.tolist() == [b % 8 == 0 for b in range(800)]
+    taken = []
+    for b in np.flatnonzero(~is_measured):
+        t = int(np.flatnonzero(mask[:, b])[0])
+        if batch.extras.is_edge[t, b].sum() == 3:
+            taken.append((seen[t + 1, b] == said[t, b]).all())
+    # Five standard deviations.
+    assert abs(np.mean(taken) - 0.3) < 5 * np.sqrt(0.3 * 0.7 / len(taken))
+
+
+def test_the_loss_is_the_cross_entropy_of_the_policy():
+    task = small()
+    batch, _ = rolled_out(task, "train", 3, random_policy(3))
+    outputs = np.random.default_rng(0).normal(size=[task.num_steps, 8, 90]).astype(np.float32)
+
+    expected = 0.0
+    for t, b in np.argwhere(batch.mask):
+        groups = outputs[t, b].reshape(9, 10).astype(np.float64)
+        log_p = (groups - np.log(np.exp(groups).sum(axis=1, keepdims=True))).ravel()
+        own = batch.extras.triples[t, b][batch.extras.is_edge[t, b]]
+        scores = np.asarray(triples.one_hot(own)).astype(np.float64) @ log_p
+        target = scores[batch.extras.target[t, b]]
+        expected += np.log(np.exp(scores).sum()) - target
+
+    np.testing.assert_allclose(task.loss(tf.constant(outputs), batch), expected / 8, rtol=1e-5)
