@@ -73,7 +73,7 @@ def test_lessons_become_harder_up_to_the_last(kind, maxima):
 
 
 def test_names_of_curricula_begin_with_none():
-    assert ("none", *CURRICULA) == CURRICULUM_NAMES
+    assert ("none", "paper", *CURRICULA) == CURRICULUM_NAMES
 
 
 def test_a_lesson_has_ranges_of_several_sizes_at_once():
@@ -137,6 +137,14 @@ def test_a_lesson_of_a_size_that_does_not_exist_is_refused():
     lessons = tasks.Lessons((tasks.Lesson({"size": (1, 2)}),))
     with pytest.raises(ValueError, match=r"copy has no size size .* it has length\."):
         dataclasses.replace(tasks.get("copy"), lessons=lessons)
+
+
+def test_a_task_of_one_size_has_no_lessons_of_others():
+    task = tasks.get("copy")
+    task = dataclasses.replace(task, lessons=task.curriculum("naive"))
+
+    assert task.with_size("length", 3).sizes == {"length": (3, 3)}
+    assert not task.with_size("length", 3).lessons
 
 
 def test_without_lessons_none_is_drawn():

@@ -192,6 +192,18 @@ def test_other_policies_fail():
     )
 
 
+def test_in_training_every_eighth_episode_is_measured():
+    task = small(batch_size=64)
+    batch, outputs = rolled_out(task, "train", 0, random_policy(0))
+
+    found = task.metrics(tf.constant(outputs), batch)
+
+    more = batch.extras.num_more.max(axis=0)
+    np.testing.assert_allclose(found["solved_sequences"], np.mean(more[::8] == 0))
+    # Of the others more are solved.
+    assert np.mean(more == 0) > found["solved_sequences"]
+
+
 def test_right_edges_are_taken_as_often_as_asked_for():
     task = small(batch_size=800, teaching=0.3, min_path=4)
     # It never takes a right edge of its own accord where there is another one.
