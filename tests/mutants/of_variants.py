@@ -16,8 +16,8 @@ MUTANTS = (
     Mutant(
         "a preset overrides what makes an advanced DNC",
         "training/presets.py",
-        'unused = _OF_MEMORIES if core == "lstm" else of_core(core)',
-        'unused = _OF_MEMORIES if core == "lstm" else ()',
+        'set(_OF_MEMORIES if core == "lstm" else of_core(core))',
+        'set(_OF_MEMORIES if core == "lstm" else ())',
         "unit/training/test_presets.py::test_an_advanced_dnc_has_defaults_that_override_the_preset",
     ),
     Mutant(

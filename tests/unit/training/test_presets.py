@@ -51,6 +51,12 @@ def test_given_settings_override_the_defaults_of_an_advanced_dnc():
     assert (config.linkage, config.layer_norm, config.bypass_dropout) == ("dense", False, 0.1)
 
 
+@pytest.mark.parametrize("given", [{"linkage": "none"}, {"core": "adnc"}, {"core": "lstm"}])
+def test_links_are_not_sharp_where_there_are_none(given):
+    assert Config.of(task="associative_recall").sharp_links
+    assert not Config.of(task="associative_recall", **given).sharp_links
+
+
 def test_none_is_a_preset_without_settings():
     assert Config.of(preset="none", task="addition").optimizer == "rmsprop"
 
