@@ -53,6 +53,12 @@ def uniform_numbers(
     return drawn * (maximum - minimum) + minimum
 
 
+def any_of(key: tf.Tensor, is_choice: tf.Tensor) -> tf.Tensor:
+    """Returns one of the places [..., K] that are a choice, each equally likely, int32 [...]."""
+    score = uniform_numbers(key, is_choice.shape)
+    return tf.argmax(tf.where(is_choice, score, -1.0), axis=-1, output_type=tf.int32)
+
+
 def permutations(key: tf.Tensor, lengths: tf.Tensor, max_length: int) -> tf.Tensor:
     """Returns for each length l a random order of 0 .. l - 1, then l .. max_length - 1.
 

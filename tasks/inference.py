@@ -175,9 +175,7 @@ def _draw_questions(key: tf.Tensor, drawn: Graphs, lengths: tf.Tensor) -> list[t
     for number, is_possible in enumerate(possible, 2):
         length = tf.where(is_possible[:, tf.newaxis] & (number <= lengths), number, length)
     is_choice = leads[:, tf.newaxis] & (of_relation == length[..., tf.newaxis, tf.newaxis])
-    is_choice = tf.reshape(is_choice, [*lengths.shape, -1])
-    score = draws.uniform_numbers(key, is_choice.shape)
-    chosen = tf.argmax(tf.where(is_choice, score, -1.0), axis=2, output_type=tf.int32)
+    chosen = draws.any_of(key, tf.reshape(is_choice, [*lengths.shape, -1]))
     number = len(of_relation)
     end = tf.gather(tf.reshape(ends, [ends.shape[0], -1]), chosen, batch_dims=1)
     return [chosen // number, chosen % number, end]

@@ -26,7 +26,6 @@ and in every eighth episode of training, only the policy acts. These episodes ar
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -169,7 +168,7 @@ class ShortestPath(GraphTask, InteractiveTask):
         after = tf.gather(now.to_goal, ends, batch_dims=1)
         is_right = is_edge & (after == distance[:, tf.newaxis] - 1)
         keys = [draws.fold_in(key, number) for number in range(2)]
-        target = _any(keys[0], is_right)
+        target = draws.any_of(keys[0], is_right)
         own = tf.argmax(_scores(outputs, choices, is_edge), axis=1, output_type=tf.int32)
         is_taught = draws.uniform_numbers(keys[1], own.shape) < self.teaching
         # From where the goal cannot be reached there is no right edge to take.
@@ -219,10 +218,6 @@ class ShortestPath(GraphTask, InteractiveTask):
 
         return {"failed_sequences": 1.0 - part_within(1), "solved_sequences": part_within(0)}
 
-    def is_solved(self, metrics: Mapping[str, float]) -> bool:
-        """Whether at least 98 % of the paths are shortest ones."""
-        return metrics["solved_sequences"] >= 0.98
-
     def describe_error(self, error: float) -> str:
         """Returns a fraction of failures as text."""
         return f"{error:.1%} of the paths longer than the shortest by more than one"
@@ -257,9 +252,11 @@ def distances(drawn: Graphs) -> tf.Tensor:
     adjacent = tf.reduce_max(edges, axis=2)
     reached = tf.eye(size, batch_shape=[drawn.neighbours.shape[0]])
 
-    def extend(_: Any, reached: tf.Tensor, found: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
+    def extend(
+        number: Any, reached: tf.Tensor, found: tf.Tensor
+    ) -> tuple[Any, tf.Tensor, tf.Tensor]:
         found += tf.cast(reached == 0.0, tf.int32)
-        return _ + 1, tf.maximum(reached, tf.minimum(reached @ adjacent, 1.0)), found
+        return number + 1, tf.maximum(reached, tf.minimum(reached @ adjacent, 1.0)), found
 
     _, _, found = tf.while_loop(
         lambda number, *_: number < size,
@@ -290,14 +287,8 @@ def draw_ends(
     allowed = is_pair & (distance > 0) & (distance <= lengths[:, tf.newaxis, tf.newaxis])
     largest = tf.reduce_max(tf.where(allowed, distance, 0), axis=[1, 2], keepdims=True)
     is_choice = allowed & (distance == largest)
-    chosen = _any(key, tf.reshape(is_choice, [-1, size * size]))
+    chosen = draws.any_of(key, tf.reshape(is_choice, [-1, size * size]))
     return chosen // size, chosen % size
-
-
-def _any(key: tf.Tensor, is_choice: tf.Tensor) -> tf.Tensor:
-    """Draws one of the places [..., K] that are a choice, int32 [...]."""
-    score = draws.uniform_numbers(key, is_choice.shape)
-    return tf.argmax(tf.where(is_choice, score, -1.0), axis=-1, output_type=tf.int32)
 
 
 def _scores(outputs: tf.Tensor, choices: tf.Tensor, is_edge: tf.Tensor) -> tf.Tensor:
