@@ -4,7 +4,8 @@
     python evaluate.py --pretrained=addition_dnc
 
 Prints a table, and whether each model has solved its task; --plot and --csv write files. Where the
-episodes have sizes, the table has a row for each size, also for ones that were not trained.
+task has standard tests, the table has a row for each, with the published result; where its episodes
+have sizes, a row for each size, also for ones that were not trained.
 
 Models given on the command line add the options of their task to the flags, and to --help.
 """
@@ -12,7 +13,7 @@ Models given on the command line add the options of their task to the flags, and
 import functools
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -25,7 +26,7 @@ from training.checkpoints import Checkpoint
 from training.config import MAX_SIZE, Config, task_options
 from training.evaluation import BATCH_SIZE, Evaluation
 from training.flags import define, given, help_text
-from training.measuring import SizeReport
+from training.measuring import BenchmarkReport, SizeReport
 from training.messages import say
 from training.models import make_task, restore
 
@@ -41,8 +42,8 @@ _OPTIONS = (
         "lengths",
         str,
         None,
-        "Values of the task's first size (length, number of items, ...); by default the largest "
-        "in training, and 2, 4 and 8 times as large.",
+        "Values of the task's first size (length, number of items, ...); by default the task's "
+        "standard tests, or the largest size in training, and 2, 4 and 8 times as large.",
     ),
     _option("memory_size", str, None, "Memory slots: one number, or one for each size."),
     _option("num_sequences", int, 1000, "Sequences of each size, if generated.", 1, MAX_SIZE),
@@ -114,7 +115,9 @@ def _evaluate(
         for name, checkpoint in found.items()
     }
     task = make_task(next(iter(models.values()))[1], batch_size=1)
-    if task.sizes and task.every_batch("test") is None:
+    if task.benchmarks() and own["lengths"] is None and not changes:
+        reports = _at_benchmarks(own, models)
+    elif task.sizes and task.every_batch("test") is None:
         reports = _at_sizes(own, models)
     elif own["lengths"]:
         raise ValueError(
@@ -132,37 +135,61 @@ def _evaluate(
 
 
 def _at_sizes(own: Mapping[str, Any], models: _Models) -> dict[str, Report]:
-    """Measures models at several sizes; prints each line of the table as soon as it is there."""
-    reports = {}
-    for name, (checkpoint, config) in models.items():
+    """Measures models at several sizes."""
+    sizes, slots = _whole_numbers(own, "lengths"), _whole_numbers(own, "memory_size")
+    return _tables(
+        SizeReport,
+        models,
+        lambda checkpoint, config: measuring.at_sizes(
+            checkpoint, config, sizes, slots, **_how(own)
+        ),
+    )
+
+
+def _at_benchmarks(own: Mapping[str, Any], models: _Models) -> dict[str, Report]:
+    """Measures models in the standard tests of their task."""
+    slots = _number_of_slots(own)
+    return _tables(
+        BenchmarkReport,
+        models,
+        lambda checkpoint, config: measuring.at_benchmarks(checkpoint, config, slots, **_how(own)),
+    )
+
+
+def _tables(
+    kind: type[SizeReport] | type[BenchmarkReport],
+    models: _Models,
+    measured: Callable[[Checkpoint, Config], Iterable[tuple[measuring.Row, list[str]]]],
+) -> dict[str, Report]:
+    """Prints each line of the table as soon as it is there."""
+    reports: dict[str, Report] = {}
+    for name, model in models.items():
         rows, examples = [], []
-        for row, texts in measuring.at_sizes(
-            checkpoint,
-            config,
-            _whole_numbers(own, "lengths"),
-            _whole_numbers(own, "memory_size"),
-            num_sequences=own["num_sequences"],
-            num_examples=own["examples"],
-            seed=own["seed"],
-            jit=own["jit"],
-        ):
+        for row, texts in measured(*model):
             if not (reports or rows):
-                say(SizeReport.head(row))
-            say(SizeReport.line(name, row))
+                say(kind.head(row))
+            say(kind.line(name, row))
             rows.append(row)
             examples += texts
-        reports[name] = SizeReport({"error": rows[0]["error"]}, rows, examples=examples)
+        reports[name] = kind({"error": rows[0]["error"]}, rows, examples=examples)
     return reports
+
+
+def _how(own: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "num_sequences": own["num_sequences"],
+        "num_examples": own["examples"],
+        "seed": own["seed"],
+        "jit": own["jit"],
+    }
 
 
 def _of_the_test(own: Mapping[str, Any], models: _Models) -> dict[str, Report]:
     """Measures models on all episodes of the test; prints the task's own table."""
-    slots = _whole_numbers(own, "memory_size") or []
-    if len(slots) > 1:
-        raise ValueError(f"memory_size must be one number, got {len(slots)}.")
+    slots = _number_of_slots(own)
     reports, num_sequences = {}, own["num_sequences"]
     for name, (checkpoint, config) in models.items():
-        config = config.replace(memory_size=slots[0]) if slots else config
+        config = config.replace(memory_size=slots) if slots else config
         core, task = restore(checkpoint, config, min(BATCH_SIZE, num_sequences))
         evaluation = Evaluation(core, task, own["seed"], own["jit"])
         reports[name] = evaluation.report("test", num_sequences, own["examples"])
@@ -171,6 +198,14 @@ def _of_the_test(own: Mapping[str, Any], models: _Models) -> dict[str, Report]:
     for line in next(iter(reports.values())).table(reports):
         say(line)
     return reports
+
+
+def _number_of_slots(own: Mapping[str, Any]) -> int | None:
+    """The only value of memory_size, `None` if it was not given."""
+    slots = _whole_numbers(own, "memory_size") or [None]
+    if len(slots) > 1:
+        raise ValueError(f"memory_size must be one number, got {len(slots)}.")
+    return slots[0]
 
 
 def _whole_numbers(own: Mapping[str, Any], name: str) -> list[int] | None:

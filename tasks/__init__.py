@@ -12,13 +12,14 @@ with native_logs_hidden():
 
 from tasks import options
 from tasks.answers import BitTask, NumberTask
-from tasks.base import Batch, InteractiveTask, Record, Task, make_batch
+from tasks.base import Batch, Benchmark, InteractiveTask, Record, Task, make_batch
 from tasks.lessons import Lesson, Lessons
 from tasks.options import option
 from tasks.report import Report
 
 __all__ = [
     "Batch",
+    "Benchmark",
     "BitTask",
     "InteractiveTask",
     "Lesson",

@@ -40,6 +40,23 @@ class Batch(NamedTuple):
         return tf.nest.map_structure(lambda x: x[own] if len(x.shape) == 1 else x[:, own], self)
 
 
+class Benchmark(NamedTuple):
+    """A standard test of a task, beside a published result if there is one.
+
+    Attributes:
+      name: what is asked, such as "London, paths of 7".
+      task: the task with the episodes of the test.
+      published: published percentages of right answers: after each lesson of the paper, the last
+        one at the end of training; empty: none is known.
+      memory_size: number of memory slots; `None`: as configured.
+    """
+
+    name: str
+    task: "Task"
+    published: Sequence[float] = ()
+    memory_size: int | None = None
+
+
 def make_batch(observations: Any, target: Any, mask: Any, extras: Any = ()) -> Batch:
     """Returns a batch whose episodes end with their last answer; the mask may be of booleans."""
     mask = tf.cast(mask, tf.float32)
@@ -232,6 +249,10 @@ class Task(abc.ABC):
                 examples.append(self.to_human_readable(batch.episode(b), own))
         metrics = mean_of(found, self.metric_names)
         return Report(metrics, is_solved=self.is_solved(metrics), examples=examples)
+
+    def benchmarks(self) -> Sequence[Benchmark]:
+        """Returns the standard tests of this task; by default there are none."""
+        return ()
 
     @property
     def error_name(self) -> str:

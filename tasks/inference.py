@@ -24,13 +24,14 @@ and a relation among those that lead somewhere.
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tasks import draws, encoding
-from tasks.base import Batch, make_batch
+from tasks.base import Batch, Benchmark, make_batch
 from tasks.graphs import graphs, triples
 from tasks.graphs.graphs import Graphs
 from tasks.graphs.task import GraphTask
@@ -41,6 +42,12 @@ NUM_EDGE_LABELS = 10
 FIRST_RELATION = 10  # Its label.
 _NONE = -1
 _PLANNING = 10  # Steps between a question and its answer.
+# Extended Data Table 4: percentages of right answers after each lesson.
+_FINAL = (
+    *(2.3, 8.9, 14.3, 15.5, 22.7, 25.8, 31.2, 47.6, 55.1),
+    *(49.4, 50.2, 66.3, 78.9, 68.6, 78.4, 91.1, 95.5),
+)
+_FAMILY = (0, 0, 0, 0, 0, 0, 0.1, 0.1, 0, 14.5, 11.1, 20.4, 43.6, 18.6, 26.4, 61.9, 81.8)
 
 
 @functools.cache
@@ -101,6 +108,14 @@ class Inference(GraphTask):
     def steps_after_graph(self, path: Any) -> Any:
         """Returns the number of time steps of all questions."""
         return self.num_questions * (_PLANNING + 2)
+
+    def benchmarks(self) -> Sequence[Benchmark]:
+        """Returns the tests of Extended Data Table 4, and others."""
+        return (
+            self.benchmark("random graphs", published=_FINAL),
+            self.benchmark("family, relations of 4", 4, map="family", published=_FAMILY),
+            *(self.benchmark(f"random graphs, relations of {n}", n) for n in range(2, 6)),
+        )
 
     def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
         """Returns a batch that depends on its arguments alone."""

@@ -26,13 +26,14 @@ and in every eighth episode of training, only the policy acts. These episodes ar
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tasks import draws
-from tasks.base import Batch, InteractiveTask, Record
+from tasks.base import Batch, Benchmark, InteractiveTask, Record
 from tasks.graphs import graphs, triples
 from tasks.graphs.graphs import Graphs
 from tasks.graphs.task import GraphTask
@@ -41,6 +42,16 @@ from tasks.options import option
 
 _MORE = 2  # Edges that may be taken in addition to the necessary ones.
 _MEASURED = 8  # In training, one of so many episodes is measured.
+
+# Extended Data Table 5: percentages of shortest paths after each lesson.
+_FINAL = (
+    *(11.2, 12.7, 13.2, 13.7, 22.8, 27.6, 34.0, 39.7),
+    *(41.1, 40.0, 44.0, 47.2, 54.3, 54.0, 64.0),
+)
+_LONDON = (
+    *(8.2, 4.0, 4.0, 9.5, 14.4, 14.2, 28.3, 29.2),
+    *(34.4, 32.3, 33.8, 34.9, 40.9, 50.7, 55.3),
+)
 
 
 class Environment(NamedTuple):
@@ -131,6 +142,14 @@ class ShortestPath(GraphTask, InteractiveTask):
     def steps_after_graph(self, path: Any) -> Any:
         """Returns the number of time steps of query, planning and answer."""
         return 1 + self.num_planning + self.max_path + _MORE
+
+    def benchmarks(self) -> Sequence[Benchmark]:
+        """Returns the tests of Extended Data Table 5, and others."""
+        return (
+            self.benchmark("random graphs", published=_FINAL),
+            self.benchmark("London, 4 apart", 4, map="london", published=_LONDON),
+            *(self.benchmark(f"random graphs, {n} apart", n) for n in range(2, 6)),
+        )
 
     def start(self, split: str, seed: Any, step: Any, lesson: Any = None) -> tuple[Any, tf.Tensor]:
         """Returns the environment of an episode's start and the first observations [B, 92]."""

@@ -18,16 +18,21 @@ at steps E and E + k, the one that asks for answers from step E + k on, where th
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from tasks import draws, encoding
-from tasks.base import Batch, make_batch
+from tasks.base import Batch, Benchmark, make_batch
 from tasks.graphs import graphs, triples
 from tasks.graphs.task import GraphTask
 from tasks.graphs.triples import BLANK, END
 from tasks.options import option
+
+# Extended Data Table 3: percentages of right answers after each lesson.
+_FINAL = (10.7, 19.7, 27.3, 38.2, 39.7, 47.5, 48.1, 59.4, 59.0, 72.3, 81.6, 90.7, 96.8, 99.0)
+_LONDON = (0, 0, 0, 0, 0, 0, 0.1, 13.6, 15.0, 72.8, 88.6, 91.8, 96.0, 98.8)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,22 @@ class Traversal(GraphTask):
     def steps_after_graph(self, path: Any) -> Any:
         """Returns the number of time steps of query and answer."""
         return 2 * path + 1
+
+    def benchmarks(self) -> Sequence[Benchmark]:
+        """Returns the tests of Extended Data Table 3, and others."""
+        return (
+            self.benchmark("random graphs", published=_FINAL),
+            self.benchmark("London, paths of 7", 7, map="london", published=_LONDON),
+            self.benchmark("London, paths of 20", 20, map="london"),
+            self.benchmark("all lines of London, paths of 7", 7, map="london_all"),
+            self.benchmark("Vienna, paths of 7", 7, map="vienna"),
+            self.benchmark("family, paths of 4", 4, map="family"),
+            self.benchmark("random graphs, paths of 20", 20),
+            self.benchmark("random graphs, paths of 40", 40),
+            self.benchmark(
+                "60 nodes, paths of 10", 10, min_nodes=60, max_nodes=60, memory_size=400
+            ),
+        )
 
     def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
         """Returns a batch that depends on its arguments alone."""

@@ -1,7 +1,7 @@
 """Callbacks of a training run: reports, lessons, success, validation, checkpoints, faults."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
@@ -14,6 +14,7 @@ from training.probe import Probe
 from training.progress import Progress
 from training.reporting import Display, EventFile
 
+_TESTED = 2  # Batches of each test after a lesson.
 _NEARLY_SOLVED = 0.98  # Part of the sequences; to look costs two thousand sequences.
 
 
@@ -60,9 +61,15 @@ class Report(Callback):
 class Curriculum(Callback):
     """Moves on to the next lesson when the task's criterion holds over a window of episodes."""
 
-    def __init__(self, task: Task, events: EventFile):
-        """Prepares the lessons of a task that has some."""
-        self._task, self._events = task, events
+    def __init__(self, task: Task, tests: Mapping[str, Evaluation], events: EventFile):
+        """Prepares the lessons of a task that has some.
+
+        Args:
+          task: the task.
+          tests: what to measure after each lesson, by name.
+          events: where scalars go.
+        """
+        self._task, self._tests, self._events = task, tests, events
         self.interval = math.ceil(task.lessons.window / task.batch_size)
 
     def after(self, loop: Loop) -> None:
@@ -77,6 +84,14 @@ class Curriculum(Callback):
             lesson.assign_add(1)
             error = self._task.describe_error(means[self._task.error_name])
             say(f"step {loop.step:,}: {error}. Now {lesson_note(self._task, int(lesson))}")
+            self._test(loop.step, int(lesson))
+
+    def _test(self, step: int, num_passed: int) -> None:
+        for name, evaluation in self._tests.items():
+            right = evaluation.metrics(0, _TESTED)["solved_sequences"]
+            say(f"  After {num_passed} lessons: {name}: {right:.1%} right")
+            with self._events.open():
+                tf.summary.scalar(f"benchmarks/{name}", right, step)
 
 
 def lesson_note(task: Task, number: int) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 import tasks
+from tasks.lessons import PAPER
 from training.callbacks import (
     Checkpoints,
     Curriculum,
@@ -209,7 +210,7 @@ class _Experiment:
         report = Report(config.report_interval, evaluation, display, events)
         found: list[Callback] = [report]
         if task.lessons:
-            found.append(Curriculum(task, events))
+            found.append(Curriculum(task, self._tests(), events))
         if config.stop_when_solved and not validates:
             found.append(Success(report, evaluation))
         found.append(
@@ -233,6 +234,17 @@ class _Experiment:
             Faults(config.nan_policy, config.nan_limit),
             Checkpoints(interval, validates, at_start=config.nan_policy == "restore"),
         ]
+
+    def _tests(self) -> dict[str, Evaluation]:
+        """The tests of the task that have published results after each lesson."""
+        config = self._config
+        return {
+            each.name: self._distribution.shared(
+                Evaluation(self._core, each.task, config.seed, config.jit)
+            )
+            for each in make_task(config, BATCH_SIZE).benchmarks()
+            if each.published and config.curriculum == PAPER
+        }
 
     def _found(self, metrics: dict[str, float]) -> str:
         error = self._task.describe_error(metrics[self._task.error_name])

@@ -1,13 +1,16 @@
-"""Measures a trained model at several sizes, also at ones that it was not trained on."""
+"""Measures a trained model: in the standard tests of its task, or at several sizes."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tasks import Report
+from tasks import Report, Task
+from tasks.report import shown
 from training.checkpoints import Checkpoint
 from training.config import Config
+from training.episodes import Core
 from training.evaluation import BATCH_SIZE, Evaluation
 from training.models import has_slots, make_task, num_parameters, restore_core
 
@@ -55,6 +58,83 @@ class SizeReport(Report):
         figure.savefig(path, dpi=150)
 
 
+@dataclasses.dataclass(frozen=True)
+class BenchmarkReport(Report):
+    """Result of one model in the standard tests of its task, a row for each."""
+
+    @staticmethod
+    def head(row: Row) -> str:
+        """Returns the line above a table."""
+        return _test_line("model", "test", "slots", "right", "published")
+
+    @staticmethod
+    def line(name: str, row: Row) -> str:
+        """Returns a line of the table, for a model of this name."""
+        published = "" if row["published"] is None else f"{row['published']:.1f}%"
+        slots = shown(row["memory_size"])
+        return _test_line(name, row["test"], slots, f"{row['solved_sequences']:.1%}", published)
+
+    @classmethod
+    def plot(cls, reports: Mapping[str, Report], path: str | os.PathLike) -> None:
+        """Draws what is right in each test into a PNG file, and what was published."""
+        from matplotlib.figure import Figure
+
+        rows = next(iter(reports.values())).rows
+        figure = Figure(figsize=(7, 1 + 0.4 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        names = [row["test"] for row in rows]
+        published = [math.nan if row["published"] is None else row["published"] for row in rows]
+        axes.plot(published, names, "|", color="black", markersize=16, label="published")
+        for name, report in reports.items():
+            right = [100 * row["solved_sequences"] for row in report.rows]
+            axes.plot(right, names, "o", label=name)
+        axes.invert_yaxis()
+        axes.set_title(rows[0]["task"])
+        axes.set_xlabel("right, %")
+        axes.set_xlim(-3, 103)
+        axes.legend()
+        figure.savefig(path, dpi=150)
+
+
+def at_benchmarks(
+    checkpoint: Checkpoint,
+    config: Config,
+    slots: int | None = None,
+    *,
+    num_sequences: int = 1000,
+    num_examples: int = 0,
+    seed: int = 0,
+    jit: bool = True,
+) -> Iterator[tuple[Row, list[str]]]:
+    """Yields a row of the table for each standard test of the model's task, and episodes as text.
+
+    Args:
+      checkpoint: the model, trained on a task with such tests.
+      config: its configuration.
+      slots: number of memory slots in all tests; by default as in training, or the test's own.
+      num_sequences: episodes of each test, as are the others as in `at_sizes`.
+      num_examples: episodes of each test to return as text.
+      seed: seed of the episodes.
+      jit: whether to compile with XLA.
+
+    Raises:
+      ValueError: if a value is out of range.
+    """
+    for test in make_task(config, min(BATCH_SIZE, num_sequences)).benchmarks():
+        memory_size = slots or test.memory_size or config.memory_size
+        core = restore_core(checkpoint, config.replace(memory_size=memory_size), test.task)
+        evaluation = Evaluation(core, test.task, seed, jit)
+        report = evaluation.report("test", num_sequences, num_examples)
+        row = {
+            "task": test.task.name,
+            "test": test.name,
+            **_of_model(core, config, memory_size),
+            **_result(report, test.task),
+            "published": test.published[-1] if test.published else None,
+        }
+        yield row, [f"{test.name}:\n{text}" for text in report.examples]
+
+
 def at_sizes(
     checkpoint: Checkpoint,
     config: Config,
@@ -98,18 +178,30 @@ def at_sizes(
         as_trained = as_trained and config == trained and size == trained_to
         row = {
             "task": task.name,
-            "core": config.core,
-            "parameters": num_parameters(core),
-            "memory_size": memory_size if has_slots(config) else None,
+            **_of_model(core, config, memory_size),
             "size_name": name,
             "size": size,
             "trained_to": trained_to,
-            "error_name": task.error_name,
-            "error": report.metrics[task.error_name],
-            "solved_sequences": report.metrics["solved_sequences"],
+            **_result(report, task),
             "solved": report.is_solved if as_trained else None,
         }
         yield row, [f"{name} {size}:\n{text}" for text in report.examples]
+
+
+def _of_model(core: Core, config: Config, memory_size: int) -> Row:
+    return {
+        "core": config.core,
+        "parameters": num_parameters(core),
+        "memory_size": memory_size if has_slots(config) else None,
+    }
+
+
+def _result(report: Report, task: Task) -> Row:
+    return {
+        "error_name": task.error_name,
+        "error": report.metrics[task.error_name],
+        "solved_sequences": report.metrics["solved_sequences"],
+    }
 
 
 def _for_each(sizes: Sequence[int], slots: Sequence[int] | None, trained: Config) -> Sequence[int]:
@@ -121,6 +213,10 @@ def _for_each(sizes: Sequence[int], slots: Sequence[int] | None, trained: Config
             f"{len(slots)}."
         )
     return list(slots) * len(sizes) if len(slots) == 1 else slots
+
+
+def _test_line(model: str, test: str, slots: str, right: str, published: str) -> str:
+    return f"{model:20} {test:36} {slots:>6} {right:>8} {published:>10}".rstrip()
 
 
 def _line(model: str, size: str, slots: str, error: str, right: str, verdict: str) -> str:

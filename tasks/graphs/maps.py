@@ -3,6 +3,7 @@
 import collections
 import csv
 import functools
+import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -178,8 +179,33 @@ def family() -> Map:
     return Map(sorted(edges))
 
 
+# Where a line ends, at which interchanges it stops, and where it ends at the other side.
+_VIENNA = {
+    "U1": "Leopoldau; Praterstern, Schwedenplatz, Stephansplatz, Karlsplatz; Oberlaa",
+    "U2": "Seestadt; Praterstern, Schottenring, Volkstheater, Karlsplatz; Karlsplatz",
+    "U3": "Simmering; Landstraße, Stephansplatz, Volkstheater, Westbahnhof; Ottakring",
+    "U4": "Heiligenstadt; Spittelau, Schottenring, Schwedenplatz, Landstraße, Karlsplatz, "
+    "Längenfeldgasse; Hütteldorf",
+    "U6": "Floridsdorf; Spittelau, Westbahnhof, Längenfeldgasse; Siebenhirten",
+}
+
+
+def vienna() -> Map:
+    """Returns the interchanges of the Vienna U-Bahn (2020): 10, with 32 edges, up to 4 from one.
+
+    The name of an edge is its line and the end of this line to which it leads, "U4 Hütteldorf".
+    """
+    edges = []
+    for line, text in _VIENNA.items():
+        first, stops, last = text.split("; ")
+        for one, other in itertools.pairwise(stops.split(", ")):
+            edges += [Edge(one, f"{line} {last}", other), Edge(other, f"{line} {first}", one)]
+    return Map(sorted(edges))
+
+
 MAPS = {
     "london": functools.cache(london),
     "london_all": functools.cache(lambda: london(None)),
+    "vienna": functools.cache(vienna),
     "family": functools.cache(family),
 }

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tasks import draws, encoding
-from tasks.base import Batch, Task
+from tasks.base import Batch, Benchmark, Task
 from tasks.graphs import graphs, maps
 from tasks.graphs.graphs import Graphs
 from tasks.graphs.triples import DIGITS, WIDTH, labels, text
@@ -89,6 +89,21 @@ class GraphTask(Task):
             for nodes, degree, path, slots in self.paper_lessons
         )
         return Lessons(lessons, replay=self.replay, **more)
+
+    def benchmark(
+        self,
+        name: str,
+        path: int | None = None,
+        *,
+        published: Sequence[float] = (),
+        memory_size: int | None = None,
+        **options: Any,
+    ) -> Benchmark:
+        """Returns a test with these options, by default the graphs and paths of the last lesson."""
+        task = type(self)(batch_size=self.batch_size, **options)
+        if path is not None:
+            task = task.with_size("path", path)
+        return Benchmark(name, task, published, memory_size)
 
     def steps_of_batch(self, split: str, seed: int, step: int, lesson: int | None = None) -> int:
         """Returns the number of time steps of a batch: in training that of its graphs."""
