@@ -18,6 +18,7 @@ Header:
 `quantities`  [symbol, meaning] of each field that has a row in `quantities.QUANTITIES`, by name
 `extras`      for each quantity that only this model has, `name`, `meaning`, and `axes`: a letter
               for each axis after time, as in `quantities.AXES`, or "?"
+`decoder`     what says in words what is in the memory, see `dnc_trace.decoder`, or null
 `examples`    for each example `length` (steps), `tokens` (a string a step, or null), `bytes` (size
               of the blob before compression), and `fields`: [name, type, shape, offset in bytes]
 ============  =====================================================================================
@@ -116,6 +117,7 @@ def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> list[by
             name: [QUANTITIES[name].symbol, QUANTITIES[name].meaning] for name in stored
         },
         "extras": extras,
+        "decoder": meta.get("decoder"),
         "examples": examples,
     }
     return [json.dumps(header).encode("utf-8"), *blobs]

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from dnc_trace import paths
+from dnc_trace import decoder, paths
 from dnc_trace.quantities import AXES, QUANTITIES, STEP
 
 FORMAT = "dnc-trace"
 VERSION = 1
 
-META = ("linkage", "task", "tokens", "step", "declared")
+META = ("linkage", "task", "tokens", "step", "declared", "decoder")
 # Names that an extra cannot have: an array in the file must not be taken for something else.
 _RESERVED = {*META, "header", "file", "allow_pickle"}
 _EXTRA_AXES = re.compile(rf"TB[{''.join(AXES)}?]*")
@@ -28,8 +28,8 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
     Args:
       arrays: the quantities of `quantities.QUANTITIES` by name, of which optional ones may be
         absent, and those that are declared.
-      meta: all optional: `linkage`, `task` and `tokens`, see `dnc.Trace`, the training `step`, and
-        `declared`, the quantities that are not in the table. For each of these it has a dict of
+      meta: all optional: `linkage`, `task` and `tokens`, see `dnc.Trace`, the training `step`, a
+        `decoder`, see `dnc_trace.decoder`, and `declared`, the quantities that are not in the table. For each of these it has a dict of
         `axes`, "TB" and a letter of `quantities.AXES` for each further axis, or "?" for an axis
         without a letter; and `before`, the name of the quantity of `quantities.STEP` before which
         it is computed.
@@ -84,6 +84,8 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
         raise ValueError(
             f"tokens must be a list of B={sizes['B']} lists of T={sizes['T']} strings."
         )
+    if (found := meta.get("decoder")) is not None:
+        decoder.check(found, sizes["W"])
     return {axis: sizes[axis] for axis in AXES if axis in sizes}
 
 

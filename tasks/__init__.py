@@ -12,7 +12,7 @@ with native_logs_hidden():
 
 from tasks import options
 from tasks.answers import BitTask, NumberTask
-from tasks.base import Batch, Benchmark, InteractiveTask, Record, Task, make_batch
+from tasks.base import Batch, Benchmark, Contents, InteractiveTask, Record, Task, make_batch
 from tasks.lessons import Lesson, Lessons
 from tasks.options import option
 from tasks.report import Report
@@ -21,6 +21,7 @@ __all__ = [
     "Batch",
     "Benchmark",
     "BitTask",
+    "Contents",
     "InteractiveTask",
     "Lesson",
     "Lessons",

@@ -57,6 +57,18 @@ class Benchmark(NamedTuple):
     memory_size: int | None = None
 
 
+class Contents(NamedTuple):
+    """What the steps of episodes tell a network, as classes.
+
+    Attributes:
+      classes: [T, B, G], a class of each of G groups, from 0; -1 where nothing is told.
+      names: names of the classes of each group. A text is a name of each, one after another.
+    """
+
+    classes: Any
+    names: Sequence[Sequence[str]]
+
+
 def make_batch(observations: Any, target: Any, mask: Any, extras: Any = ()) -> Batch:
     """Returns a batch whose episodes end with their last answer; the mask may be of booleans."""
     mask = tf.cast(mask, tf.float32)
@@ -319,6 +331,10 @@ class Task(abc.ABC):
 
     def step_labels(self, batch: Batch) -> list[list[str]] | None:
         """Returns a label for each step of each episode, B lists of T strings; or `None`."""
+        return None
+
+    def contents(self, batch: Batch) -> Contents | None:
+        """Returns what each step tells the network, for decoders of its memory; or `None`."""
         return None
 
 

@@ -153,6 +153,11 @@ class Config:
         minimum=1,
         maximum=MAX_SIZE,
     )
+    start_from: str = _task(
+        "",
+        "Model whose variables to start from, of any task with the same widths: the name of one "
+        "that comes with this program, or the directory of a run.",
+    )
     seed: int = _task(0, "Seed of the initial values and of the data.", minimum=0, maximum=MAX_SIZE)
 
     num_training_iterations: int = _steps(100_000, "Number of training steps.")

@@ -28,11 +28,11 @@ from training.episodes import Core
 from training.evaluation import BATCH_SIZE, NUM_BATCHES, Evaluation
 from training.loop import Callback, Loop
 from training.messages import mute, muted, say, warn
-from training.models import make_core, make_task, num_parameters, with_memory
+from training.models import load_variables, make_core, make_task, num_parameters, with_memory
 from training.optimization import Update, adam, rmsprop
 from training.probe import Probe
 from training.reporting import Display, EventFile, Interruption
-from training.runs import Run
+from training.runs import CONFIG_FILE, Run, start
 from training.step import TrainingStep
 
 
@@ -92,6 +92,8 @@ def train(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
     with distribution.scope():
         # Before the directory: what cannot be leaves nothing.
         core = make_core(config, task, for_training=True)
+        if config.start_from and not (pathlib.Path(directory) / CONFIG_FILE).exists():
+            load_variables(core, start(config.start_from))
 
     def open_run() -> Run:
         if config.trace_file:

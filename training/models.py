@@ -261,6 +261,16 @@ def restore_core(checkpoint: Checkpoint, config: Config, task: tasks.Task) -> Co
       ValueError: as `make_core`, or if the variables have other shapes.
     """
     core = make_core(config, task)
+    load_variables(core, checkpoint)
+    return core
+
+
+def load_variables(core: Core, checkpoint: Checkpoint) -> None:
+    """Gives a core the variables of a checkpoint.
+
+    Raises:
+      ValueError: if they have other shapes.
+    """
     try:
         status = tf.train.Checkpoint(core=core).read(checkpoint.prefix)
         status.assert_existing_objects_matched().expect_partial()
@@ -269,7 +279,6 @@ def restore_core(checkpoint: Checkpoint, config: Config, task: tasks.Task) -> Co
             f"The variables of {checkpoint.prefix} do not fit a core of these settings: give only "
             "settings that no variable depends on, such as memory_size."
         ) from error
-    return core
 
 
 class _Sizes(NamedTuple):

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
+from absl import flags
 
 from dnc_trace import paths
-from training import checkpoints
+from training import checkpoints, command
 from training.checkpoints import Best, Checkpoint, DamagedError
 from training.config import Config
 from training.lock import Lock
@@ -236,6 +237,44 @@ def pretrained(name: str) -> pathlib.Path:
             f"There is no pretrained model {name!r}. There are: {', '.join(known) or 'none'}."
         )
     return PRETRAINED / name
+
+
+def start(name: str) -> Checkpoint:
+    """Returns the newest checkpoint of a pretrained model, or else of the run in a directory.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    path = PRETRAINED / name
+    try:
+        return newest_checkpoint(path if path.is_dir() else name)
+    except FileNotFoundError as error:
+        raise ValueError(f"start_from is neither a pretrained model nor a run: {error}") from error
+
+
+def define_model(values: flags.FlagValues) -> None:
+    """Defines flags that choose one trained model, for `chosen_directory`."""
+    flags.DEFINE_string("checkpoint_dir", None, "Directory of the model's run.", flag_values=values)
+    flags.DEFINE_string(
+        "pretrained", None, "Name of a model that comes with the program.", flag_values=values
+    )
+    flags.DEFINE_bool(
+        "best", False, "Whether to take the best checkpoint, not the newest.", flag_values=values
+    )
+    command.accept_local_paths(values, "checkpoint_dir")
+
+
+def chosen_directory(values: flags.FlagValues) -> pathlib.Path:
+    """Returns the directory of the model that flags choose.
+
+    Raises:
+      ValueError: if they choose none, or two, or one that does not exist.
+    """
+    if bool(values.checkpoint_dir) == bool(values.pretrained):
+        raise ValueError("Give --checkpoint_dir or --pretrained: the model.")
+    if values.pretrained:
+        return pretrained(values.pretrained)
+    return pathlib.Path(values.checkpoint_dir)
 
 
 def newest_checkpoint(directory: str | os.PathLike, best: bool = False) -> Checkpoint:

@@ -29,6 +29,7 @@ class Trace:
         step: int = 0,
         linkage: str = "",
         declared: Mapping[str, Mapping[str, str]] | None = None,
+        decoder: Mapping[str, Any] | None = None,
         **arrays: Any,
     ):
         """Keeps the arrays.
@@ -41,6 +42,7 @@ class Trace:
           declared: for each extra among the arrays its axes, and the quantity before which a step
             computes it: `{"read_masks": {"axes": "TBRW", "before": "read_content_weights"}}`.
             Axes are "TB" and letters of `dnc_trace.quantities.AXES`, or "?" for another axis.
+          decoder: says in words what is in the memory, see `dnc_trace.decoder`.
           **arrays: arrays or tensors by name; `None` for one that is absent.
 
         Raises:
@@ -50,6 +52,8 @@ class Trace:
         self._meta: dict[str, Any] = dict(linkage=linkage, task=task, tokens=tokens, step=step)
         if declared:
             self._meta["declared"] = {name: dict(each) for name, each in declared.items()}
+        if decoder:
+            self._meta["decoder"] = dict(decoder)
         self._sizes = schema.check(self._arrays, self._meta)
 
     def __repr__(self) -> str:
@@ -63,6 +67,11 @@ class Trace:
     def declared(self) -> dict[str, dict[str, str]]:
         """Axes of each extra, and the quantity before which a step computes it."""
         return self._meta.get("declared", {})
+
+    @property
+    def decoder(self) -> dict[str, Any] | None:
+        """What says in words what is in the memory, see `dnc_trace.decoder`; `None`: nothing."""
+        return self._meta.get("decoder")
 
     @property
     def extras(self) -> dict[str, np.ndarray]:

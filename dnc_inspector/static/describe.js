@@ -2,6 +2,7 @@
 
 import { deallocated, maskInWords, maskOf } from "./extras.js";
 import { describeExtra, extraOf, extrasInWords, matrixOf, places } from "./extras.js";
+import { decodedLines } from "./decoder.js";
 import { list, number, readHead, share, writeHead } from "./format.js";
 import { readMode, strongest, writeMode } from "./slots.js";
 import { row } from "./episode.js";
@@ -151,7 +152,7 @@ function modeLines(episode, t, head) {
  * @returns {string[]} as `describeTimeline`
  */
 export function describeDetails({ episode, order }, replay, t, hit) {
-  const { fields, sizes } = episode;
+  const { decoder, fields, sizes } = episode;
   const { N, R, V, W } = sizes;
   const { area, kind, head, id, column, row: i } = /** @type {Required<DetailsHit>} */ (hit);
   const headName = kind === "write" ? writeHead(head, sizes) : readHead(head, sizes);
@@ -163,15 +164,19 @@ export function describeDetails({ episode, order }, replay, t, hit) {
     case "vector": {
       const name = `${headName}: ${VECTOR_NAMES[id]}`;
       const meaning = meaningOf(episode, id);
-      if (column === null) return [name, ...meaning];
-      const value = fields[id][(t * heads + head) * W + column];
-      return [name, `number ${column}: ${number(value)}`, ...meaning];
+      const word = row(fields[id], W, t * heads + head);
+      const decoded = id === "erase_vectors" ? [] : decodedLines(decoder, word);
+      if (column === null) return [name, ...decoded, ...meaning];
+      return [name, `number ${column}: ${number(word[column])}`, ...decoded, ...meaning];
     }
-    case "memory":
+    case "memory": {
+      const word = row(replay.memoryAt(t), W, slot);
       return [
         `slot ${slot}`,
-        `number ${column}: ${number(replay.memoryAt(t)[slot * W + Number(column)])}`,
+        `number ${column}: ${number(word[Number(column)])}`,
+        ...decodedLines(decoder, word),
       ];
+    }
     case "lane": {
       const index = (t * heads + head) * N + slot;
       const mask = maskOf(episode, kind, t, head);
@@ -184,6 +189,7 @@ export function describeDetails({ episode, order }, replay, t, hit) {
         `key alone would give ${share(content[index])}`,
         `cosine of key and word${mask ? ", masked," : ""} ${number(cosine)}`,
         ...maskInWords(mask),
+        ...decodedLines(decoder, row(replay.memoryAt(t), W, slot)),
       ];
     }
     case "links":

@@ -1,5 +1,7 @@
 // An episode as it is stored (dnc_trace/episode.py): a header, and one blob for each example.
 
+import { isDecoder } from "./decoder.js";
+
 export const FORMAT = "dnc-episode";
 export const VERSION = 1;
 
@@ -75,6 +77,7 @@ export class DataError extends Error {}
  * @property {number} [link_threshold]
  * @property {Record<string, [symbol: string, meaning: string]>} [quantities]
  * @property {{name: string, axes: string, meaning: string}[]} [extras]
+ * @property {?import("./decoder.js").Decoder} [decoder]
  * @property {{length: number, tokens: ?string[], bytes: number,
  *   fields: [string, keyof typeof TYPES, number[], number][]}[]} examples
  *
@@ -90,6 +93,7 @@ export class DataError extends Error {}
  * @property {Fields} fields by name; see `REQUIRED`
  * @property {Map<string, string>} meanings of the fields, by name
  * @property {import("./extras.js").Extra[]} extras
+ * @property {?import("./decoder.js").Decoder} decoder says in words what is in the memory
  */
 
 /**
@@ -134,6 +138,9 @@ export function checkHeader(header) {
   const explained = Object.values(quantities).every((row) => isText(row, 0, 1));
   if (!explained || !extras.every?.((/** @type {any} */ x) => isText(x, "name", "axes", "meaning")))
     throw new DataError("The header explains its quantities in another way: it is damaged.");
+  if (header.decoder && !isDecoder(header.decoder, sizes.W)) {
+    throw new DataError("The header's decoder does not fit the memory: it is damaged.");
+  }
   return header;
 }
 
@@ -204,6 +211,7 @@ export function decodeExample(header, index, buffer) {
     fields: /** @type {Fields} */ (fields),
     meanings: new Map(meanings),
     extras,
+    decoder: header.decoder ?? null,
   };
 }
 

@@ -5,6 +5,7 @@ import { css, headColour, scaleOf } from "./colours.js";
 import { describeEvents, groupEvents } from "./describe.js";
 import { element } from "./dom.js";
 import { EVENT, history } from "./slots.js";
+import { contentsOf } from "./decoder.js";
 import { heatMap, prepare } from "./draw_common.js";
 import { row } from "./episode.js";
 
@@ -13,6 +14,7 @@ const MOST = 300; // entries in the list
 /**
  * @typedef {import("./colours.js").Theme} Theme
  * @typedef {import("./episode.js").Episode} Episode
+ * @typedef {import("./replay.js").Replay} Replay
  * @typedef {import("./slots.js").SlotEvent} SlotEvent
  */
 
@@ -21,6 +23,7 @@ export class SlotPanel {
   constructor({ onStep, onClose }) {
     this.onStep = onStep;
     this.heading = element("h3");
+    this.contents = element("p");
     this.counts = element("p");
     this.list = element("ol");
     const close = element(
@@ -32,6 +35,7 @@ export class SlotPanel {
       "aside",
       { class: "slot-panel", "aria-label": "History of a slot", hidden: true },
       element("header", {}, this.heading, close),
+      this.contents,
       this.counts,
       this.list,
     );
@@ -42,14 +46,17 @@ export class SlotPanel {
   /**
    * Shows the history of a slot, with the entries of step t marked; null hides the panel.
    *
-   * @type {(episode: Episode, slot: ?number, t: number, theme: Theme) => void}
+   * @type {(episode: Episode, replay: Replay, slot: ?number, t: number, theme: Theme) => void}
    */
-  show(episode, slot, t, theme) {
+  show(episode, replay, slot, t, theme) {
     this.node.hidden = slot === null;
     if (slot === null) return;
     const of = [episode, slot, theme];
     if (of.some((value, i) => value !== this.of[i])) this.build(episode, slot, theme);
     this.of = of;
+    const contents = contentsOf(episode, replay.memoryAt(t), slot);
+    this.contents.textContent = contents ? `contains “${contents}” after t = ${t}, decoded` : "";
+    this.contents.hidden = !contents;
     for (const item of this.list.querySelectorAll("li")) {
       item.classList.toggle("now", item.dataset.t === String(t));
     }

@@ -105,7 +105,7 @@ export class EpisodeView {
     const ratio = window.devicePixelRatio || 1;
     this.drawLeft(scene, settings.t, ratio);
     this.drawRight(scene, shown.replay, settings.t, ratio);
-    this.panel.show(scene.episode, settings.slot, settings.t, settings.theme);
+    this.panel.show(scene.episode, shown.replay, settings.slot, settings.t, settings.theme);
   }
 
   /** @type {(scene: Scene, t: number, ratio: number) => void} */

@@ -23,13 +23,7 @@ from training.messages import say
 from training.models import restore_core
 
 _FLAGS = command.new_flags()
-flags.DEFINE_string("checkpoint_dir", None, "Directory of the model's run.", flag_values=_FLAGS)
-flags.DEFINE_string(
-    "pretrained", None, "Name of a model that comes with the program.", flag_values=_FLAGS
-)
-flags.DEFINE_bool(
-    "best", False, "Whether to take the best checkpoint, not the newest.", flag_values=_FLAGS
-)
+runs.define_model(_FLAGS)
 flags.DEFINE_string("story", None, "Sentences and questions.", flag_values=_FLAGS)
 flags.DEFINE_string("story_file", None, "A text file with them.", flag_values=_FLAGS)
 flags.DEFINE_string(
@@ -38,7 +32,7 @@ flags.DEFINE_string(
     "File for a trace of the memory, for python -m dnc_inspector.",
     flag_values=_FLAGS,
 )
-command.accept_local_paths(_FLAGS, "checkpoint_dir", "story_file", "trace_file")
+command.accept_local_paths(_FLAGS, "story_file", "trace_file")
 
 
 def answer(directory: pathlib.Path, text: str, best: bool = False) -> tuple[str, dnc.Trace | None]:
@@ -79,17 +73,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _answer() -> None:
-    if bool(_FLAGS.checkpoint_dir) == bool(_FLAGS.pretrained):
-        raise ValueError("Give --checkpoint_dir or --pretrained: the model that answers.")
+    directory = runs.chosen_directory(_FLAGS)
     if (_FLAGS.story is None) == (_FLAGS.story_file is None):
         raise ValueError("Give --story or --story_file: the questions.")
     text = _FLAGS.story
     if text is None:
         text = pathlib.Path(_FLAGS.story_file).read_text("utf-8", errors="replace")
-    if _FLAGS.pretrained:
-        directory = runs.pretrained(_FLAGS.pretrained)
-    else:
-        directory = pathlib.Path(_FLAGS.checkpoint_dir)
     answered, trace = answer(directory, text, _FLAGS.best)
     if _FLAGS.trace_file and not trace:
         raise ValueError("--trace_file is for a DNC: this model has no memory to look into.")

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from tasks import draws, encoding
-from tasks.base import Batch, Benchmark, Task
+from tasks.base import Batch, Benchmark, Contents, Task
 from tasks.graphs import graphs, maps
 from tasks.graphs.graphs import Graphs
-from tasks.graphs.triples import DIGITS, WIDTH, labels, text
+from tasks.graphs.triples import BLANK, DIGITS, WIDTH, labels, text
 from tasks.lessons import PAPER, Lesson, Lessons
 from tasks.options import option
 
@@ -187,6 +187,15 @@ class GraphTask(Task):
                 lines.append(f"= {text(right[t, b])}" if mask[t, b] else f"? {text(seen[t, b])}")
             found.append(encoding.padded(lines, mask.shape[0]))
         return found
+
+    def contents(self, batch: Batch) -> Contents:
+        """Returns the digits of the triples of each graph."""
+        observations = np.asarray(batch.observations)
+        groups = np.reshape(observations[..., :WIDTH], [*observations.shape[:2], DIGITS, 10])
+        is_graph = np.cumsum(observations[..., WIDTH], axis=0) == 0
+        digits = np.where(is_graph[..., np.newaxis], groups.argmax(axis=3), BLANK)
+        # A space after the last digit of each label.
+        return Contents(digits, [[f"{n}{' ' * (g % 3 == 2)}" for n in range(10)] for g in range(9)])
 
     def draw_graphs(
         self,

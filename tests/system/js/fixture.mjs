@@ -59,6 +59,7 @@ export function hardEpisode(writes, reads, { N = 4, W = 2, free = 0, modes = [0,
     linkThreshold: 0.01,
     meanings: new Map(),
     extras: [],
+    decoder: null,
     fields: {
       inputs: all(T, 0),
       outputs: all(T, 0),
