@@ -46,6 +46,7 @@ setup(
         "train": [
             "tqdm>=4.66",  # The progress bar of train.py.
             "matplotlib>=3.8",  # The plots of evaluate.py.
+            "scikit-learn>=1.4",  # The logistic regressions of training.decode.
         ],
         "test": [
             "hypothesis>=6.100",  # Property tests.
@@ -57,7 +58,8 @@ setup(
             "ruff>=0.6",  # Formatter and linter.
             "mypy>=1.18",  # Type checker; dnc ships its annotations.
             "tqdm>=4.66",  # train.py is tested too,
-            "matplotlib>=3.8",  # and so is evaluate.py.
+            "matplotlib>=3.8",  # and so are evaluate.py
+            "scikit-learn>=1.4",  # and training.decode.
         ],
     },
     classifiers=[

@@ -2,8 +2,9 @@
 
 A decoder is JSON. For each of G groups, such as the digits of a number, it has a softmax over the
 group's classes: `classes` are G lists of names, `kernel` W lists of K numbers and `bias` K numbers,
-where K is the number of all classes. The text of a word is the likeliest name of each group, one after
-another, with "?" where none is likely. `training.decode` fits decoders (Graves et al. 2016, Methods).
+where K is the number of all classes. The text of a word is the likeliest name of each group, one
+after another, with "?" where none is likely. `training.decode` fits decoders (Graves et al. 2016,
+Methods).
 """
 
 from collections.abc import Mapping, Sequence

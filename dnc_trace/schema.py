@@ -29,10 +29,10 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
       arrays: the quantities of `quantities.QUANTITIES` by name, of which optional ones may be
         absent, and those that are declared.
       meta: all optional: `linkage`, `task` and `tokens`, see `dnc.Trace`, the training `step`, a
-        `decoder`, see `dnc_trace.decoder`, and `declared`, the quantities that are not in the table. For each of these it has a dict of
-        `axes`, "TB" and a letter of `quantities.AXES` for each further axis, or "?" for an axis
-        without a letter; and `before`, the name of the quantity of `quantities.STEP` before which
-        it is computed.
+        `decoder`, see `dnc_trace.decoder`, and `declared`, the quantities that are not in the
+        table. For each of these it has a dict of `axes`, "TB" and a letter of `quantities.AXES` for
+        each further axis, or "?" for an axis without a letter; and `before`, the name of the
+        quantity of `quantities.STEP` before which it is computed.
 
     Raises:
       ValueError: if an array is missing, unknown, not of numbers, or does not fit the others; or

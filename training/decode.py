@@ -4,9 +4,9 @@
 
 The decoder is a logistic regression from the vector that a step writes to what the step is told,
 such as the digits of a triple of a graph (Graves et al. 2016, Methods). It is fitted to some
-episodes and tried on others: on their write vectors, on the slots that are read for the answers, and
-on the keys of the heads that read them by content. --trace_file saves a trace of one episode, of
-which the inspector then shows in words what slots and keys contain; --plot draws it.
+episodes and tried on others: on their write vectors, on the slots that are read for the answers,
+and on the keys of the heads that read them by content. --trace_file saves a trace of one of these
+episodes, of which the inspector then shows in words what slots and keys contain; --plot draws it.
 """
 
 import math
@@ -37,7 +37,7 @@ _WRITTEN = 0.1  # Weight from which on a step counts as written to a slot.
 _FLAGS = command.new_flags()
 runs.define_model(_FLAGS)
 flags.DEFINE_integer(
-    "num_sequences", 100, "Episodes to fit to and to try.", lower_bound=5, flag_values=_FLAGS
+    "num_sequences", 100, "Episodes to fit to and to try.", lower_bound=10, flag_values=_FLAGS
 )
 flags.DEFINE_integer("seed", 0, "Seed of the episodes.", lower_bound=0, flag_values=_FLAGS)
 flags.DEFINE_string("trace_file", None, "File for a trace with the decoder.", flag_values=_FLAGS)
@@ -125,7 +125,8 @@ class Agreement(NamedTuple):
       written: of the write vectors of steps that told something.
       slots: of the slots that are read most at answers, by what told the step of their last write.
       keys: of the read keys of heads that read by content at answers, by what told the step at
-        which the slot that they read most was last written; for each group of classes.
+        which the slot that they read most was last written; for each group of classes. Empty if no
+        head does.
     """
 
     written: float
@@ -152,10 +153,11 @@ def agreement(
         source = last[t, b, slot]
         right = classes(decoder, trace.read_keys[t, b, head]) == contents.classes[source, b]
         keys.append(right[(source >= 0) & (text[source, b] != "")])
+    of_keys = np.concatenate(keys)
     return Agreement(
         float(np.concatenate(written).mean()),
-        float(np.concatenate(slots).mean()),
-        np.concatenate(keys).mean(axis=0).tolist(),
+        float(np.mean([*np.concatenate(slots)] or [math.nan])),
+        of_keys.mean(axis=0).tolist() if len(of_keys) else [],
     )
 
 
@@ -166,11 +168,17 @@ def _of_heads(t: np.ndarray, b: np.ndarray, trace: dnc.Trace) -> list[np.ndarray
     return [np.broadcast_to(x, shape) for x in (t[:, np.newaxis], b[:, np.newaxis], heads)]
 
 
-def draw(trace: dnc.Trace, path: str | os.PathLike) -> None:
+def draw(trace: dnc.Trace, is_told: np.ndarray, path: str | os.PathLike) -> None:
     """Draws the first episode of a trace with a decoder into a PNG file.
 
-    Above, how the slots are written and read, in the order of their first write, with what they
-    contain in the end; below, the read modes.
+    Above, when each slot is written (blue) and read (red), in the order of their first write, with
+    what they contain in the end, decoded; below, the read modes.
+
+    Args:
+      trace: the trace.
+      is_told: bool [T], whether a step tells something that can be decoded. Slots that are written
+        at other steps have the labels of these steps.
+      path: where the file goes.
     """
     from matplotlib.figure import Figure
 
@@ -184,12 +192,14 @@ def draw(trace: dnc.Trace, path: str | os.PathLike) -> None:
     )
     above, below = figure.subplots(2, sharex=True, height_ratios=[len(slots), 4 * num_reads])
     reads = trace.read_weights[:length, 0].max(axis=1)
-    # Blue: written, red: read.
     shown = np.ones([len(slots), length, 3])
     shown -= weights[:, slots].T[..., np.newaxis] * [1.0, 0.6, 0.3]
     shown -= reads[:, slots].T[..., np.newaxis] * [0.15, 0.7, 0.9]
     above.imshow(shown.clip(0, 1), aspect="auto", interpolation="nearest")
-    above.set_yticks(range(len(slots)), decode(trace.decoder, trace.memory[length - 1, 0, slots]))
+    decoded = decode(trace.decoder, trace.memory[length - 1, 0, slots])
+    steps = written_at(trace)[length - 1, 0, slots]
+    names = [text if is_told[t] else tokens[t] for text, t in zip(decoded, steps, strict=True)]
+    above.set_yticks(range(len(slots)), names)
     above.set_ylabel("slots, decoded")
     modes = ("backward", "content", "forward")
     of_modes = [trace.backward_mode.sum(axis=3), trace.content_mode, trace.forward_mode.sum(axis=3)]
@@ -217,9 +227,10 @@ def _decode() -> None:
     task = make_task(config, _BATCH_SIZE)
     core = restore_core(checkpoint, config, task)
     num_batches = math.ceil(_FLAGS.num_sequences / _BATCH_SIZE)
+    num_tried = math.ceil(_TRIED * num_batches)
     words, told_classes, tried = [], [], []
     for number, (trace, contents) in enumerate(recorded(core, task, _FLAGS.seed, num_batches)):
-        if number >= (1 - _TRIED) * num_batches:
+        if number < num_tried:
             tried.append((trace, contents))
             continue
         is_told = contents.classes[..., 0] >= 0
@@ -232,14 +243,16 @@ def _decode() -> None:
         f"Fitted to {sum(map(len, words)):,} words, tried in {_BATCH_SIZE * len(tried)} episodes:\n"
         f"  what was written:        {found.written:.1%} right\n"
         f"  slots read for answers:  {found.slots:.1%} right\n"
-        f"  keys, class by class:    {keys} as in the slot that was found"
+        f"  keys, class by class:    {keys or 'no head reads by content'}"
     )
     # The one with the most answers for its length.
-    candidates = [trace.examples(b) for trace, _ in tried for b in range(_BATCH_SIZE)]
-    episode = max(candidates, key=lambda x: np.sum(x.mask > 0) / x.sequence_length[0])
-    episode = episode.replace(decoder=decoder)
+    trace, contents, b = max(
+        ((*found, b) for found in tried for b in range(_BATCH_SIZE)),
+        key=lambda x: np.sum(x[0].mask[:, x[2]] > 0) / x[0].sequence_length[x[2]],
+    )
+    episode = trace.examples(b).replace(decoder=decoder)
     if _FLAGS.plot:
-        draw(episode, _FLAGS.plot)
+        draw(episode, contents.classes[:, b, 0] >= 0, _FLAGS.plot)
     if _FLAGS.trace_file:
         episode.save(_FLAGS.trace_file)
         quoted = shlex.quote(_FLAGS.trace_file)

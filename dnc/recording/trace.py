@@ -52,8 +52,8 @@ class Trace:
         self._meta: dict[str, Any] = dict(linkage=linkage, task=task, tokens=tokens, step=step)
         if declared:
             self._meta["declared"] = {name: dict(each) for name, each in declared.items()}
-        if decoder:
-            self._meta["decoder"] = dict(decoder)
+        if decoder is not None:
+            self._meta["decoder"] = decoder
         self._sizes = schema.check(self._arrays, self._meta)
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ import functools
 import pytest
 from PIL import Image
 
-from tasks import option
+from tasks import Benchmark, option
 from tasks.copy import Copy
 from tests.runs import untrained
 from tests.scripts import run_evaluate
@@ -28,6 +28,17 @@ class Files(Copy):
         return (self.batch(split, 0, step) for step in range(2))
 
 
+class Known(Copy):
+    """A task with standard tests."""
+
+    def benchmarks(self):
+        """Returns two."""
+        return (
+            Benchmark("short", self.with_size("length", 1), (40.0, 81.5)),
+            Benchmark("long", self.with_size("length", 3), memory_size=7),
+        )
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder with small runs in it."""
@@ -35,6 +46,7 @@ def runs(tmp_path_factory):
     untrained(folder / "adds", task="addition", max_length=3)
     untrained(folder / "adds_lstm", task="addition", max_length=3, core="lstm")
     untrained(folder / "copies", task="copy", max_length=2, num_bits=2)
+    untrained(folder / "known", task=f"{__name__}:Known", max_length=2, num_bits=2)
     for name in ("files", "other/files"):
         untrained(folder / name, task=f"{__name__}:Files", max_length=2)
     return folder
@@ -200,3 +212,30 @@ def test_what_cannot_be_measured_is_one_line_and_exit_code_2(in_folder, argument
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
     assert line.startswith("evaluate.py: ") and said in line
+
+
+def test_a_task_with_standard_tests_is_measured_by_them(in_folder, tmp_path):
+    files = [f"--csv={tmp_path / 'table.csv'}", f"--plot={tmp_path / 'plot.png'}"]
+    arguments = ["--checkpoint_dir=known", "--num_sequences=2", "--nojit"]
+
+    code, out, err = in_folder(*arguments, *files)
+
+    assert (code, err) == (0, "")
+    assert [line.split() for line in out.splitlines()] == [
+        ["model", "test", "slots", "right", "published"],
+        ["known", "short", "4", "0.0%", "81.5%"],
+        ["known", "long", "7", "0.0%"],
+    ]
+    with open(tmp_path / "table.csv", newline="") as file:
+        assert [row["published"] for row in csv.DictReader(file)] == ["81.5", ""]
+    with Image.open(tmp_path / "plot.png") as picture:
+        assert picture.width > 300
+
+    code, out, err = in_folder(*arguments, "--memory_size=5")
+    assert (code, err) == (0, "")
+    assert [line.split()[2] for line in out.splitlines()[1:]] == ["5", "5"]
+    # Other sizes or options make other tests.
+    for more in ("--lengths=2", "--num_bits=2"):
+        code, out, err = in_folder(*arguments, more)
+        assert (code, err) == (0, "")
+        assert out.split()[1] == "size"

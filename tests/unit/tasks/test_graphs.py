@@ -213,7 +213,12 @@ def test_a_node_has_fewer_edges_than_there_are_nodes():
 
 @pytest.mark.parametrize(
     ("name", "num_nodes", "num_edges", "degree"),
-    [("london", 24, 92, 6), ("london_all", 43, 212, 10), ("family", 15, 54, 6)],
+    [
+        ("london", 24, 92, 6),
+        ("london_all", 43, 212, 10),
+        ("vienna", 10, 32, 4),
+        ("family", 15, 54, 6),
+    ],
 )
 def test_maps_have_the_sizes_that_the_docs_state(name, num_nodes, num_edges, degree):
     found = maps.MAPS[name]()
@@ -354,3 +359,44 @@ def test_a_map_can_be_walked_on_instead_of_random_graphs():
     assert batch.observations.shape[0] == task.num_steps == 92 + 2 * 7 + 1
     assert batch.lengths.numpy().tolist() == [107] * 3
     assert task.steps_of_batch("train", 0, 0) == 107
+
+
+@pytest.mark.parametrize(("name", "num_published"), [("traversal", 2), ("inference", 2)])
+def test_the_standard_tests_are_the_papers_and_others(name, num_published):
+    task = tasks.get(name, batch_size=2, max_path=3, max_nodes=22)
+    lessons = task.paper_lessons
+
+    found = task.benchmarks()
+
+    assert len({test.name for test in found}) == len(found)
+    published = [test for test in found if test.published]
+    assert len(published) == num_published
+    for test in published:
+        assert len(test.published) == len(lessons)
+    final = published[0].task
+    sizes = {size: final.sizes[size] for size in ("nodes", "degree", "path")}
+    assert tuple(sizes.values()) == lessons[-1][:3]  # Whatever the task's own options are.
+    for test in found:
+        batch = test.task.batch("test", 0, 0)
+        assert batch.observations.shape[1] == 2
+
+
+def test_a_step_of_the_graph_tells_its_digits():
+    task = tasks.get("traversal", batch_size=2, max_nodes=10, max_path=2)
+    batch = task.batch("train", 0, 0)
+
+    contents = task.contents(batch)
+
+    told = contents.classes[..., 0] >= 0
+    labels = [
+        [
+            "".join(names[d] for names, d in zip(contents.names, row, strict=True)).strip()
+            for row in rows
+        ]
+        for rows in contents.classes
+    ]
+    for b, steps in enumerate(task.step_labels(batch)):
+        for t, label in enumerate(steps):
+            is_graph = label[:1] not in ("?", "=", "")
+            assert told[t, b] == is_graph
+            assert not is_graph or labels[t][b] == label

@@ -44,12 +44,25 @@ def task():
     return dataclasses.replace(copy, lessons=naive(copy.sizes, threshold=1.0, window=4))
 
 
-def train(task, errors, events=None):
+def train(task, errors, events=None, tests=None):
     steps = Steps(task, errors)
     events = events or EventFile(None)
     run = types.SimpleNamespace(directory="run")
-    Loop(steps, run, [Curriculum(task, events), Limits(len(errors), lambda: False)]).train()
+    lessons = Curriculum(task, tests or {}, events)
+    Loop(steps, run, [lessons, Limits(len(errors), lambda: False)]).train()
     return steps
+
+
+def test_after_each_lesson_the_tests_of_the_task_are_measured(task, capsys):
+    evaluation = types.SimpleNamespace(metrics=lambda first, number: {"solved_sequences": 0.25})
+
+    train(task, [0.0] * 6, tests={"London": evaluation})
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "London" in line] == [
+        "  After lesson 1: London: 25.0% right",
+        "  After lesson 2: London: 25.0% right",
+    ]
 
 
 def test_the_next_lesson_comes_when_the_criterion_holds_over_a_window(task, capsys):
