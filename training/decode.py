@@ -35,7 +35,7 @@ _BATCH_SIZE = 5
 _WRITTEN = 0.1  # Weight from which on a step counts as written to a slot.
 
 _FLAGS = command.new_flags()
-runs.define_model(_FLAGS)
+command.define_model(_FLAGS)
 flags.DEFINE_integer(
     "num_sequences", 100, "Episodes to fit to and to try.", lower_bound=10, flag_values=_FLAGS
 )
@@ -222,7 +222,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _decode() -> None:
-    checkpoint = runs.newest_checkpoint(runs.chosen_directory(_FLAGS), _FLAGS.best)
+    checkpoint = runs.newest_checkpoint(command.chosen_directory(_FLAGS), _FLAGS.best)
     config = Config.of_run(checkpoint.settings).replace(curriculum="none")
     task = make_task(config, _BATCH_SIZE)
     core = restore_core(checkpoint, config, task)

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
-from absl import flags
 
 from dnc_trace import paths
-from training import checkpoints, command
+from training import checkpoints
 from training.checkpoints import Best, Checkpoint, DamagedError
 from training.config import Config
 from training.lock import Lock
@@ -250,31 +249,6 @@ def start(name: str) -> Checkpoint:
         return newest_checkpoint(path if path.is_dir() else name)
     except FileNotFoundError as error:
         raise ValueError(f"start_from is neither a pretrained model nor a run: {error}") from error
-
-
-def define_model(values: flags.FlagValues) -> None:
-    """Defines flags that choose one trained model, for `chosen_directory`."""
-    flags.DEFINE_string("checkpoint_dir", None, "Directory of the model's run.", flag_values=values)
-    flags.DEFINE_string(
-        "pretrained", None, "Name of a model that comes with the program.", flag_values=values
-    )
-    flags.DEFINE_bool(
-        "best", False, "Whether to take the best checkpoint, not the newest.", flag_values=values
-    )
-    command.accept_local_paths(values, "checkpoint_dir")
-
-
-def chosen_directory(values: flags.FlagValues) -> pathlib.Path:
-    """Returns the directory of the model that flags choose.
-
-    Raises:
-      ValueError: if they choose none, or two, or one that does not exist.
-    """
-    if bool(values.checkpoint_dir) == bool(values.pretrained):
-        raise ValueError("Give --checkpoint_dir or --pretrained: the model.")
-    if values.pretrained:
-        return pretrained(values.pretrained)
-    return pathlib.Path(values.checkpoint_dir)
 
 
 def newest_checkpoint(directory: str | os.PathLike, best: bool = False) -> Checkpoint:

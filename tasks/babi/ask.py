@@ -23,7 +23,7 @@ from training.messages import say
 from training.models import restore_core
 
 _FLAGS = command.new_flags()
-runs.define_model(_FLAGS)
+command.define_model(_FLAGS)
 flags.DEFINE_string("story", None, "Sentences and questions.", flag_values=_FLAGS)
 flags.DEFINE_string("story_file", None, "A text file with them.", flag_values=_FLAGS)
 flags.DEFINE_string(
@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _answer() -> None:
-    directory = runs.chosen_directory(_FLAGS)
+    directory = command.chosen_directory(_FLAGS)
     if (_FLAGS.story is None) == (_FLAGS.story_file is None):
         raise ValueError("Give --story or --story_file: the questions.")
     text = _FLAGS.story
