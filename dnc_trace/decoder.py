@@ -41,7 +41,7 @@ def named(classes: np.ndarray, names: Sequence[Sequence[str]]) -> np.ndarray:
     text = np.zeros(classes.shape[:-1], np.str_)
     for g, of_group in enumerate(names):
         space = " " if all(name.endswith(" ") for name in of_group) else ""
-        # The last one is that of class -1.
+        # The last name is for class -1.
         text = np.char.add(text, np.array([*of_group, f"?{space}"])[classes[..., g]])
     return np.char.strip(text)
 

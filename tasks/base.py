@@ -41,7 +41,7 @@ class Batch(NamedTuple):
 
 
 class Benchmark(NamedTuple):
-    """A standard test of a task, beside a published result if there is one.
+    """A standard test of a task, with a published result if there is one.
 
     Attributes:
       name: what is asked, such as "London, paths of 7".

@@ -54,8 +54,8 @@ _FAMILY = (0, 0, 0, 0, 0, 0, 0.1, 0.1, 0, 14.5, 11.1, 20.4, 43.6, 18.6, 26.4, 61
 def relations() -> np.ndarray:
     """Returns the edges that each relation stands for, int32 [400, 5], -1 after the last.
 
-    A hundred have each length from 2 to 5. The ones of length 2 are all that there are; those of
-    length 4 were drawn among the ones that lead somewhere in `maps.family`.
+    A hundred have each length from 2 to 5. All sequences of length 2 are among them. The sequences
+    of length 4 were drawn from all that lead somewhere in `maps.family`.
     """
     names = (pathlib.Path(__file__).parent / "graphs" / "relations.txt").read_text("utf-8").split()
     table = np.full([len(names), max(map(len, names))], _NONE, np.int32)

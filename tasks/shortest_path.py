@@ -41,7 +41,7 @@ from tasks.graphs.triples import BLANK
 from tasks.options import option
 
 _MORE = 2  # Edges that may be taken in addition to the necessary ones.
-_MEASURED = 8  # In training, one of so many episodes is measured.
+_MEASURED = 8  # In training, one episode of eight is measured.
 
 # Extended Data Table 5: percentages of shortest paths after each lesson.
 _FINAL = (

@@ -2,7 +2,7 @@
 
 Nodes are points in the unit square. Each has edges to its nearest neighbours, as many as its
 out-degree. Nodes and edges have different numbers from 1 to 999 as labels: labels of nodes all
-differ, and so do those of the edges that leave the same node.
+differ, and so do the labels of the edges that leave the same node.
 """
 
 from typing import Any, NamedTuple

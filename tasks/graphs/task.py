@@ -73,7 +73,7 @@ class GraphTask(Task):
         return maps.MAPS[self.map]() if self.map else None
 
     def check(self) -> None:
-        """Raises `ValueError` if a node cannot have so many edges."""
+        """Raises `ValueError` if a node cannot have max_degree edges."""
         if self.max_degree >= self.max_nodes:
             raise ValueError(
                 f"max_degree must be below max_nodes, the number of nodes, got {self.max_degree} "
@@ -106,7 +106,7 @@ class GraphTask(Task):
         return Benchmark(name, task, published, memory_size)
 
     def steps_of_batch(self, split: str, seed: int, step: int, lesson: int | None = None) -> int:
-        """Returns the number of time steps of a batch: in training that of its graphs."""
+        """Returns the number of time steps of a batch: in training as many as its graphs need."""
         if self.batch_steps or split != "train" or self.map:
             return self.num_steps
         with tf.init_scope(), tf.device("CPU"):

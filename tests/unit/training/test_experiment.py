@@ -1,5 +1,7 @@
 """`training.train`, as a program or a notebook calls it."""
 
+import shutil
+
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -111,3 +113,37 @@ def test_settings_that_contradict_each_other_leave_nothing(tmp_path):
         training.train(config(tmp_path / "run", patience=2))
 
     assert not list(tmp_path.iterdir())
+
+
+def test_training_may_start_from_another_model_which_is_then_not_needed(result, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(result.directory, source)
+    # So small a learning rate changes no number.
+    settings = {"start_from": str(source), "memory_size": 6, "learning_rate": 1e-30, "quiet": True}
+    own = config(tmp_path / "own", **settings, num_training_iterations=1)
+
+    started = training.train(own)
+
+    pairs = zip(started.core.trainable_variables, result.core.trainable_variables, strict=True)
+    for variable, at_start in pairs:
+        tf.debugging.assert_equal(variable, at_start)
+    shutil.rmtree(source)
+    assert training.train(own.replace(num_training_iterations=2)).step == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "message"),
+    [
+        ("nowhere", {}, "neither a pretrained model nor a run: There is no run in nowhere"),
+        ("the result", {"hidden_size": 5}, "do not fit a core of these settings"),
+    ],
+)
+def test_a_model_that_cannot_be_started_from_leaves_nothing(
+    source, settings, message, result, tmp_path
+):
+    start_from = str(result.directory) if source == "the result" else source
+
+    with pytest.raises(ValueError, match=message):
+        training.train(config(tmp_path / "own", start_from=start_from, **settings))
+
+    assert not (tmp_path / "own").exists()
