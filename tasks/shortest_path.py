@@ -153,16 +153,14 @@ class ShortestPath(GraphTask, InteractiveTask):
 
     def start(self, split: str, seed: Any, step: Any, lesson: Any = None) -> tuple[Any, tf.Tensor]:
         """Returns the environment of an episode's start and the first observations [B, 92]."""
-        num_nodes, degrees, lengths = self.draw_sizes(split, seed, step, lesson)
-        keys = draws.keys(split, seed, step, 6)[3:]
-        drawn = self.draw_graphs(keys[0], num_nodes, degrees)
+        drawn, told, lengths, key = self.draw_told(split, seed, step, lesson)
         distance = distances(drawn)
-        start, goal = draw_ends(keys[2], drawn, distance, lengths)
+        start, goal = self.draw_ends(key, drawn, distance, lengths)
         to_goal = tf.gather(tf.transpose(distance, [0, 2, 1]), goal, batch_dims=1)
         is_measured = tf.range(self.batch_size) % _MEASURED == 0
         environment = Environment(
             t=tf.constant(0),
-            told=drawn.in_random_order(keys[1]),
+            told=told,
             num_edges=drawn.num_edges,
             triples=drawn.triples(),
             neighbours=drawn.neighbours,
@@ -173,6 +171,12 @@ class ShortestPath(GraphTask, InteractiveTask):
             is_taught=~is_measured & (split == "train"),
         )
         return environment, self._observe(environment, tf.fill([self.batch_size, 3], BLANK))
+
+    def draw_ends(
+        self, key: tf.Tensor, drawn: Graphs, distance: tf.Tensor, lengths: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the numbers of the nodes start and goal, see the function `draw_ends`."""
+        return draw_ends(key, drawn, distance, lengths)
 
     def respond(
         self, environment: Environment, outputs: Any, key: tf.Tensor
@@ -188,7 +192,7 @@ class ShortestPath(GraphTask, InteractiveTask):
         is_right = is_edge & (after == distance[:, tf.newaxis] - 1)
         keys = [draws.fold_in(key, number) for number in range(2)]
         target = draws.any_of(keys[0], is_right)
-        own = tf.argmax(_scores(outputs, choices, is_edge), axis=1, output_type=tf.int32)
+        own = tf.argmax(scores(outputs, choices, is_edge), axis=1, output_type=tf.int32)
         is_taught = draws.uniform_numbers(keys[1], own.shape) < self.teaching
         # From where the goal cannot be reached there is no right edge to take.
         is_possible = tf.reduce_any(is_right, axis=1)
@@ -216,8 +220,8 @@ class ShortestPath(GraphTask, InteractiveTask):
     def loss(self, outputs: tf.Tensor, batch: Batch) -> tf.Tensor:
         """Returns the cross-entropy of the policy in nats per episode, over its answers."""
         choice = batch.extras
-        scores = _scores(outputs, choice.triples, choice.is_edge)
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(choice.target, scores)
+        policy = scores(outputs, choice.triples, choice.is_edge)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(choice.target, policy)
         return tf.reduce_mean(tf.reduce_sum(loss * batch.mask, axis=0))
 
     def metrics(self, outputs: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
@@ -310,8 +314,17 @@ def draw_ends(
     return chosen // size, chosen % size
 
 
-def _scores(outputs: tf.Tensor, choices: tf.Tensor, is_edge: tf.Tensor) -> tf.Tensor:
-    """The logarithm of the probability of triples, [..., D]; very small where there is none."""
+def scores(outputs: tf.Tensor, choices: tf.Tensor, is_edge: tf.Tensor) -> tf.Tensor:
+    """Returns the logarithm of the probability of each triple, very small where there is none.
+
+    Args:
+      outputs: [..., 90].
+      choices: triples, int32 [..., D, 3].
+      is_edge: which of them there are, bool [..., D].
+
+    Returns:
+      [..., D].
+    """
     groups = [*outputs.shape[:-1], triples.DIGITS, 10]
     log_p = tf.nn.log_softmax(tf.reshape(outputs, groups))
     log_p = tf.reshape(log_p, [*outputs.shape[:-1], triples.WIDTH, 1])

@@ -23,9 +23,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from tasks import draws, encoding
+from tasks import encoding
 from tasks.base import Batch, Benchmark, make_batch
 from tasks.graphs import graphs, triples
+from tasks.graphs.graphs import Graphs
 from tasks.graphs.task import GraphTask
 from tasks.graphs.triples import BLANK, END
 from tasks.options import option
@@ -82,15 +83,12 @@ class Traversal(GraphTask):
 
     def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
         """Returns a batch that depends on its arguments alone."""
-        num_nodes, degrees, lengths = self.draw_sizes(split, seed, step, lesson)
-        keys = draws.keys(split, seed, step, 6)[3:]
-        drawn = self.draw_graphs(keys[0], num_nodes, degrees)
-        return self.encode(
-            drawn.in_random_order(keys[1]),
-            graphs.walk(keys[2], drawn, self.max_path),
-            drawn.num_edges,
-            lengths,
-        )
+        drawn, told, lengths, key = self.draw_told(split, seed, step, lesson)
+        return self.encode(told, self.draw_path(key, drawn), drawn.num_edges, lengths)
+
+    def draw_path(self, key: tf.Tensor, drawn: Graphs) -> tf.Tensor:
+        """Returns the triples of a path of the maximum length, int32 [B, K, 3]."""
+        return graphs.walk(key, drawn, self.max_path)
 
     def encode(self, edges: Any, path: Any, num_edges: Any, lengths: Any) -> Batch:
         """Lays out given episodes as observations, targets and mask.

@@ -1,13 +1,11 @@
 """Common parts of the commands: flags of their own, help, errors in one line."""
 
-import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import flags
 
 from dnc_trace import paths
-from training import runs
 from training.messages import NO_MEMORY, OUT_OF_MEMORY, in_one_line
 
 
@@ -35,31 +33,6 @@ def accept_local_paths(values: flags.FlagValues, *names: str) -> None:
 
     for name in names:
         flags.register_validator(name, is_local, flag_values=values)
-
-
-def define_model(values: flags.FlagValues) -> None:
-    """Defines flags that choose one trained model, for `chosen_directory`."""
-    flags.DEFINE_string("checkpoint_dir", None, "Directory of the model's run.", flag_values=values)
-    flags.DEFINE_string(
-        "pretrained", None, "Name of a model that comes with the program.", flag_values=values
-    )
-    flags.DEFINE_bool(
-        "best", False, "Whether to take the best checkpoint, not the newest.", flag_values=values
-    )
-    accept_local_paths(values, "checkpoint_dir")
-
-
-def chosen_directory(values: flags.FlagValues) -> pathlib.Path:
-    """Returns the directory of the model that flags choose.
-
-    Raises:
-      ValueError: if they choose none, or two, or one that does not exist.
-    """
-    if bool(values.checkpoint_dir) == bool(values.pretrained):
-        raise ValueError("Give --checkpoint_dir or --pretrained: the model.")
-    if values.pretrained:
-        return runs.pretrained(values.pretrained)
-    return pathlib.Path(values.checkpoint_dir)
 
 
 def parse(

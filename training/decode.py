@@ -11,7 +11,6 @@ episodes, of which the inspector then shows in words what slots and keys contain
 
 import math
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -23,9 +22,8 @@ import dnc
 import tasks
 from dnc.recording.panels import slots_by_first_write
 from dnc_trace.decoder import classes, decode, named
-from training import command, episodes, runs
+from training import asking, command, episodes, runs
 from training.config import Config
-from training.messages import say
 from training.models import make_task, restore_core
 
 _L2 = 0.1  # The paper's.
@@ -34,15 +32,13 @@ _NEVER = -1e9  # Logit of a class that never occurred.
 _BATCH_SIZE = 5
 _WRITTEN = 0.1  # Weight from which on a step counts as written to a slot.
 
-_FLAGS = command.new_flags()
-command.define_model(_FLAGS)
+_FLAGS = asking.new_flags()
 flags.DEFINE_integer(
     "num_sequences", 100, "Episodes to fit to and to try.", lower_bound=10, flag_values=_FLAGS
 )
 flags.DEFINE_integer("seed", 0, "Seed of the episodes.", lower_bound=0, flag_values=_FLAGS)
-flags.DEFINE_string("trace_file", None, "File for a trace with the decoder.", flag_values=_FLAGS)
-flags.DEFINE_string("plot", None, "PNG file to draw this trace into.", flag_values=_FLAGS)
-command.accept_local_paths(_FLAGS, "trace_file", "plot")
+flags.DEFINE_string("plot", None, "PNG file to draw the trace into.", flag_values=_FLAGS)
+command.accept_local_paths(_FLAGS, "plot")
 
 
 def fit(words: Any, classes: Any, names: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -222,7 +218,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _decode() -> None:
-    checkpoint = runs.newest_checkpoint(command.chosen_directory(_FLAGS), _FLAGS.best)
+    checkpoint = runs.newest_checkpoint(asking.directory_of_model(_FLAGS), _FLAGS.best)
     config = Config.of_run(checkpoint.settings).replace(curriculum="none")
     task = make_task(config, _BATCH_SIZE)
     core = restore_core(checkpoint, config, task)
@@ -239,13 +235,6 @@ def _decode() -> None:
     decoder = fit(np.concatenate(words), np.concatenate(told_classes), contents.names)
     found = agreement(tried, decoder)
     keys = ", ".join(f"{part:.0%}" for part in found.keys)
-    say(
-        f"Fitted to {sum(map(len, words)):,} words, tried in {_BATCH_SIZE * len(tried)} episodes:\n"
-        f"  what was written:        {found.written:.1%} right\n"
-        f"  slots read for answers:  {found.slots:.1%} right\n"
-        f"  keys, class by class:    {keys or 'no head reads by content'}"
-    )
-    # The one with the most answers for its length.
     trace, contents, b = max(
         ((*found, b) for found in tried for b in range(_BATCH_SIZE)),
         key=lambda x: np.sum(x[0].mask[:, x[2]] > 0) / x[0].sequence_length[x[2]],
@@ -253,10 +242,13 @@ def _decode() -> None:
     episode = trace.examples(b).replace(decoder=decoder)
     if _FLAGS.plot:
         draw(episode, contents.classes[:, b, 0] >= 0, _FLAGS.plot)
-    if _FLAGS.trace_file:
-        episode.save(_FLAGS.trace_file)
-        quoted = shlex.quote(_FLAGS.trace_file)
-        say(f"To make a page of the trace:\n  python -m dnc_inspector {quoted}")
+    text = (
+        f"Fitted to {sum(map(len, words)):,} words, tried in {_BATCH_SIZE * len(tried)} episodes:\n"
+        f"  what was written:        {found.written:.1%} right\n"
+        f"  slots read for answers:  {found.slots:.1%} right\n"
+        f"  keys, class by class:    {keys or 'no head reads by content'}"
+    )
+    asking.say_answers(_FLAGS, text, episode)
 
 
 if __name__ == "__main__":

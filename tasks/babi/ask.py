@@ -8,7 +8,6 @@ put a "-" for each after the question. --trace_file saves a trace of the memory.
 """
 
 import pathlib
-import shlex
 import sys
 from collections.abc import Sequence
 
@@ -17,22 +16,14 @@ from absl import flags
 
 import dnc
 from tasks.babi.task import OwnStory
-from training import command, episodes, runs
+from training import asking, command, episodes, runs
 from training.config import Config
-from training.messages import say
 from training.models import restore_core
 
-_FLAGS = command.new_flags()
-command.define_model(_FLAGS)
+_FLAGS = asking.new_flags()
 flags.DEFINE_string("story", None, "Sentences and questions.", flag_values=_FLAGS)
 flags.DEFINE_string("story_file", None, "A text file with them.", flag_values=_FLAGS)
-flags.DEFINE_string(
-    "trace_file",
-    None,
-    "File for a trace of the memory, for python -m dnc_inspector.",
-    flag_values=_FLAGS,
-)
-command.accept_local_paths(_FLAGS, "story_file", "trace_file")
+command.accept_local_paths(_FLAGS, "story_file")
 
 
 def answer(directory: pathlib.Path, text: str, best: bool = False) -> tuple[str, dnc.Trace | None]:
@@ -73,20 +64,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _answer() -> None:
-    directory = command.chosen_directory(_FLAGS)
+    directory = asking.directory_of_model(_FLAGS)
     if (_FLAGS.story is None) == (_FLAGS.story_file is None):
         raise ValueError("Give --story or --story_file: the questions.")
     text = _FLAGS.story
     if text is None:
         text = pathlib.Path(_FLAGS.story_file).read_text("utf-8", errors="replace")
-    answered, trace = answer(directory, text, _FLAGS.best)
-    if _FLAGS.trace_file and not trace:
-        raise ValueError("--trace_file is for a DNC: this model has no memory to look into.")
-    say(answered)
-    if _FLAGS.trace_file:
-        trace.save(_FLAGS.trace_file)
-        quoted = shlex.quote(_FLAGS.trace_file)
-        say(f"\nTo make a page of the memory's trace:\n  python -m dnc_inspector {quoted}")
+    asking.say_answers(_FLAGS, *answer(directory, text, _FLAGS.best))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from tasks import draws, encoding
 from tasks.base import Batch, Benchmark, Contents, Task
-from tasks.graphs import graphs, maps
+from tasks.graphs import graphs, maps, triples
 from tasks.graphs.graphs import Graphs
-from tasks.graphs.triples import BLANK, DIGITS, WIDTH, labels, text
+from tasks.graphs.triples import BLANK, DIGITS, WIDTH, labels
 from tasks.lessons import PAPER, Lesson, Lessons
 from tasks.options import option
 
@@ -170,7 +170,7 @@ class GraphTask(Task):
         for b, lines in enumerate(self.step_labels(batch)[: None if whole_batch else 1]):
             for t in np.flatnonzero(mask[:, b]):
                 if said is not None and (said[t, b] != right[t, b]).any():
-                    lines[t] += f"  [{text(said[t, b])}]"
+                    lines[t] += f"  [{self.text(said[t, b])}]"
             episodes.append("\n".join(filter(None, lines)))
         return "\n\n".join(episodes)
 
@@ -182,9 +182,11 @@ class GraphTask(Task):
         for b in range(mask.shape[1]):
             starts = np.flatnonzero(observations[:, b, WIDTH])
             length = np.flatnonzero(mask[:, b])[-1] + 1
-            lines = [text(triple) for triple in seen[: starts[0], b]]
+            lines = [self.text(triple) for triple in seen[: starts[0], b]]
             for t in range(starts[0], length):
-                lines.append(f"= {text(right[t, b])}" if mask[t, b] else f"? {text(seen[t, b])}")
+                is_answer = mask[t, b] > 0
+                triple = self.text((right if is_answer else seen)[t, b])
+                lines.append(f"= {triple}" if is_answer else f"? {triple}")
             found.append(encoding.padded(lines, mask.shape[0]))
         return found
 
@@ -196,6 +198,24 @@ class GraphTask(Task):
         digits = np.where(is_graph[..., np.newaxis], groups.argmax(axis=3), BLANK)
         # A space after the last digit of each label.
         return Contents(digits, [[f"{n}{' ' * (g % 3 == 2)}" for n in range(10)] for g in range(9)])
+
+    def text(self, triple: Sequence[int]) -> str:
+        """Returns a triple as text."""
+        return triples.text(triple)
+
+    def draw_told(
+        self, split: str, seed: Any, step: Any, lesson: Any = None
+    ) -> tuple[Graphs, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Draws what the network is told, for the arguments of `batch`.
+
+        Returns:
+          The graphs; their triples [B, E, 3] in the order in which they are told; the lengths of
+          the paths, int32 [B]; and a key of random numbers for the questions.
+        """
+        num_nodes, degrees, lengths = self.draw_sizes(split, seed, step, lesson)
+        keys = draws.keys(split, seed, step, 6)[3:]
+        drawn = self.draw_graphs(keys[0], num_nodes, degrees)
+        return drawn, drawn.in_random_order(keys[1]), lengths, keys[2]
 
     def draw_graphs(
         self,

@@ -5,6 +5,7 @@ from tests.mutants import Mutant
 _GRAPHS = "unit/tasks/test_graphs.py"
 _LAYOUTS = "unit/tasks/test_encodings.py"
 _ROUTES = "unit/tasks/test_shortest_path.py"
+_OWN_ROUTES = "unit/tasks/test_route.py"
 
 MUTANTS = (
     Mutant(
@@ -153,5 +154,19 @@ MUTANTS = (
         '"failed_sequences": 1.0 - part_within(1)',
         '"failed_sequences": 1.0 - part_within(2)',
         _ROUTES,
+    ),
+    Mutant(
+        "what was written over counts as read",
+        "tasks/graphs/route.py",
+        "np.argmax((1.0 - left) * left_later)",
+        "np.argmax(1.0 - left)",
+        f"{_OWN_ROUTES}::test_an_answer_is_read_from_what_is_left_in_a_slot",
+    ),
+    Mutant(
+        "a right edge other than the target is wrong",
+        "tasks/graphs/own_route.py",
+        "np.where(is_right, taken, triples.labels(batch.target))",
+        "triples.labels(batch.target)",
+        f"{_OWN_ROUTES}::test_a_right_edge_other_than_the_target_is_right",
     ),
 )

@@ -19,7 +19,8 @@ FULL = "/dev/full"  # Each write to it fails: no space left on device.
 
 
 @pytest.mark.parametrize(
-    "module", ["evaluate", "training.ship", "tasks.babi.fetch", "tasks.babi.ask"]
+    "module",
+    ["evaluate", "training.ship", "tasks.babi.fetch", "tasks.babi.ask", "tasks.graphs.route"],
 )
 def test_only_the_error_is_on_standard_error(module):
     # TF_CPP_MIN_LOG_LEVEL is what these tests set.

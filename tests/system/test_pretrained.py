@@ -14,6 +14,7 @@ import dnc
 import evaluate
 from tasks.babi import fetch
 from tasks.babi.ask import answer
+from tasks.graphs import route
 from tests import golden
 from training.models import load
 from training.presets import PRESETS
@@ -99,6 +100,36 @@ def test_the_model_of_babi_answers_the_example_of_its_page():
 
     assert f"```\n{answered}\n```" in page
     assert len(trace.outputs) == len(trace.tokens[0])
+
+
+def test_the_model_of_traversal_follows_the_route_of_its_page(capsys):
+    page = (PAGE.parent / "graphs.md").read_text("utf-8")
+    (arguments,) = re.findall(r"^python -m tasks\.graphs\.route (.*?)^```", page, re.M | re.DOTALL)
+
+    command = ["route", *shlex.split(arguments.replace("\\\n", " "))]
+    assert route.main([x for x in command if not x.startswith("--trace_file")]) == 0
+
+    assert f"```\n{capsys.readouterr().out}```" in page
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_model_of_traversal_reads_the_triples_that_it_says(seed):
+    edges = "Jubilee S,Jubilee S,Victoria S,District E,Jubilee E,Northern W,Northern W"
+
+    text, _ = route.answer(
+        MODELS["traversal_dnc"],
+        map="london",
+        start="Baker Street",
+        edges=edges.split(","),
+        seed=seed,
+    )
+
+    *lines, summary = text.splitlines()
+    assert summary == "All 7 answers are right."
+    answers = [re.split(r" +right, read from: ", line) for line in lines]
+    # The first is found, and written into another slot, while the question is asked.
+    assert answers[0][1].startswith("? _, ")
+    assert all(said == read for said, read in answers[1:])
 
 
 def test_copy_series_frees_slots_and_uses_them_again():

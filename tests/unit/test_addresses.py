@@ -13,6 +13,7 @@ from bench import results
 from dnc_inspector import page
 from dnc_trace import paths, schema
 from tasks.babi import ask, fetch
+from tasks.graphs import route
 from tests.scripts import run_train
 from tests.traces import make_trace
 from training import models, runs, ship
@@ -32,6 +33,7 @@ COMMANDS = {
     "train babi": (lambda argv: train([*argv, "--task=babi"]), ["data_dir"]),
     "evaluate": (evaluate.main, ["checkpoint_dir", "plot", "csv"]),
     "tasks.babi.ask": (ask.main, ["checkpoint_dir", "story_file", "trace_file"]),
+    "tasks.graphs.route": (route.main, ["checkpoint_dir", "trace_file"]),
     "training.ship": (ship.main, ["checkpoint_dir"]),
     "tasks.babi.fetch": (fetch.main, ["directory", "archive"]),
     "bench.results": (results.main, ["directory"]),
