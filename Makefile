@@ -22,6 +22,7 @@ test: lint  ## Lint, check types, and run the fast tests (under 6 minutes and 6 
 # tried with random examples with ten times as many.
 test-all: test $(if $(CI),browser)  ## All tests, also of processes, browsers, documents, trained models.
 	XLA_FLAGS= HYPOTHESIS_PROFILE=thorough $(PYTEST) tests/unit/training/test_step.py \
+	  tests/system/test_conformance.py \
 	  $(addprefix tests/unit/dnc/test_,conformance.py fuzz.py properties.py)
 	$(PYTEST) tests/system
 

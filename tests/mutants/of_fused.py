@@ -3,6 +3,7 @@
 from tests.mutants import Mutant
 
 _TESTS = "unit/dnc/unrolling/test_fused.py"
+_REPLACED = "unit/dnc/unrolling/test_replaced_parts.py"
 _PARTS = f"{_TESTS}::test_every_memory_and_controller_gives_what_the_plain_steps_give"
 _LARGE = f"{_TESTS}::test_full_and_empty_slots_have_the_same_finite_gradients"
 
@@ -194,7 +195,7 @@ MUTANTS = (
         "dnc/unrolling/fused/registry.py",
         "kind = _FUSED.get(type(part))",
         "kind = next((_FUSED[kind] for kind in type(part).__mro__ if kind in _FUSED), None)",
-        f"{_TESTS}::TestReplacedParts",
+        f"{_REPLACED}::TestReplacedParts",
     ),
     Mutant(
         "fast: sparse links keep the weakest",
@@ -357,7 +358,7 @@ MUTANTS = (
         "dnc/unrolling/fused/registry.py",
         " or is_patched(part)",
         "",
-        f"{_TESTS}::TestReplacedParts::test_a_part_with_a_method_of_an_instance_runs_again",
+        f"{_REPLACED}::TestReplacedParts::test_a_part_with_a_method_of_an_instance_runs_again",
     ),
     Mutant(
         "fast: random numbers in a part",

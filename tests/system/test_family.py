@@ -9,14 +9,13 @@ from tests.family import VARIANTS, core_of
 from tests.finite_differences import check_variant
 from tests.models import random_inputs
 
-# The others have the same gradients, or are in tests/unit/dnc/test_gradients.py.
+# The others have the same gradients.
 OF_THEIR_OWN = VARIANTS.keys() - {
     "masked reads with a floor",
     "used",
     "constant word",
     "layer norm without bias",
     "layer norm LSTM",
-    "all",
 }
 
 

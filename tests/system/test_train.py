@@ -1,6 +1,7 @@
 """train.py as a process: what only a process can show, and a training to its end."""
 
 import contextlib
+import json
 import random
 import re
 import shlex
@@ -15,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import dnc
 from tests.scripts import ROOT, contents, run_evaluate, run_train, start
+from tests.unit.test_train import EXPLODING
 from training.models import load
 
 TRAIN = [sys.executable, str(ROOT / "train.py")]
@@ -216,3 +218,38 @@ def test_a_variant_of_the_dnc_resumes_and_is_evaluated_and_watched(tmp_path, fla
     ended = run_evaluate(*options, directory=tmp_path)
     assert (ended.code, ended.err) == (0, "")
     assert len(ended.lines) == 3
+
+
+def test_a_step_that_is_not_finite_is_made_with_a_lower_learning_rate(tmp_path):
+    arguments = [*EXPLODING, "--nan_policy=restore", "--nan_limit=20"]
+    more = ["--num_training_iterations=20"]
+    ended = run_train(*arguments, *more, directory=tmp_path, evaluates=False)
+
+    assert ended.code == 0
+    warnings = [x for x in ended.err.splitlines() if "Back to step" in x]
+    assert 2 <= len(warnings) <= 20
+    rates = [float(x.rstrip(".").split()[-1]) for x in warnings]
+    for i, rate in enumerate(rates):
+        assert rate == pytest.approx(1e20 / 2 ** (i + 1), rel=0.01)
+    saved = json.loads((tmp_path / "run" / "step-20.json").read_text())
+    assert saved["state"]["learning_rate"] == 1e20 / 2 ** len(warnings)
+
+    more = ["--num_training_iterations=30"]
+    ended = run_train(*arguments, *more, directory=tmp_path, evaluates=False)
+
+    assert ended.code == 0
+    assert "Back to step" not in ended.err
+
+
+def test_a_step_that_is_not_finite_is_skipped_until_there_are_too_many(tmp_path):
+    arguments = [*EXPLODING, "--nan_policy=skip", "--nan_limit=3"]
+    arguments.append("--num_training_iterations=30")
+    ended = run_train(*arguments, directory=tmp_path, evaluates=False)
+
+    assert ended.code == 1
+    warnings = [x for x in ended.err.splitlines() if x.endswith("It is skipped.")]
+    assert [x.split(" is not")[0] for x in warnings] == [
+        f"Warning: Training step {step}" for step in (1, 2, 3)
+    ]
+    assert "Training step 4 is not finite" in ended.err.splitlines()[-1]
+    assert "after too many" in ended.err.splitlines()[-1]

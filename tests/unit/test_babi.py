@@ -1,7 +1,6 @@
-"""Training on bAbI, as a user types it."""
+"""Training on bAbI, as a user types it. With a memory: tests/system/test_babi.py."""
 
 import shlex
-import shutil
 
 import numpy as np
 import pytest
@@ -11,47 +10,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import tasks
 from tests import golden, scripts
 from training import checkpoints
-from training.models import load
 
 DATA = golden.DATA / "babi"
 TINY = shlex.split(
     "--task=babi --tasks=1,19 --batch_size=3 --hidden_size=6 --memory_size=4"
     " --word_size=3 --num_read_heads=1 --recompute_every=0 --nojit --nosummaries"
 )
-DNC = ["--max_buckets=2"]
 LSTM = ["--max_buckets=1", "--core=lstm"]  # Less to trace, where it does not matter what learns.
 
 
 def run_train(*arguments):
     return scripts.run_train(*TINY, *arguments)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """The directory of a run of four steps, two validations and no checkpoints between them."""
-    directory = tmp_path_factory.mktemp("runs") / "stories"
-    ended = run_train(
-        *DNC,
-        f"--data_dir={DATA}",
-        f"--checkpoint_dir={directory}",
-        "--num_training_iterations=4",
-        "--validation_interval=2",
-        "--checkpoint_interval=-1",
-    )
-    assert (ended.code, ended.err) == (0, "")
-    return directory
-
-
-def test_each_validation_is_a_checkpoint_and_the_best_is_remembered(trained):
-    assert checkpoints.steps(trained) == [4, 2]
-    last = checkpoints.read(trained, 4)
-
-    assert last.state["validation"][0] == 4
-    assert last.best.step in (2, 4)
-    assert last.best.loss == last.state["best_error"] <= last.state["validation"][1]
-    core, task = load(trained, best=True)
-    assert task.tasks == "1,19"
-    assert core.access.memory_size == 4
 
 
 def test_a_training_without_progress_stops(tmp_path):
@@ -120,22 +89,6 @@ def test_a_training_stops_when_a_validation_finds_it_solved(tmp_path, monkeypatc
     np.testing.assert_allclose(
         errors[0], [metrics["question_error"] for metrics in asked[::2]], 1e-6
     )
-
-
-def test_the_data_may_lie_elsewhere_when_a_run_is_resumed(trained, tmp_path):
-    shutil.copytree(trained, tmp_path / "run")
-    shutil.copytree(DATA, tmp_path / "elsewhere")
-
-    ended = run_train(
-        *DNC,
-        f"--data_dir={tmp_path / 'elsewhere'}",
-        f"--checkpoint_dir={tmp_path / 'run'}",
-        "--num_training_iterations=5",
-    )
-
-    assert ended.code == 0
-    assert f"It continues with data_dir={tmp_path / 'elsewhere'}" in ended.out
-    assert "again for each new length of batches." in ended.out
 
 
 @pytest.mark.parametrize(

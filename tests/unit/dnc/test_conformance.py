@@ -181,18 +181,16 @@ WAYS = {
     "eager, dynamic unroll": (snt.dynamic_unroll, tf.float32, lambda f: f),
     "eager, static unroll": (snt.static_unroll, tf.float32, lambda f: f),
     "graph, dynamic unroll": (snt.dynamic_unroll, tf.float32, tf.function),
-    "graph, static unroll, float64": (snt.static_unroll, tf.float64, models.graph),
-    "jit, dynamic unroll, float64": (
-        snt.dynamic_unroll,
-        tf.float64,
-        models.compiled,
-    ),
+    # Others: tests/system/test_conformance.py.
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_to_run_the_core_gives_the_recorded_gradients(way):
-    unroll, dtype, wrap = WAYS[way]
+    check_way(*WAYS[way])
+
+
+def check_way(unroll, dtype, wrap):
     trace = recording("trace_b_multiwrite_warm")
     core = golden.core_of(trace, dtype)
     run = wrap(functools.partial(loss_and_gradients, unroll, core))

@@ -55,21 +55,6 @@ def test_a_step_keeps_structure_shapes_and_dtypes_of_the_state():
             assert (old.shape, old.dtype) == (new.shape, new.dtype)
 
 
-def test_all_unrolls_give_the_same_in_eager_graph_and_compiled():
-    core = make_core(scale=2.0)
-    inputs = random_inputs(4, 3, dtype=tf.float32)
-    expected = snt.static_unroll(core, inputs, core.initial_state(3))
-    for unroll in (snt.static_unroll, snt.dynamic_unroll):
-
-        def run(inputs, unroll=unroll):
-            return unroll(core, inputs, core.initial_state(3))
-
-        for wrapped in (run, tf.function(run), tf.function(run, jit_compile=True)):
-            tf.nest.map_structure(
-                lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), wrapped(inputs), expected
-            )
-
-
 def test_one_traced_function_serves_any_batch_size():
     core = make_core()
     traces = []

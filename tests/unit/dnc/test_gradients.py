@@ -7,12 +7,13 @@ import tensorflow as tf
 
 import dnc
 from tests.family import core_of
-from tests.finite_differences import check_variant, far_from_kinks, gradient_check
-from tests.models import compiled, graph, make_core, random_inputs, random_state
+from tests.finite_differences import far_from_kinks, gradient_check
+from tests.models import graph, make_core, random_inputs, random_state
 
 
 # With the stop_gradient the gradient is, by design, not that of the loss; so it is off here. That
 # switching it on changes nothing else is what the recorded gradients show.
+# Gradients of variants: tests/system/test_family.py.
 def core_without_stop(**options):
     memory_size = options.pop("memory_size", 5)
     freeness = dnc.Freeness(memory_size, stop_write_gradient=False)
@@ -34,10 +35,6 @@ def test_gradients_equal_finite_differences_from_the_all_zero_state(num_writes):
     gradient_check(core, random_inputs(4, 2), (core.initial_state(2, tf.float64), False))
 
 
-def test_gradients_of_a_model_of_all_variants_equal_finite_differences():
-    check_variant("all")  # Others: tests/system/test_family.py.
-
-
 @pytest.mark.parametrize(("variant", "num_fields"), [("plain", 10), ("all", 14)])
 def test_every_interface_field_gets_a_finite_nonzero_gradient_over_three_steps(variant, num_fields):
     core = make_core(dtype=tf.float64, num_writes=2) if variant == "plain" else core_of(variant)
@@ -55,14 +52,12 @@ def test_every_interface_field_gets_a_finite_nonzero_gradient_over_three_steps(v
 
 
 class FiniteCheck:
-    """A float32 core, once a graph and once compiled with XLA, run from many states."""
+    """A float32 core in a graph, run from many states. With XLA: tests/system/test_gradients.py."""
 
-    def __init__(self, with_xla=True, **options):
+    def __init__(self, wrap=graph, **options):
         self.core = make_core(dtype=tf.float32, **options)
         self._values = [tf.identity(variable) for variable in self.core.trainable_variables]
-        self._compiled = [graph(self._outputs_and_gradients)]
-        if with_xla:
-            self._compiled.append(compiled(self._outputs_and_gradients))
+        self._wrapped = wrap(self._outputs_and_gradients)
 
     def _outputs_and_gradients(self, inputs, state):
         with tf.GradientTape() as tape:
@@ -79,9 +74,31 @@ class FiniteCheck:
         if interface_bias is not None:
             self.core.access.interface.linear.b.assign(interface_bias)
         inputs = random_inputs(4, 2, dtype=tf.float32) * input_scale
-        for run in self._compiled:
-            for part in tf.nest.flatten(run(inputs, state or self.core.initial_state(2))):
-                assert np.isfinite(part).all()
+        for part in tf.nest.flatten(self._wrapped(inputs, state or self.core.initial_state(2))):
+            assert np.isfinite(part).all()
+
+    def run_memory(self, usage, memory, weights):
+        """From a memory of one value, used everywhere alike, with weights on the first slot."""
+        state = self.core.initial_state(2)
+        access = state.access_state
+        first_slot = {"none": 0.0, "one-hot": 1.0}[weights] * tf.one_hot(0, 6)
+        access = access._replace(
+            usage=tf.fill(access.usage.shape, usage),
+            memory=tf.fill(access.memory.shape, memory),
+            write_weights=access.write_weights + first_slot,
+            read_weights=access.read_weights + first_slot,
+            linkage=access.linkage._replace(
+                precedence_weights=access.linkage.precedence_weights + first_slot
+            ),
+        )
+        self.run(state=state._replace(access_state=access))
+
+    def run_saturated_gates(self):
+        """With factors that are exactly 0 or 1: there the released code's gradients are NaN."""
+        rng = np.random.default_rng(0)
+        for _ in range(10):
+            shape = self.core.access.interface.linear.b.shape
+            self.run(interface_bias=rng.choice([-200.0, 200.0], size=shape))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +113,7 @@ def test_nothing_overflows_for_large_inputs_and_weights(finite_check, input_scal
 
 
 def test_nothing_overflows_without_clipping_either():
-    FiniteCheck(with_xla=False, clip_value=None).run(input_scale=1e4, weight_scale=1e4)
+    FiniteCheck(clip_value=None).run(input_scale=1e4, weight_scale=1e4)
 
 
 @pytest.mark.parametrize("usage", [0.0, 1.0])
@@ -105,24 +122,8 @@ def test_nothing_overflows_without_clipping_either():
 def test_empty_full_and_saturated_memories_have_finite_gradients(
     finite_check, usage, memory, weights
 ):
-    state = finite_check.core.initial_state(2)
-    access = state.access_state
-    first_slot = {"none": 0.0, "one-hot": 1.0}[weights] * tf.one_hot(0, 6)
-    access = access._replace(
-        usage=tf.fill(access.usage.shape, usage),
-        memory=tf.fill(access.memory.shape, memory),
-        write_weights=access.write_weights + first_slot,
-        read_weights=access.read_weights + first_slot,
-        linkage=access.linkage._replace(
-            precedence_weights=access.linkage.precedence_weights + first_slot
-        ),
-    )
-    finite_check.run(state=state._replace(access_state=access))
+    finite_check.run_memory(usage, memory, weights)
 
 
 def test_saturated_gates_have_finite_gradients(finite_check):
-    # Factors that are exactly 0 or 1: here the released code's gradients are NaN.
-    rng = np.random.default_rng(0)
-    for _ in range(10):
-        shape = finite_check.core.access.interface.linear.b.shape
-        finite_check.run(interface_bias=rng.choice([-200.0, 200.0], size=shape))
+    finite_check.run_saturated_gates()

@@ -46,7 +46,7 @@ def test_recorded_states_and_outputs_are_those_of_the_unroll(core, warm, jit_com
     if warm:
         outputs, states = dnc.unroll(core, inputs, state, return_all_states=True)
     else:  # In a graph, as recorded: from an empty memory the order of slots is up to rounding.
-        run = tf.function(dnc.unroll, jit_compile=jit_compile)
+        run = models.graph(dnc.unroll, jit_compile=jit_compile)
         outputs, states = run(core, inputs, return_all_states=True)
 
     access = states.access_state

@@ -83,10 +83,12 @@ def test_outputs_state_and_gradients_are_those_of_unroll(run, from_state, length
     )
 
 
-@pytest.mark.parametrize(
-    ("run", "mode"), [(dynamic_rnn, "graph"), (static_rnn, "graph"), (dynamic_rnn, "compiled")]
-)
-def test_a_function_gives_the_same(run, mode):
+@pytest.mark.parametrize("run", [dynamic_rnn, static_rnn])
+def test_a_function_gives_the_same(run):  # Compiled: tests/system/test_same_everywhere.py.
+    check_function(run, "graph")
+
+
+def check_function(run, mode):
     core, inputs, state = core_inputs_and_state(num_steps=2)
     lengths = [2, 0, 1]
     wrapped = MODES[mode](functools.partial(with_gradients, run, core, lengths=lengths))
@@ -176,7 +178,7 @@ def test_the_cell_says_what_tensorflow_asks():
     assert_same(cell(inputs, state, "scope"), core(inputs, state), tolerance=0)
 
 
-# In a graph with a session.
+# In a graph with a session. (Compared with other ways: tests/system/test_same_everywhere.py.)
 
 
 class Session:
@@ -216,29 +218,6 @@ class Session:
         ):
             feed[placeholder] = value
         return self.session.run(fetches, feed)
-
-
-def test_a_graph_with_a_session_gives_the_same_outputs_state_and_gradients():
-    def in_each_way(core, inputs, state, lengths):
-        two_steps = tf.ensure_shape(inputs, [2, None, 5])
-        results = [
-            unroll(core, inputs, state, lengths),
-            dynamic_rnn(core, inputs, state, lengths),
-            static_rnn(core, two_steps, state, lengths),
-        ]
-        sources = [inputs, *core.trainable_variables, state.access_state.memory]
-        return results, [tf.gradients(outputs, sources) for outputs, _ in results[:2]]
-
-    with Session(in_each_way) as graph:
-        (by_unroll, by_dynamic_rnn, _), _ = graph.fetches
-        expected, actual = graph.run((by_unroll, by_dynamic_rnn), [5, 2], num_steps=5)
-        assert_same(actual, expected)
-
-        results, gradients = graph.run(graph.fetches, [2, 0, 1])
-        for actual in results[1:]:
-            assert_same(actual, results[0])
-        assert_same(*gradients)
-        assert all(np.any(gradient) for gradient in gradients[0])
 
 
 def test_a_graph_is_trained_saved_and_restored(tmp_path):

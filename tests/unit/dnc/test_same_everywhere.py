@@ -23,16 +23,16 @@ from tests.models import make_core, random_inputs, random_state
 class Model:
     """A core, and what was made of it once."""
 
-    def __init__(self, num_writes, path):
+    def __init__(self, num_writes):
         self.core = make_core(num_writes=num_writes)
-        dnc.export(self.core, path)
-        self.loaded = tf.saved_model.load(path)
-        self.signature = self.loaded.signatures["sequence"]
         self.layer = keras.layers.RNN(
             dnc.keras.RNNCell(self.core), return_sequences=True, return_state=True
         )
         self.parameters = reference.parameters_of(self.core)
         self.expected = functools.cache(self._expected)
+
+    def variables_of(self, run):
+        return self.core.trainable_variables
 
     def inputs_and_state(self, num_steps, batch_size):
         inputs = random_inputs(num_steps, batch_size, dtype=tf.float32)
@@ -61,9 +61,14 @@ class Model:
         return outputs, last
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one-write-head", "two-write-heads"])
-def model(request, tmp_path_factory):
-    return Model(request.param, tmp_path_factory.mktemp("saved_model"))
+each_number_of_writes = pytest.fixture(
+    scope="module", params=[1, 2], ids=["one-write-head", "two-write-heads"]
+)
+
+
+@each_number_of_writes
+def model(request):
+    return Model(request.param)
 
 
 def by_static_unroll(model, inputs, state):
@@ -91,41 +96,24 @@ def by_keras(model, inputs, state):
     return tf.transpose(outputs, [1, 0, 2]), cell.pack_state(last)
 
 
-def by_saved_model(model, inputs, state):
-    # Parts of the state are named after the fields that lead to them.
-    names = [
-        "access_output",
-        "access_state_memory",
-        "access_state_read_weights",
-        "access_state_write_weights",
-        "access_state_linkage_link",
-        "access_state_linkage_precedence_weights",
-        "access_state_usage",
-        "controller_state_hidden",
-        "controller_state_cell",
-    ]
-    parts = dict(zip(names, tf.nest.flatten(state), strict=True))
-    results = model.signature(
-        inputs=inputs, sequence_length=tf.fill([inputs.shape[1]], inputs.shape[0]), **parts
-    )
-    assert set(results) == {"outputs", *names}
-    last = tf.nest.pack_sequence_as(state, [results[name] for name in names])
-    return results["outputs"], last
-
-
+# As a SavedModel: tests/system/test_same_everywhere.py.
 WAYS = [
     by_static_unroll,
     by_dynamic_unroll,
     by_unroll,
     by_dynamic_rnn,
     by_keras,
-    by_saved_model,
 ]
+SIZES = [(1, 1), (4, 5)]
 
 
-@pytest.mark.parametrize(("num_steps", "batch_size"), [(1, 1), (4, 5)])
+@pytest.mark.parametrize(("num_steps", "batch_size"), SIZES)
 @pytest.mark.parametrize("run", WAYS)
 def test_outputs_and_last_state_are_those_of_the_numpy_model(model, run, num_steps, batch_size):
+    check_outputs(model, run, num_steps, batch_size)
+
+
+def check_outputs(model, run, num_steps, batch_size):
     inputs, state = model.inputs_and_state(num_steps, batch_size)
     outputs, last = run(model, inputs, state)
     assert isinstance(last, dnc.DNCState)
@@ -144,17 +132,16 @@ def gradients(model, run, inputs, state):
         tape.watch(watched)
         results = tf.nest.flatten(run(model, inputs, state))
         loss = tf.add_n([tf.reduce_sum(x * rng.normal(size=x.shape)) for x in results])
-    variables = model.core.trainable_variables
-    if run is by_saved_model:
-        # It has its own copies of the variables, in an order of its own.
-        copies = {variable.name: variable for variable in model.signature.trainable_variables}
-        assert len(copies) == len(variables)
-        variables = [copies[variable.name] for variable in variables]
+    variables = model.variables_of(run)
     return tape.gradient(loss, [*variables, *watched], unconnected_gradients="zero")
 
 
 @pytest.mark.parametrize("run", [run for run in WAYS if run is not by_static_unroll])
 def test_gradients_are_those_of_the_unroll_step_by_step(model, run):
+    check_gradients(model, run)
+
+
+def check_gradients(model, run):
     inputs, state = model.inputs_and_state(num_steps=4, batch_size=5)
     expected = gradients(model, by_static_unroll, inputs, state)
     actual = gradients(model, run, inputs, state)

@@ -48,9 +48,16 @@ def random_episode(num_steps=12, batch_size=2, num_writes=1, slots=SLOTS, seed=0
     return writes, reads
 
 
-@pytest.mark.parametrize("num_writes", [1, 2])
-@pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
+@pytest.mark.parametrize(
+    ("jit", "num_writes"),
+    [(False, 1), (False, 2), (True, 2)],  # Others: tests/system/test_same_everywhere.py.
+    ids=["eager-1", "eager-2", "jit-2"],
+)
 def test_with_as_many_links_as_slots_values_reads_and_gradients_are_the_dense_ones(jit, num_writes):
+    check_all_links(jit, num_writes)
+
+
+def check_all_links(jit, num_writes):
     writes, reads = random_episode(num_steps=5, num_writes=num_writes)
     probe = [tf.constant(np.random.default_rng(9 + i).normal(size=12)) for i in range(5)]
 
@@ -191,27 +198,6 @@ def test_each_example_of_a_batch_is_as_if_it_were_alone():
 
 def core_with(linkage, **options):
     return make_core(memory_size=SLOTS, num_writes=2, linkage=linkage, scale=2.0, **options)
-
-
-def test_a_dnc_with_as_many_links_as_slots_is_the_dense_one():
-    full = core_with(None)
-    sparse = core_with(dnc.SparseTemporalLinkage(SLOTS, 2, num_links=SLOTS))
-    inputs = random_inputs(5, 3, dtype=tf.float32)
-    results = []
-    for core in (full, sparse):
-
-        @compiled
-        def run_core(core=core):
-            with tf.GradientTape() as tape:
-                outputs, _ = dnc.unroll(core, inputs, sequence_length=[5, 2, 4])
-                loss = tf.reduce_sum(outputs**2)
-            return outputs, tape.gradient(loss, core.trainable_variables)
-
-        results.append(run_core())
-    (outputs, gradients), (sparse_outputs, sparse_gradients) = results
-    np.testing.assert_allclose(sparse_outputs, outputs, atol=1e-5)
-    for one, other in zip(gradients, sparse_gradients, strict=True):
-        np.testing.assert_allclose(other, one, atol=1e-6 + 1e-4 * np.abs(one).max())
 
 
 def test_the_memory_of_a_dnc_with_sparse_links_can_be_resized():

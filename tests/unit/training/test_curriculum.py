@@ -71,11 +71,18 @@ def test_lessons_of_one_length_and_memory_share_a_program():
     assert training.num_programs == 1
 
 
+@pytest.fixture(scope="module")
+def growing():
+    """A training that two tests go on with: its programs take long to trace."""
+    return Training(*TestMemory.LESSONS)
+
+
 class TestMemory:
     LESSONS = Lesson(ALL), Lesson(ALL, 8), Lesson(ALL, 8), Lesson(ALL)
 
-    def test_it_grows_while_the_variables_stay_and_are_trained_on(self):
-        training = Training(*self.LESSONS)
+    def test_it_grows_while_the_variables_stay_and_are_trained_on(self, growing):
+        training = growing
+        training.begin(0)
         training.run(2)
         before = training.values
         larger = with_variables_of(training.core, make_core(training.task, 8))
@@ -89,8 +96,8 @@ class TestMemory:
         changed = [np.any(a != b) for a, b in zip(before, training.values, strict=True)]
         assert all(changed)
 
-    def test_there_is_a_program_for_each_size_and_a_core_for_each(self):
-        training = Training(*self.LESSONS)
+    def test_there_is_a_program_for_each_size_and_a_core_for_each(self, growing):
+        training = growing
         for lesson in range(4):
             training.begin(lesson)
             training.run(3)

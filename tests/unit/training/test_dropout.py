@@ -1,4 +1,4 @@
-"""Dropout in training: the same when a step is made again, and nothing is dropped elsewhere."""
+"""Dropout in training, and nothing is dropped elsewhere. Resumed: tests/system/test_training.py."""
 
 import numpy as np
 import sonnet as snt
@@ -7,14 +7,12 @@ import tensorflow as tf
 import dnc
 from tasks.repeat_copy import RepeatCopy
 from tests.unit.training.test_episodes import Echo
-from tests.unit.training.test_step import TwoReplicas, assert_close, assert_equal
+from tests.unit.training.test_step import TwoReplicas, assert_close
 from training import episodes
 from training.baselines import LSTMBaseline
-from training.config import Config
 from training.evaluation import Evaluation
 from training.optimization import Update, rmsprop
 from training.probe import Probe
-from training.runs import Run
 from training.step import TrainingStep, create_variables, gradients
 
 TASK = RepeatCopy(num_bits=2, max_length=2, max_repeats=1, batch_size=4)
@@ -64,28 +62,6 @@ def test_a_step_drops_by_its_seed_and_number():
 
 def test_a_core_without_dropout_starts_from_its_own_state():
     assert episodes.dropping_state(make_core(controller=snt.LSTM(6)), 4, SEED, 0) is None
-
-
-def test_a_resumed_training_drops_as_if_never_stopped(tmp_path):
-    whole = training(recompute_every=2)
-    whole.run(4)
-
-    for num_steps in (1, 3):
-        step = training(recompute_every=2)
-        with Run(tmp_path, Config()) as run:
-            run.restore(core=step.core, optimizer=step.update.optimizer, step=step.step)
-            step.run(num_steps)
-            run.save(int(step.step))
-
-    assert step.step == 4
-    assert_equal(step.core.trainable_variables, whole.core.trainable_variables)
-
-
-def test_time_steps_that_are_computed_again_drop_the_same():
-    plain, recomputed = training(), training(recompute_every=2)
-
-    np.testing.assert_allclose(recomputed.run(3).loss, plain.run(3).loss, rtol=1e-5)
-    assert_close(recomputed.core.trainable_variables, plain.core.trainable_variables)
 
 
 def test_replicas_drop_what_one_device_drops():

@@ -1,4 +1,4 @@
-"""`training.train`, as a program or a notebook calls it."""
+"""`training.train`, as a program or a notebook calls it. More: tests/system/test_training.py."""
 
 import shutil
 
@@ -52,54 +52,6 @@ def test_the_settings_are_in_the_tab_hparams(result):
     assert settings["max_length"].number_value == 2
     assert settings["task"].string_value == "copy"
     assert "num_training_iterations" not in settings  # No result depends on it alone.
-
-
-class Stop(training.Callback):
-    """Stops after three steps, and notes the calls."""
-
-    interval = 3
-
-    def __init__(self):
-        self.calls = []
-
-    def begin(self, loop):
-        self.calls.append("begin")
-
-    def after(self, loop):
-        self.calls.append(loop.step)
-        loop.stop("enough")
-
-    def end(self, loop):
-        self.calls.append("end")
-
-
-def test_a_callback_of_your_own_can_end_training_which_then_resumes(tmp_path, capsys):
-    callback = Stop()
-    stopped = training.train(config(tmp_path), [callback])
-
-    assert callback.calls == ["begin", 3, "end"]
-    assert (stopped.step, stopped.ending) == (3, "enough")
-
-    resumed = training.train(config(tmp_path))
-
-    assert (resumed.step, resumed.ending) == (5, "finished")
-    assert "Resuming in" in capsys.readouterr().out
-
-
-def test_memory_grows_with_the_lessons_of_a_task_of_your_own(tmp_path, capsys):
-    own = {"task": "tests.unit.training.growing:Growing", "num_training_iterations": 3}
-    result = training.train(config(tmp_path, **own))
-
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(". ")[1] for line in lines if line.startswith("step 1: ")] == [
-        "Now lesson 2 of 2 (length 1 to 2)"
-    ]
-    assert "lesson" in "".join(name for name, _ in tf.train.list_variables(f"{tmp_path}/step-3"))
-    core, task = training.load(tmp_path)
-    assert (result.step, core.access.memory_size, len(task.lessons)) == (3, 4, 2)
-    resumed = training.train(config(tmp_path, **{**own, "num_training_iterations": 4}))
-    assert resumed.step == 4
-    assert "Now lesson" not in capsys.readouterr().out  # It is the last one already.
 
 
 def test_quiet_training_prints_nothing(tmp_path, capsys):

@@ -8,7 +8,6 @@ import tensorflow as tf
 import dnc
 import tasks
 from dnc_trace import quantities
-from tests.unit.training.interactive.bandit import Bandit
 from training import numerics
 from training.optimization import Update, rmsprop
 from training.step import TrainingStep, create_variables
@@ -253,22 +252,6 @@ def test_a_report_holds_what_is_needed_to_find_out_more(trainings, tmp_path):
         str(tmp_path / "report" / "state")
     ).assert_existing_objects_matched()
     assert_equal(other.values, training.values)
-
-
-def test_a_report_on_an_interactive_task_contains_what_the_core_saw(tmp_path):
-    task = Bandit(batch_size=2)
-    training = Training(task)
-    bias = training.core.access.interface.linear.b
-    bias.assign(tf.fill(bias.shape, np.inf))
-
-    training.run(1)
-    line = training.explain(tmp_path, tf.train.Checkpoint(core=training.core))
-
-    assert "variable memory_access/interface/linear/b:0 contains inf" in line
-    with np.load(tmp_path / "not-finite-0" / "batch.npz") as saved:
-        names = {"observations", "mask", "lengths", "extras/0", "extras/1"}
-        assert set(saved.files) == names
-        assert saved["extras/0"].shape == (5, 2)
 
 
 def test_the_trace_of_a_report_includes_padding(core, tmp_path):

@@ -383,13 +383,6 @@ class TestPrograms:
         training.run(3)
         assert training.step == 7
 
-    def test_replicas_train_on_all_lengths(self):
-        alone = self.training(TwoLengths())
-        split = self.training(TwoLengths(), distribution=TwoReplicas())
-
-        np.testing.assert_allclose(split.run(5).loss, alone.run(5).loss, rtol=1e-5)
-        assert_close(split.values, alone.values, atol=1e-6)
-
     def test_another_learning_rate_replaces_them(self):
         training = self.training(TwoLengths())
         training.run(5)

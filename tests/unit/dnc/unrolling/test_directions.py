@@ -83,8 +83,7 @@ class TestReverse:
         inputs, state = random_inputs(NUM_STEPS, BATCH_SIZE), after_some_steps(core)
         options = {"sequence_length": LENGTHS, "reset": RESET}
         run = functools.partial(with_gradients, reversed_unroll, core, inputs, state, **options)
-        results, gradients = run()
-        assert_same(MODES["graph"](functools.partial(run, checkpoint_every=3))()[0], results)
+        _, gradients = run()  # With less memory, in a graph: tests/system/test_unrolling.py.
         by_inputs = gradients[len(core.trainable_variables)]
         for b, length in enumerate(LENGTHS):
             assert np.all(np.any(by_inputs[:length, b], axis=1))

@@ -162,7 +162,7 @@ def with_dropout(controller_rate=0.5):
 
 
 class TestInUnroll:
-    # Both at once, in a stack: test_implementations.py.
+    # Both at once, in a stack: tests/system/test_unrolling.py.
     @pytest.mark.parametrize(("mode", "checkpoint_every"), [("graph", None), ("eager", 2)])
     def test_all_implementations_give_the_same(self, mode, checkpoint_every):
         model, state = with_dropout()

@@ -1,7 +1,6 @@
 """`dnc.unroll` has a fast way for a `dnc.DNC` in a graph: the same values and gradients."""
 
 import functools
-import inspect
 import re
 
 import numpy as np
@@ -10,7 +9,6 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
-from dnc.interface import Interface
 from dnc.unrolling import fused
 from tests.models import (
     MODES,
@@ -177,15 +175,6 @@ def check(core, mode, inputs=None, state=None, tolerance=1e-10, **options):
     assert_same(fast(inputs, state), plain, tolerance)
 
 
-@pytest.fixture
-def taken(monkeypatch):
-    """Counts how often the fast way is taken."""
-    calls = []
-    fast = fused.unroll
-    monkeypatch.setattr(fused, "unroll", lambda *x: calls.append(x[0]) or fast(*x))
-    return calls
-
-
 def core_of(memory, controller, clip_value=20.0, scale=1.0):
     sizes = {"memory_size": 6, "word_size": 4, "num_reads": 2} | ACCESS[memory]()
     core = dnc.DNC(dnc.MemoryAccess(**sizes), CONTROLLERS[controller](), 3, clip_value)
@@ -223,19 +212,25 @@ def test_without_a_bound_nothing_is_clipped():
     check(core_of("dense links", "LSTM", clip_value=None, scale=3.0), "graph")
 
 
-@pytest.mark.parametrize("options", [{}, {**MASKS, "checkpoint_every": 2}])
-def test_the_bypass_drops_what_it_drops_step_by_step(options):
+def check_bypass(**options):
     core = with_variables(dnc.adnc(3, 7, 6, 4, 2, controller=CONTROLLERS["LayerNormLSTM"]()))
     state = after_some_steps(core)
     keys = dnc.seed_dropout(state, (0, 1)).bypass
     check(core, "graph", state=state._replace(bypass=keys), **options)
 
 
-@pytest.mark.parametrize(("num_steps", "batch_size"), [(1, 1), (2, 1), (1, 2)])
-def test_short_sequences_and_single_examples(num_steps, batch_size):
+def test_the_bypass_drops_what_it_drops_step_by_step():  # Others: tests/system/test_unrolling.py.
+    check_bypass(**MASKS)
+
+
+def check_short(num_steps, batch_size):
     core = make_core(dtype=tf.float64)
     reset = tf.constant(RESET[:num_steps, :batch_size])
     check(core, "graph", random_inputs(num_steps, batch_size), reset=reset)
+
+
+def test_a_single_step_of_a_single_example():  # Others: tests/system/test_unrolling.py.
+    check_short(1, 1)
 
 
 def test_the_state_of_an_empty_memory_has_the_same_finite_gradients():
@@ -386,8 +381,8 @@ class TestOtherParts:
         core.scale = scale
         check(with_variables(core), "graph", **MASKS)
 
-    @pytest.mark.parametrize("mode", ["graph", "compiled"])
-    def test_a_linkage_that_remembers_reads(self, mode):
+    @staticmethod
+    def check_recent_reads(mode):
         class Recent(dnc.Linkage):
             """Follows the slots read before, with a state and a field of its own."""
 
@@ -409,8 +404,11 @@ class TestOtherParts:
         core = dnc.DNC(access, snt.LSTM(7, dtype=tf.float64), 3)
         check(with_variables(core), mode, **MASKS)
 
-    @pytest.mark.parametrize("shape", ["H", ("H", 3), ("H", 3, 2)])
-    def test_fields_of_any_rank_and_activation(self, shape):
+    def test_a_linkage_that_remembers_reads(self):  # Compiled: tests/system/test_unrolling.py.
+        self.check_recent_reads("graph")
+
+    @classmethod
+    def check_field(cls, shape):
         class Tilted(dnc.CosineWeights):
             def __init__(self):
                 super().__init__(2, 4)
@@ -425,7 +423,11 @@ class TestOtherParts:
                 sharpness = tf.reduce_sum(choice**2, axis=list(range(2, choice.shape.rank)))
                 return (size * sharpness)[..., tf.newaxis] * weights
 
-        self.check(read_content=Tilted())
+        cls.check(read_content=Tilted())
+
+    @pytest.mark.parametrize("shape", ["H", ("H", 3, 2)])  # ("H", 3): tests/system.
+    def test_fields_of_any_rank_and_activation(self, shape):
+        self.check_field(shape)
 
     def test_each_part_has_the_gradient_of_its_own_variable(self):
         access = dnc.MemoryAccess(6, 4, 2)
@@ -503,74 +505,6 @@ class TestOtherParts:
 
     def test_look_ups_of_two_kinds(self):
         self.check(write_content=dnc.CosineWeights(1, 4), read_content=dnc.UsedCosineWeights(2, 4))
-
-
-class TestReplacedParts:
-    """Whatever is replaced in a core, it has the gradients of its plain steps."""
-
-    @staticmethod
-    def paths():
-        core = make_core(dtype=tf.float64)
-        found = core._flatten(predicate=lambda x: isinstance(x, tf.Module), with_path=True)
-        return ["", *(".".join(path) for path, _ in found)]
-
-    @staticmethod
-    def part(core, path):
-        return functools.reduce(getattr, path.split("."), core) if path else core
-
-    @pytest.mark.parametrize("path", paths())
-    def test_a_subclass_has_its_own_gradients(self, path, taken):
-        core = make_core(memory_size=3, hidden_size=4, dtype=tf.float64)
-        part = self.part(core, path)
-        # A DNC calls its access without the checks of `__call__`.
-        method = "compute" if isinstance(part, dnc.MemoryAccess) else "__call__"
-
-        def changed(self, *args, **kwargs):
-            results = getattr(super(kind, self), method)(*args, **kwargs)
-            return tf.nest.map_structure(lambda x: 0.8 * tf.sin(x), results)
-
-        kind = type(part)
-        kind = type(kind)(f"Changed{kind.__name__}", (kind,), {method: changed})
-        object.__setattr__(part, "__class__", kind)
-
-        inputs, state = random_inputs(2, 2), random_state(core, 2)
-        run = functools.partial(with_gradients, dnc.unroll, core)
-        run_graph = graph(run)
-        if part is core:
-            with pytest.warns(UserWarning, match="does not support a Changed"):
-                results = run_graph(inputs, state)
-        else:
-            results = run_graph(inputs, state)
-        assert_same(results, run(inputs, state), 1e-10)
-        assert bool(taken) == (part is not core)
-
-    def test_an_interface_of_its_own_counts(self):
-        class Bounded(Interface):
-            def compute(self, controller_output):
-                return super().compute(tf.tanh(3.0 * controller_output))
-
-        core = dnc.DNC(dnc.MemoryAccess(3, 2, 2), snt.LSTM(4, dtype=tf.float64), 3)
-        core.access.interface = Bounded(core.access.interface.fields)
-        core = with_variables(core, scale=3.0)
-        inputs, state = random_inputs(2, 2), after_some_steps(core, 2)
-        run = functools.partial(with_gradients, dnc.unroll, core)
-        sonnet = with_gradients(snt.static_unroll, core, inputs, state)
-        assert_same(graph(run)(inputs, state), sonnet, 1e-10)
-
-    @pytest.mark.parametrize("controller", CONTROLLERS)
-    def test_a_part_with_a_method_of_an_instance_runs_again(self, controller):
-        core = with_variables(dnc.DNC(dnc.MemoryAccess(6, 4, 2), CONTROLLERS[controller](), 3))
-        outside = {core.output_linear}  # It runs outside of the loop.
-        assert fused.reason_against(core) is None
-        for part in {core, *core.submodules} - outside:
-            methods = [x for x, value in vars(type(part)).items() if inspect.isroutine(value)]
-            for name in {"__call__", *methods} - {"__init__", "__new__"}:
-                object.__setattr__(part, name, getattr(part, name))
-                if part is core:
-                    assert fused.reason_against(core) == "a replaced method of the core"
-                else:
-                    assert fused.recomputes(core)
-                object.__delattr__(part, name)
 
 
 def test_all_states_are_returned_by_the_plain_steps(taken):

@@ -8,7 +8,6 @@ import sonnet as snt
 import tensorflow as tf
 
 import dnc
-import dnc.unrolling.fused
 from dnc.unrolling.implementations import reason_against
 from tests.models import (
     MODES,
@@ -27,16 +26,6 @@ RESET = np.array([[0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]], bool)
 
 step_by_step = functools.partial(dnc.unroll, implementation="steps")
 fused = functools.partial(dnc.unroll, implementation="fused")
-
-
-@pytest.fixture
-def taken(monkeypatch):
-    """The cores that the fused implementation ran."""
-    cores = []
-    module = dnc.unrolling.fused
-    unroll = module.unroll
-    monkeypatch.setattr(module, "unroll", lambda core, *x: cores.append(core) or unroll(core, *x))
-    return cores
 
 
 def dropout(x):
@@ -194,7 +183,7 @@ def compare(name, mode="graph", **options):
     assert_same(MODES[mode](run)(inputs, state), plain, 1e-10)
 
 
-class TestDeepRNN:
+class TestDeepRNN:  # Compiled, and with less memory: tests/system/test_unrolling.py.
     MASKS = {"sequence_length": LENGTHS, "reset": RESET}
 
     @pytest.mark.parametrize("name", STACKS)
@@ -204,12 +193,6 @@ class TestDeepRNN:
 
     def test_so_they_are_without_lengths_and_resets(self):
         compare("the tutorial's")
-
-    def test_so_they_are_when_it_is_compiled(self):
-        compare("the tutorial's", "compiled", **self.MASKS)
-
-    def test_so_they_are_with_less_memory(self):
-        compare("with dropout", checkpoint_every=2, **self.MASKS)
 
     def test_batch_major_and_reversed(self):
         core, state = make_stack("the tutorial's")

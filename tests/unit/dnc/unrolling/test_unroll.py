@@ -161,7 +161,7 @@ def each_alone(core, inputs, state, sequence_length=None, reset=None, return_all
 
 @pytest.mark.parametrize(
     ("kind", "mode"),
-    # To compile a DNC takes long: one is enough.
+    # To compile a DNC takes long: one is enough here, and one in tests/system/test_unrolling.py.
     [(kind, mode) for kind in KINDS for mode in MODES if (kind, mode) != ("DeepRNN", "compiled")],
 )
 def test_outputs_state_and_gradients_are_those_of_sonnets_unroll(kind, mode):
@@ -256,7 +256,7 @@ class TestNoneInStates:
     def test_it_goes_with_lengths_resets_and_all_states(self):
         core, _ = self.make()
         options = {"sequence_length": [4, 2], "reset": np.eye(4, 2) > 0, "return_all_states": True}
-        _, states = tf.function(dnc.unroll)(core, random_inputs(4, 2), **options)
+        _, states = graph(dnc.unroll)(core, random_inputs(4, 2), **options)
         assert states.controller_state[1].cell is None
         assert states.controller_state[1].hidden.shape == [4, 2, 6]
 
@@ -302,7 +302,6 @@ def spoil(inputs, lengths):
     ("kind", "mode"),
     [
         ("DNC", "eager"),
-        ("DNC", "compiled"),
         ("GRU", "eager"),
         ("GRU", "graph"),
         ("FeedForward", "eager"),
@@ -311,6 +310,10 @@ def spoil(inputs, lengths):
     ],
 )
 def test_a_padded_batch_equals_its_examples_alone_whatever_the_padding(kind, mode):
+    check_padded(kind, mode)
+
+
+def check_padded(kind, mode):
     lengths = [4, 0, 3, 1]
     core, inputs, state = make(kind, num_steps=4, batch_size=4)
     expected = with_gradients(each_alone, core, inputs, state, sequence_length=lengths)
@@ -502,49 +505,6 @@ def test_an_empty_batch_gives_empty_outputs():
     assert state.access_state.memory.shape == [0, 6, 4]
 
 
-def test_one_trace_serves_any_number_of_steps_and_any_batch_size():
-    core, inputs, state = make("DNC", num_steps=5, batch_size=4)
-    traces = []
-
-    @graph(
-        input_signature=[
-            tf.TensorSpec([None, None, 5], tf.float64),
-            tf.nest.map_structure(lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype), state),
-            tf.TensorSpec([None], tf.int32),
-            tf.TensorSpec([None, None], tf.bool),
-        ]
-    )
-    def run(inputs, state, lengths, reset):
-        traces.append(1)
-        plain = step_by_step(core, inputs)
-        swapped = tf.transpose(inputs, [1, 0, 2])
-        both = dnc.unroll(core, swapped, time_major=False, return_all_states=True)
-        masked = with_length_and_reset(inputs, state, lengths, reset)
-        return plain, both, masked
-
-    def with_length_and_reset(inputs, state, lengths, reset):
-        watched = [inputs, *tf.nest.flatten(state)]
-        with tf.GradientTape() as tape:
-            tape.watch(watched)
-            results = step_by_step(core, inputs, state, sequence_length=lengths, reset=reset)
-            loss = tf.add_n([tf.reduce_sum(x**2) for x in tf.nest.flatten(results)])
-        sources = [*core.trainable_variables, *watched]
-        return results, tape.gradient(loss, sources, unconnected_gradients="zero")
-
-    for num_steps, batch_size in [(5, 4), (1, 1), (3, 2)]:
-        arguments = (
-            inputs[:num_steps, :batch_size],
-            steps(state, 0, batch_size),
-            tf.minimum(num_steps, [5, 1, 3, 0])[:batch_size],
-            tf.constant(RESET[:num_steps, :batch_size]),
-        )
-        plain, both, masked = run(*arguments)
-        assert_same(plain, dnc.unroll(core, arguments[0]))
-        assert_same(both, swap(dnc.unroll(core, arguments[0], return_all_states=True)))
-        assert_same(masked, with_length_and_reset(*arguments))
-    assert len(traces) == 1
-
-
 def test_no_steps_are_an_error_where_the_graph_knows_neither_their_number_nor_the_batch_size():
     core = snt.LSTM(4, dtype=tf.float64)
     run = tf.function(
@@ -729,7 +689,7 @@ def test_usage_outside_of_0_to_1_is_an_error_as_allocation_would_be_nan(wrong):
         with pytest.raises(ValueError, match=r"access_state.usage must be in \[0, 1\]"):
             dnc.unroll(run, random_inputs(2, 3), given)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"usage must be in \[0, 1\]"):
-        tf.function(dnc.unroll)(core, random_inputs(2, 3), state)
+        graph(dnc.unroll)(core, random_inputs(2, 3), state)
 
 
 def test_usage_that_is_outside_of_0_to_1_by_rounding_or_nan_passes():

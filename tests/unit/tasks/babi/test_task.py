@@ -80,17 +80,6 @@ def test_another_split_seed_keeps_other_stories(task):
     assert kept[0] != kept[1]
 
 
-def test_stories_are_drawn_evenly(task):
-    counts = {}
-    for step in range(600):
-        for story in in_a_batch(task.batch("train", 3, step)):
-            counts[story] = counts.get(story, 0) + 1
-
-    assert len(counts) == 30
-    # 2,400 draws, but all of a batch from one bucket: 80 each, with a deviation of about 13.
-    assert min(counts.values()) > 30 and max(counts.values()) < 150
-
-
 def test_a_batch_depends_on_seed_and_step_alone(task):
     again = tasks.get("babi", data_dir=DATA, tasks="1,8,19", batch_size=4, max_buckets=3)
     first = in_a_batch(task.batch("train", 5, 6))

@@ -1,0 +1,18 @@
+"""Numbers of the released code, in ways to run the core that take long to trace or compile."""
+
+import pytest
+import sonnet as snt
+import tensorflow as tf
+
+from tests import models
+from tests.unit.dnc.test_conformance import check_way
+
+WAYS = {
+    "graph, static unroll, float64": (snt.static_unroll, tf.float64, models.graph),
+    "jit, dynamic unroll, float64": (snt.dynamic_unroll, tf.float64, models.compiled),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_to_run_the_core_gives_the_recorded_gradients(way):
+    check_way(*WAYS[way])
