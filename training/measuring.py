@@ -71,8 +71,8 @@ class BenchmarkReport(Report):
     def line(name: str, row: Row) -> str:
         """Returns a line of the table, for a model of this name."""
         published = "" if row["published"] is None else f"{row['published']:.1f}%"
-        slots = shown(row["memory_size"])
-        return _test_line(name, row["test"], slots, f"{row['solved_sequences']:.1%}", published)
+        cells = [shown(row["memory_size"]), f"{row['solved_sequences']:.1%}", published]
+        return _test_line(name, row["test"], *cells, row["in_words"])
 
     @classmethod
     def plot(cls, reports: Mapping[str, Report], path: str | os.PathLike) -> None:
@@ -131,6 +131,7 @@ def at_benchmarks(
             **_of_model(core, config, memory_size),
             **_result(report, test.task),
             "published": test.published[-1] if test.published else None,
+            "in_words": test.task.describe_error(report.error),
         }
         yield row, [f"{test.name}:\n{text}" for text in report.examples]
 
@@ -215,8 +216,10 @@ def _for_each(sizes: Sequence[int], slots: Sequence[int] | None, trained: Config
     return list(slots) * len(sizes) if len(slots) == 1 else slots
 
 
-def _test_line(model: str, test: str, slots: str, right: str, published: str) -> str:
-    return f"{model:20} {test:36} {slots:>6} {right:>8} {published:>10}".rstrip()
+def _test_line(
+    model: str, test: str, slots: str, right: str, published: str, error: str = ""
+) -> str:
+    return f"{model:20} {test:36} {slots:>6} {right:>8} {published:>10}  {error}".rstrip()
 
 
 def _line(model: str, size: str, slots: str, error: str, right: str, verdict: str) -> str:

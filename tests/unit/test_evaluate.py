@@ -221,11 +221,11 @@ def test_a_task_with_standard_tests_is_measured_by_them(in_folder, tmp_path):
     code, out, err = in_folder(*arguments, *files)
 
     assert (code, err) == (0, "")
-    assert [line.split() for line in out.splitlines()] == [
-        ["model", "test", "slots", "right", "published"],
-        ["known", "short", "4", "0.0%", "81.5%"],
-        ["known", "long", "7", "0.0%"],
-    ]
+    head, *lines = [line.split() for line in out.splitlines()]
+    assert head == ["model", "test", "slots", "right", "published"]
+    assert lines[0][:5] == ["known", "short", "4", "0.0%", "81.5%"]
+    assert lines[1][:4] == ["known", "long", "7", "0.0%"]
+    assert all(line[-4:] == ["wrong", "bits", "per", "sequence"] for line in lines)
     with open(tmp_path / "table.csv", newline="") as file:
         assert [row["published"] for row in csv.DictReader(file)] == ["81.5", ""]
     with Image.open(tmp_path / "plot.png") as picture:
@@ -235,7 +235,6 @@ def test_a_task_with_standard_tests_is_measured_by_them(in_folder, tmp_path):
     assert (code, err) == (0, "")
     assert [line.split()[2] for line in out.splitlines()[1:]] == ["5", "5"]
     # Other sizes or options make other tests.
-    for more in ("--lengths=2", "--num_bits=2"):
-        code, out, err = in_folder(*arguments, more)
-        assert (code, err) == (0, "")
-        assert out.split()[1] == "size"
+    code, out, err = in_folder(*arguments, "--lengths=2", "--num_bits=2")
+    assert (code, err) == (0, "")
+    assert out.split()[1] == "size"

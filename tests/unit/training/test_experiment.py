@@ -71,8 +71,14 @@ def test_training_may_start_from_another_model_which_is_then_not_needed(result, 
     source = tmp_path / "source"
     shutil.copytree(result.directory, source)
     # So small a learning rate changes no number.
-    settings = {"start_from": str(source), "memory_size": 6, "learning_rate": 1e-30, "quiet": True}
-    own = config(tmp_path / "own", **settings, num_training_iterations=1)
+    settings = {"learning_rate": 1e-30, "quiet": True, "summaries": False}
+    own = config(
+        tmp_path / "own",
+        start_from=str(source),
+        memory_size=6,
+        num_training_iterations=1,
+        **settings,
+    )
 
     started = training.train(own)
 
