@@ -12,10 +12,12 @@ import pytest
 
 import dnc
 import evaluate
+from dnc_trace import decoder
 from tasks.babi import fetch
 from tasks.babi.ask import answer
 from tasks.graphs import route
 from tests import golden
+from training import decode
 from training.models import load
 from training.presets import PRESETS
 from training.runs import PRETRAINED
@@ -161,3 +163,20 @@ def test_copy_series_frees_slots_and_uses_them_again():
             assert trace.usage[range(end + 1, end + 6), b, slots].max() < 0.3
             uses[slots] += 1
         assert uses.sum() == 50 and uses.min() >= 2
+
+
+def test_a_decoder_says_what_the_network_wrote_about_a_graph(tmp_path, capsys):
+    path = tmp_path / "trace.npz"
+
+    command = ["decode", "--pretrained=traversal_dnc", "--num_sequences=25"]
+    assert decode.main([*command, f"--trace_file={path}"]) == 0
+
+    parts = [float(part) for part in re.findall(r"([\d.]+)%", capsys.readouterr().out)]
+    assert parts[0] > 90 and parts[1] > 90
+    source_and_edge, destination = parts[2:8], parts[8:]
+    assert min(source_and_edge) > 70 and max(destination) < 30
+    trace = dnc.Trace.load(path)
+    last = trace.sequence_length[0] - 1
+    in_slots = set(decoder.decode(trace.decoder, trace.memory[last, 0]))
+    told = {token for token in trace.tokens[0][:last] if token[:1] not in ("?", "=")}
+    assert len(told & in_slots) > 0.8 * len(told)
