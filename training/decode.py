@@ -48,9 +48,14 @@ def fit(words: Any, classes: Any, names: Sequence[Sequence[str]]) -> dict[str, A
       words: [n, W], vectors that were written.
       classes: integers [n, G], a class for each group.
       names: names of the classes of each group.
-    """
-    from sklearn.linear_model import LogisticRegression
 
+    Raises:
+      ValueError: if scikit-learn is not installed.
+    """
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise ValueError("A decoder needs scikit-learn: pip install scikit-learn.") from error
     words, classes = np.asarray(words, np.float64), np.asarray(classes)
     kernels, biases = [], []
     for own, of_group in zip(classes.T, names, strict=True):
