@@ -3,6 +3,7 @@
 import pathlib
 import shlex
 
+import numpy as np
 from absl import flags
 
 import dnc
@@ -57,3 +58,14 @@ def say_answers(values: flags.FlagValues, text: str, trace: dnc.Trace | None) ->
         trace.save(values.trace_file)
         quoted = shlex.quote(values.trace_file)
         say(f"\nTo make a page of the memory's trace:\n  python -m dnc_inspector {quoted}")
+
+
+def remains(trace: dnc.Trace, t: int) -> np.ndarray:
+    """Returns what is left of each step's write in each slot of the first example, [t + 1, N].
+
+    A write with weight w leaves the part 1 - w of what a slot contained, so of the write at step s
+    remains w_s (1 - w_(s+1)) ... (1 - w_t) at step t.
+    """
+    left = np.prod(1.0 - trace.write_weights[: t + 1, 0], axis=1)
+    later = np.append(left[1:], np.ones_like(left[:1]), axis=0)[::-1]
+    return (1.0 - left) * np.cumprod(later, axis=0)[::-1]

@@ -3,22 +3,27 @@
     python -m tasks.babi.ask --pretrained=babi_dnc \
         --story="Mary went to the kitchen. John went to the garden. Where is Mary?"
 
-Prints the story with the model's answers. The words must be bAbI's; where an answer has several,
-put a "-" for each after the question. --trace_file saves a trace of the memory.
+Prints the story with the model's answers, the probability that the model gives each, and the
+sentences from which most was read during the question. The words must be bAbI's; where an answer
+has several, put a "-" for each after the question. --trace_file saves a trace of the memory.
 """
 
 import pathlib
 import sys
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 from absl import flags
 
 import dnc
+from tasks.babi import data
 from tasks.babi.task import OwnStory
 from training import asking, command, episodes, runs
 from training.config import Config
 from training.models import restore_core
+
+_LEAST_SHARE = 0.25  # Of what is read, for a sentence to be shown.
 
 _FLAGS = asking.new_flags()
 flags.DEFINE_string("story", None, "Sentences and questions.", flag_values=_FLAGS)
@@ -53,9 +58,47 @@ def answer(directory: pathlib.Path, text: str, best: bool = False) -> tuple[str,
     # The model's answers take the place of the right ones, which are not known.
     said = tf.one_hot(tf.argmax(outputs, axis=2), task.output_size) * batch.mask[..., tf.newaxis]
     batch = batch._replace(target=said)
+    (tokens,) = task.step_labels(batch)
+    lines = task.to_human_readable(batch).splitlines()
+    told = list(lines)
+    steps_of = _steps_of_lines(tokens)
+    likely = np.max(tf.nn.softmax(outputs), axis=2)[:, 0]
+    for number, steps in enumerate(steps_of):
+        answers = [t for t in steps if batch.mask[t, 0] > 0]
+        if not answers:
+            continue
+        notes = [f"{np.prod(likely[answers]):.0%}"]
+        if trace:
+            shares = _shares(trace, steps, steps_of[:number])
+            found = [k for k in np.argsort(-shares) if shares[k] >= _LEAST_SHARE]
+            notes += [f"read from: {' '.join(told[k] for k in found)}"] if found else []
+        lines[number] += f"  ({', '.join(notes)})"
     if trace:
-        trace = trace.replace(target=None, mask=None, tokens=task.step_labels(batch))
-    return task.to_human_readable(batch), trace
+        trace = trace.replace(target=None, mask=None, tokens=[tokens])
+    return "\n".join(lines), trace
+
+
+def _steps_of_lines(tokens: Sequence[str]) -> list[list[int]]:
+    """The steps of each sentence, and of each question with its answer."""
+    found: list[list[int]] = [[]]
+    for t, token in enumerate(tokens):
+        is_answer = token.startswith(data.TO_ANSWER)
+        if found[-1] and not is_answer and tokens[t - 1].startswith((data.TO_ANSWER, ".")):
+            found.append([])
+        found[-1].append(t)
+    return found
+
+
+def _shares(trace: dnc.Trace, steps: Sequence[int], sources: Sequence[Sequence[int]]) -> np.ndarray:
+    """The share of each source, given by its steps, in what is read at some steps; they sum to 1.
+
+    The shares are of what the sources have written. What was written at other steps does not count.
+    """
+    shares = np.zeros(len(sources))
+    for t in steps:
+        read = asking.remains(trace, t) @ trace.read_weights[t, 0].sum(axis=0)
+        shares += [read[list(source)].sum() for source in sources]
+    return shares / max(shares.sum(), 1e-30)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -135,9 +135,8 @@ def read_from(trace: dnc.Trace, t: int) -> int | None:
     """Returns the step at which the slot was written that the first example reads at step t.
 
     The reads of a step reach its output. The slot is the one with the largest read weight, summed
-    over the heads. A write with weight w leaves the part 1 - w of what a slot contained, so of the
-    write at step s remains w_s (1 - w_(s+1)) ... (1 - w_t). The step is the one with the largest
-    remainder: one at which the network was told a triple, or asked, or at which it answered.
+    over the heads. The step is the one of whose write most remains in it: one at which the network
+    was told a triple, or asked, or at which it answered.
 
     Returns:
       The step; `None` if no head has half of a full weight on this slot.
@@ -146,9 +145,7 @@ def read_from(trace: dnc.Trace, t: int) -> int | None:
     slot = weights.sum(axis=0).argmax()
     if weights[:, slot].max() < 0.5:
         return None
-    left = np.prod(1.0 - trace.write_weights[: t + 1, 0, :, slot], axis=1)
-    left_later = np.append(np.cumprod(left[:0:-1])[::-1], 1.0)
-    return int(np.argmax((1.0 - left) * left_later))
+    return int(asking.remains(trace, t)[:, slot].argmax())
 
 
 def main(argv: Sequence[str]) -> int:

@@ -157,9 +157,9 @@ MUTANTS = (
     ),
     Mutant(
         "what was written over counts as read",
-        "tasks/graphs/route.py",
-        "np.argmax((1.0 - left) * left_later)",
-        "np.argmax(1.0 - left)",
+        "training/asking.py",
+        "return (1.0 - left) * np.cumprod(later, axis=0)[::-1]",
+        "return 1.0 - left",
         f"{_OWN_ROUTES}::test_an_answer_is_read_from_what_is_left_in_a_slot",
     ),
     Mutant(

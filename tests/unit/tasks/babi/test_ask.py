@@ -1,3 +1,6 @@
+import re
+import types
+
 import numpy as np
 import pytest
 
@@ -36,7 +39,11 @@ def test_each_answer_is_the_word_that_the_model_finds_the_most_probable(run):
     logits = dnc.unroll(core, inputs[:, np.newaxis])[0].numpy()[:, 0]
     words = [data.SYMBOLS[k] for k in logits.argmax(axis=1)]
     said = [word for token, word in zip(tokens, words, strict=True) if token == "-"]
-    assert [w for line in answered.splitlines() for w in line.partition("? ")[2].split()] == said
+    answers, notes = zip(*re.findall(r"\? (.*)  \((.*?)[,)]", answered), strict=True)
+    assert [word for line in answers for word in line.split()] == said
+    likely = np.exp(logits).max(axis=1) / np.exp(logits).sum(axis=1)
+    of_answers = likely[[k for k, token in enumerate(tokens) if token == "-"]].reshape(-1, 2)
+    assert list(notes) == [f"{pair.prod():.0%}" for pair in of_answers]
     assert len(said) == 2 * text.count("?") > 0
     np.testing.assert_allclose(trace.outputs[:, 0], logits, rtol=1e-5, atol=1e-6)
     assert [t for t in trace.tokens[0] if t.startswith("- ")] == [f"- {word}" for word in said]
@@ -60,6 +67,31 @@ def test_a_story_comes_back_with_answers_and_a_trace_that_makes_a_page(run, tmp_
 
     assert ask.main(["ask", f"--checkpoint_dir={run}", f"--story={STORY}", "--best"]) == 0
     assert capsys.readouterr().out.splitlines()[-4:] == lines[:4]
+
+
+def test_the_sentences_that_were_read_most_are_named(run, monkeypatch):
+    trace = ask.answer(run, STORY)[1]
+    # Each step writes a slot of its own. The first question reads "went" and "milk", the second
+    # one "milk" with three times the weight, and its own words.
+    slots = np.zeros([22, 1, 1, 40], np.float32)
+    slots[range(22), 0, 0, range(22)] = 1.0
+    reads = np.zeros([22, 1, 1, 40], np.float32)
+    words = trace.tokens[0]
+    first, second = (k for k, word in enumerate(words) if word.startswith("- "))
+    reads[first, 0, 0, [words.index("went"), words.index("milk")]] = 0.5
+    reads[second - 1, 0, 0, [words.index("kitchen"), words.index("milk"), second - 2]] = 0.1, 0.8, 1
+    known = types.SimpleNamespace(
+        outputs=trace.outputs,
+        write_weights=slots,
+        read_weights=reads,
+        replace=lambda **_: None,
+    )
+    monkeypatch.setattr(ask.episodes, "watch", lambda *_: known)
+
+    *_, one, other = ask.answer(run, STORY)[0].splitlines()
+
+    assert one.endswith("read from: mary went to the kitchen. john took the milk.)")
+    assert other.endswith("read from: john took the milk.)")
 
 
 def test_a_model_without_memory_answers_too(tmp_path, capsys):
