@@ -1,7 +1,5 @@
 // What a word of the memory is about, in words, as dnc_trace/decoder.py says it.
 
-import { row } from "./episode.js";
-
 const LEAST = 0.5; // probability from which on a class is named
 const NOTHING = 1e-3; // a word of smaller numbers is empty
 
@@ -65,5 +63,5 @@ export function decodedLines(decoder, word) {
  * @type {(episode: import("./episode.js").Episode, memory: Float32Array, slot: number) => ?string}
  */
 export function contentsOf({ decoder, sizes }, memory, slot) {
-  return decode(decoder, row(memory, sizes.W, slot));
+  return decode(decoder, memory.subarray(slot * sizes.W, (slot + 1) * sizes.W));
 }
