@@ -262,6 +262,10 @@ class Task(abc.ABC):
         metrics = mean_of(found, self.metric_names)
         return Report(metrics, is_solved=self.is_solved(metrics), examples=examples)
 
+    def right(self, metrics: Mapping[str, float]) -> float:
+        """Returns the part of the answers that count as right, to compare with published ones."""
+        return metrics["solved_sequences"]
+
     def benchmarks(self) -> Sequence[Benchmark]:
         """Returns the standard tests of this task; by default there are none."""
         return ()

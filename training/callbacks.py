@@ -88,7 +88,7 @@ class Curriculum(Callback):
 
     def _test(self, step: int, num_passed: int) -> None:
         for name, evaluation in self._tests.items():
-            right = evaluation.metrics(0, _TESTED)["solved_sequences"]
+            right = self._task.right(evaluation.metrics(0, _TESTED))
             say(f"  After lesson {num_passed}: {name}: {right:.1%} right")
             with self._events.open():
                 tf.summary.scalar(f"benchmarks/{name}", right, step)

@@ -71,7 +71,7 @@ class BenchmarkReport(Report):
     def line(name: str, row: Row) -> str:
         """Returns a line of the table, for a model of this name."""
         published = "" if row["published"] is None else f"{row['published']:.1f}%"
-        cells = [shown(row["memory_size"]), f"{row['solved_sequences']:.1%}", published]
+        cells = [shown(row["memory_size"]), f"{row['right']:.1%}", published]
         return _test_line(name, row["test"], *cells, row["in_words"])
 
     @classmethod
@@ -86,7 +86,7 @@ class BenchmarkReport(Report):
         published = [math.nan if row["published"] is None else row["published"] for row in rows]
         axes.plot(published, names, "|", color="black", markersize=16, label="published")
         for name, report in reports.items():
-            right = [100 * row["solved_sequences"] for row in report.rows]
+            right = [100 * row["right"] for row in report.rows]
             axes.plot(right, names, "o", label=name)
         axes.invert_yaxis()
         axes.set_title(rows[0]["task"])
@@ -130,6 +130,7 @@ def at_benchmarks(
             "test": test.name,
             **_of_model(core, config, memory_size),
             **_result(report, test.task),
+            "right": test.task.right(report.metrics),
             "published": test.published[-1] if test.published else None,
             "in_words": test.task.describe_error(report.error),
         }

@@ -400,3 +400,19 @@ def test_a_step_of_the_graph_tells_its_digits():
             is_graph = label[:1] not in ("?", "=", "")
             assert told[t, b] == is_graph
             assert not is_graph or labels[t][b] == label
+
+
+def test_in_inference_each_question_counts():
+    task = tasks.get("inference", batch_size=3, min_nodes=3, max_nodes=5)
+    batch = task.batch("test", 0, 0)
+    outputs = np.array(batch.target)
+    first = np.argmax(batch.mask[:, 1])
+    outputs[first, 1] = np.roll(outputs[first, 1], 1)
+
+    found = task.metrics(tf.constant(outputs), batch)
+
+    assert task.error_name == "wrong_steps"
+    np.testing.assert_allclose(found["wrong_steps"], 1 / 9, rtol=1e-6)
+    np.testing.assert_allclose(found["wrong_sequences"], 1 / 3, rtol=1e-6)
+    np.testing.assert_allclose(task.right(found), 8 / 9, rtol=1e-6)
+    np.testing.assert_allclose(tasks.get("traversal").right(found), 2 / 3, rtol=1e-6)
