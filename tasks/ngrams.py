@@ -110,10 +110,8 @@ class NGrams(BitTask):
         """
         bits = tf.cast(batch.target[:, :, 0], tf.int32)  # [T, B]
         contexts = tf.zeros_like(bits)
-        for k in range(1, self.context + 1):
-            contexts += 2 ** (k - 1) * tf.pad(
-                bits[: self.num_steps - k], [[min(k, self.num_steps), 0], [0, 0]]
-            )
+        for k in range(1, min(self.context, self.num_steps) + 1):
+            contexts += 2 ** (k - 1) * tf.pad(bits[: self.num_steps - k], [[k, 0], [0, 0]])
         one_hot = tf.one_hot(contexts, 2**self.context)  # [T, B, C]
         seen = tf.cast(tf.range(self.num_steps) >= self.context, tf.float32)
         one_hot *= seen[:, tf.newaxis, tf.newaxis]

@@ -463,3 +463,12 @@ def test_keys_and_values_are_named_by_their_pair(two_way):
         if two_way:
             expected += ["keys", *(f"value of {k + 1}" for k in arguments["second_order"][b])]
         assert labels == [*expected, "end"]
+
+
+@pytest.mark.parametrize("length", [1, 3, 4])
+def test_in_ngrams_shorter_than_the_context_nothing_can_be_known(length):
+    task = tasks.get("ngrams", batch_size=2, min_length=length, max_length=length, context=4)
+
+    best = task.optimal_loss(task.batch("train", 0, 0))
+
+    np.testing.assert_allclose(best, [length, length], rtol=1e-6)  # A bit for each bit.
