@@ -80,7 +80,7 @@ def fit(words: Any, classes: Any, names: Sequence[Sequence[str]]) -> dict[str, A
 
 
 def recorded(
-    core: Any, task: tasks.Task, seed: int, num_batches: int
+    core: Any, task: tasks.Task, step: int, seed: int, num_batches: int
 ) -> Iterator[tuple[dnc.Trace, tasks.Contents]]:
     """Yields traces of a core's memory in fresh episodes, with what their steps told it.
 
@@ -94,16 +94,8 @@ def recorded(
         contents = task.contents(batch)
         if contents is None:
             raise ValueError(f"The steps of {task.name} tell nothing that a decoder could name.")
-        trace = dnc.record(
-            core,
-            batch.observations,
-            sequence_length=batch.lengths,
-            record_link=False,
-            jit_compile=True,
-        )
-        length = batch.mask.shape[0]
-        labels = task.of_length(length).step_labels(batch)
-        yield trace.replace(mask=batch.mask, tokens=labels, task=task.name), contents
+        trace = episodes.watch(core, task, batch, step, record_link=False, jit_compile=True)
+        yield trace, contents
 
 
 def told(contents: tasks.Contents) -> np.ndarray:
@@ -230,7 +222,9 @@ def _decode() -> None:
     num_batches = math.ceil(_FLAGS.num_sequences / _BATCH_SIZE)
     num_tried = math.ceil(_TRIED * num_batches)
     words, told_classes, tried = [], [], []
-    for number, (trace, contents) in enumerate(recorded(core, task, _FLAGS.seed, num_batches)):
+    for number, (trace, contents) in enumerate(
+        recorded(core, task, checkpoint.step, _FLAGS.seed, num_batches)
+    ):
         if number < num_tried:
             tried.append((trace, contents))
             continue

@@ -111,7 +111,12 @@ def replay(
 
 
 def watch(
-    core: Core, task: tasks.Task, batch: tasks.Batch, step: int, initial_state: Any = None
+    core: Core,
+    task: tasks.Task,
+    batch: tasks.Batch,
+    step: int,
+    initial_state: Any = None,
+    **how: Any,
 ) -> dnc.Trace | None:
     """Returns a trace of the core's memory in a batch; `None` if it has none.
 
@@ -121,6 +126,7 @@ def watch(
       batch: the batch.
       step: number of training steps done.
       initial_state: as for `dnc.unroll`.
+      **how: further arguments of `dnc.record`.
     """
     if not has_memory(core):
         return None
@@ -129,7 +135,7 @@ def watch(
         forward, backward = initial_state or (None, None)
         inputs, _ = core.with_context(inputs, backward, sequence_length=batch.lengths)
         core, initial_state = core.forward, forward
-    trace = dnc.record(core, inputs, initial_state, sequence_length=batch.lengths)
+    trace = dnc.record(core, inputs, initial_state, sequence_length=batch.lengths, **how)
     target = [
         np.reshape(np.asarray(x, np.float32), [*size, -1]) for x in tf.nest.flatten(batch.target)
     ]

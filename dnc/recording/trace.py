@@ -70,7 +70,7 @@ class Trace:
 
     @property
     def decoder(self) -> dict[str, Any] | None:
-        """What says in words what is in the memory, see `dnc_trace.decoder`; `None`: nothing."""
+        """The decoder of words of the memory, see `dnc_trace.decoder`; `None`: there is none."""
         return self._meta.get("decoder")
 
     @property

@@ -1,4 +1,4 @@
-// What a word of the memory is about, in words, as dnc_trace/decoder.py says it.
+// Decodes words of the memory into text, as dnc_trace/decoder.py does.
 
 const LEAST = 0.5; // probability from which on a class is named
 const NOTHING = 1e-3; // a word of smaller numbers is empty
@@ -48,7 +48,7 @@ export function decode(decoder, word) {
 }
 
 /**
- * What a word says, as a line of a description; no line without a decoder.
+ * The text of a word as a line of a description; no line without a decoder.
  *
  * @type {(decoder: ?Decoder, word: Float32Array) => string[]}
  */

@@ -92,7 +92,7 @@ def _steps_of_lines(tokens: Sequence[str]) -> list[list[int]]:
 def _shares(trace: dnc.Trace, steps: Sequence[int], sources: Sequence[Sequence[int]]) -> np.ndarray:
     """The share of each source, given by its steps, in what is read at some steps; they sum to 1.
 
-    The shares are of what the sources have written. What was written at other steps does not count.
+    What was written at other steps does not count.
     """
     shares = np.zeros(len(sources))
     for t in steps:

@@ -59,9 +59,9 @@ MUTANTS = (
     Mutant(
         "dropout in a look into the memory",
         "training/episodes.py",
-        "trace = dnc.record(core, inputs, initial_state, sequence_length=batch.lengths)",
+        "trace = dnc.record(core, inputs, initial_state, sequence_length=batch.lengths, **how)",
         "initial_state = dropping_state(core, size[1], 0, step)\n    "
-        "trace = dnc.record(core, inputs, initial_state, sequence_length=batch.lengths)",
+        "trace = dnc.record(core, inputs, initial_state, sequence_length=batch.lengths, **how)",
         f"{_DROPOUT}::test_a_look_into_the_memory_drops_nothing",
     ),
     Mutant(

@@ -73,7 +73,7 @@ def test_lessons_of_one_length_and_memory_share_a_program():
 
 @pytest.fixture(scope="module")
 def growing():
-    """A training that two tests go on with: its programs take long to trace."""
+    """A training that two tests continue: its programs take long to trace."""
     return Training(*TestMemory.LESSONS)
 
 
