@@ -23,6 +23,10 @@ them: the product of the probabilities of a triple's nine digits, normalised ove
 training the edge of the target is taken with probability `teaching`, otherwise the likeliest of the
 policy. The loss is the cross-entropy of the policy (as in DAgger, Ross et al. 2011). In evaluation,
 and in every eighth episode of training, only the policy acts. These episodes are measured.
+
+With `hints`, which the paper does not have, the loss also asks for a plan: the edges of a shortest
+path from its end to its start, one at each step of planning from E + 1 on. (Veličković et al. 2022
+call it a hint to train on the steps in between of an algorithm.) Nothing of it is shown.
 """
 
 import dataclasses
@@ -64,7 +68,9 @@ class Environment(NamedTuple):
       triples: of the edges from each node, int32 [B, N, D, 3].
       neighbours: nodes in which they end, int32 [B, N, D].
       is_edge: whether there is an edge in a place, bool [B, N, D].
-      to_goal: distance of each node from the goal, int32 [B, N]; N: it cannot be reached.
+      from_start: distance from the start to each node, int32 [B, N]; N: there is no path.
+      to_goal: distance from each node to the goal, int32 [B, N]; N: there is no path.
+      planned: the node from which the path has been planned, int32 [B]; at first the goal.
       node: where the network is, int32 [B].
       num_left: how many edges it may still take, int32 [B].
       is_taught: whether edges of the target may be taken, bool [B].
@@ -76,7 +82,9 @@ class Environment(NamedTuple):
     triples: Any
     neighbours: Any
     is_edge: Any
+    from_start: Any
     to_goal: Any
+    planned: Any
     node: Any
     num_left: Any
     is_taught: Any
@@ -92,6 +100,7 @@ class Choice(NamedTuple):
       num_more: how many edges more than necessary were taken up to this step, if the goal was
         reached with it, int32 [T, B]; otherwise -1.
       is_measured: whether it was an episode without teaching, bool [T, B].
+      hint: the triple of a plan, int32 [T, B, 3]; BLANK: none.
     """
 
     triples: Any
@@ -99,6 +108,7 @@ class Choice(NamedTuple):
     target: Any
     num_more: Any
     is_measured: Any
+    hint: Any
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,6 +149,10 @@ class ShortestPath(GraphTask, InteractiveTask):
         0.8, "Probability that a right edge is taken in training.", minimum=0.0, maximum=1.0
     )
 
+    hints: float = option(
+        0.0, "Weight of the loss of a plan, in steps of planning; 0: as in the paper.", minimum=0.0
+    )
+
     def steps_after_graph(self, path: Any) -> Any:
         """Returns the number of time steps of query, planning and answer."""
         return 1 + self.num_planning + self.max_path + _MORE
@@ -165,7 +179,9 @@ class ShortestPath(GraphTask, InteractiveTask):
             triples=drawn.triples(),
             neighbours=drawn.neighbours,
             is_edge=drawn.is_edge,
+            from_start=tf.gather(distance, start, batch_dims=1),
             to_goal=to_goal,
+            planned=goal,
             node=start,
             num_left=tf.gather(to_goal, start, batch_dims=1) + _MORE,
             is_taught=~is_measured & (split == "train"),
@@ -190,7 +206,7 @@ class ShortestPath(GraphTask, InteractiveTask):
         is_asked = self._is_answer(now)
         after = tf.gather(now.to_goal, ends, batch_dims=1)
         is_right = is_edge & (after == distance[:, tf.newaxis] - 1)
-        keys = [draws.fold_in(key, number) for number in range(2)]
+        keys = [draws.fold_in(key, number) for number in range(3)]
         target = draws.any_of(keys[0], is_right)
         own = tf.argmax(scores(outputs, choices, is_edge), axis=1, output_type=tf.int32)
         is_taught = draws.uniform_numbers(keys[1], own.shape) < self.teaching
@@ -198,8 +214,12 @@ class ShortestPath(GraphTask, InteractiveTask):
         is_possible = tf.reduce_any(is_right, axis=1)
         taken = tf.where(now.is_taught & is_taught & is_possible, target, own)
         node = tf.where(is_asked, tf.gather(ends, taken, batch_dims=1), now.node)
+        planned, hint = self._plan(now, keys[2])
         following = now._replace(
-            t=now.t + 1, node=node, num_left=now.num_left - tf.cast(is_asked, tf.int32)
+            t=now.t + 1,
+            planned=planned,
+            node=node,
+            num_left=now.num_left - tf.cast(is_asked, tf.int32),
         )
         has_arrived = is_asked & ~is_goal & (tf.gather(now.to_goal, node, batch_dims=1) == 0)
         shown = tf.where(is_asked[:, tf.newaxis], tf.gather(choices, taken, batch_dims=1), BLANK)
@@ -213,16 +233,24 @@ class ShortestPath(GraphTask, InteractiveTask):
                 target=target,
                 num_more=tf.where(has_arrived, _MORE - following.num_left, -1),
                 is_measured=~now.is_taught,
+                hint=hint,
             ),
         )
         return following, self._observe(following, shown), record
 
     def loss(self, outputs: tf.Tensor, batch: Batch) -> tf.Tensor:
-        """Returns the cross-entropy of the policy in nats per episode, over its answers."""
+        """Returns the cross-entropy of the policy in nats per episode, over its answers.
+
+        `hints` times the cross-entropy of the digits of the plan is added.
+        """
         choice = batch.extras
         policy = scores(outputs, choice.triples, choice.is_edge)
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(choice.target, policy)
-        return tf.reduce_mean(tf.reduce_sum(loss * batch.mask, axis=0))
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(choice.target, policy) * batch.mask
+        if self.hints:
+            is_hint = tf.reduce_any(choice.hint != BLANK, axis=2, keepdims=True)
+            planned = scores(outputs, choice.hint[:, :, tf.newaxis], is_hint)
+            loss -= self.hints * tf.where(is_hint, planned, 0.0)[:, :, 0]
+        return tf.reduce_mean(tf.reduce_sum(loss, axis=0))
 
     def metrics(self, outputs: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns fractions of the episodes without teaching.
@@ -244,6 +272,21 @@ class ShortestPath(GraphTask, InteractiveTask):
     def describe_error(self, error: float) -> str:
         """Returns a fraction of failures as text."""
         return f"{error:.1%} of the paths longer than the shortest by more than one"
+
+    def _plan(self, now: Environment, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Plans an edge, backwards; returns the node where it begins and its triple, or BLANK."""
+        to_planned = now.neighbours == now.planned[:, tf.newaxis, tf.newaxis]
+        distance = tf.gather(now.from_start, now.planned, batch_dims=1)
+        is_nearer = now.from_start == distance[:, tf.newaxis] - 1
+        is_right = now.is_edge & to_planned & is_nearer[:, :, tf.newaxis]
+        is_planning = (now.t > now.num_edges) & (now.t <= now.num_edges + self.num_planning)
+        is_right &= is_planning[:, tf.newaxis, tf.newaxis]
+        flat = [is_right.shape[0], -1]
+        chosen = draws.any_of(key, tf.reshape(is_right, flat))
+        triple = tf.gather(tf.reshape(now.triples, [*flat, 3]), chosen, batch_dims=1)
+        is_edge = tf.reduce_any(is_right, axis=[1, 2])
+        node = tf.where(is_edge, chosen // is_right.shape[2], now.planned)
+        return node, tf.where(is_edge[:, tf.newaxis], triple, BLANK)
 
     def _is_answer(self, now: Environment) -> tf.Tensor:
         """Whether an answer is required at a time step, [B]."""

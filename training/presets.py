@@ -227,8 +227,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "traversal": {**_GRAPHS, **_steps(37_500), "task": "traversal", "memory_size": 256},
     "shortest_path": {
         **_GRAPHS,
-        **_steps(100_000),
+        **_steps(60_000),
         "task": "shortest_path",
+        "hints": 0.2,  # Without, it does not learn to plan more than one edge.
         "memory_size": 128,
         "lesson_threshold": 0.2,
         # Of which one in eight is measured: 200.

@@ -95,6 +95,25 @@ def rolled_out(task, split, seed, policy):
     return batch, np.stack(said)
 
 
+def environment_of(environment, drawn, start, goal):
+    """The environment of one graph, at its first step of planning."""
+    distance = distances(drawn)
+    return environment._replace(
+        t=drawn.num_edges[0] + 1,
+        told=drawn.in_random_order(key_of(0)),
+        num_edges=drawn.num_edges,
+        triples=drawn.triples(),
+        neighbours=drawn.neighbours,
+        is_edge=drawn.is_edge,
+        from_start=distance[:, start],
+        to_goal=distance[:, :, goal],
+        planned=tf.constant([goal]),
+        node=tf.constant([start]),
+        num_left=tf.constant([4]),
+        is_taught=tf.constant([True]),
+    )
+
+
 def random_policy(seed):
     rng = np.random.default_rng(seed)
     return lambda observation: tf.constant(rng.normal(size=[len(observation), 90]), tf.float32)
@@ -241,3 +260,62 @@ def test_the_loss_is_the_cross_entropy_of_the_policy():
         expected += np.log(np.exp(scores).sum()) - target
 
     np.testing.assert_allclose(task.loss(tf.constant(outputs), batch), expected / 8, rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=SEEDS, planning=st.integers(0, 5))
+def test_a_hint_is_a_shortest_path_backwards(seed, planning):
+    task = small(num_planning=planning)
+    batch, _ = rolled_out(task, "train", seed, random_policy(seed))
+
+    seen = triples.labels(np.asarray(batch.observations)[:, :, :90])
+    for b in range(task.batch_size):
+        query = int(np.flatnonzero(batch.observations[:, b, 90])[0])
+        network = networkx.DiGraph([(s, d) for s, _, d in seen[:query, b].tolist()])
+        start, _, goal = seen[query, b].tolist()
+        number = networkx.shortest_path_length(network, start, goal)
+        hints = batch.extras.hint[:, b]
+        said = hints[(hints != triples.BLANK).any(axis=1)]
+        assert len(said) == min(number, planning)
+        np.testing.assert_array_equal(hints[query + 1 : query + 1 + len(said)], said)
+        told = {tuple(triple) for triple in seen[:query, b]}
+        for distance, triple in enumerate(said):
+            assert tuple(triple) in told
+            assert triple[2] == (said[distance - 1][0] if distance else goal)
+            to_source = networkx.shortest_path_length(network, start, triple[0])
+            assert to_source == number - 1 - distance
+
+
+def test_all_shortest_paths_are_hinted_at():
+    # From node 0 to 3 by 1 or by 2.
+    ends = tf.constant([[[1, 2], [3, 0], [0, 3], [0, 1]]])
+    drawn = graphs.Graphs(
+        num_nodes=tf.constant([4]),
+        degrees=tf.fill([1, 4], 2),
+        neighbours=ends,
+        node_labels=tf.constant([[10, 11, 12, 13]]),
+        edge_labels=tf.reshape(tf.range(20, 28), [1, 4, 2]),
+    )
+    task = small(num_planning=1)
+    start, _ = task.start("train", 0, 0)
+
+    first = set()
+    for number in range(20):
+        environment = environment_of(start, drawn, 0, 3)
+        _, _, record = task.respond(environment, tf.zeros([1, 90]), key_of(number))
+        first.add(tuple(record.extras.hint[0].numpy()))
+
+    assert first == {(11, 22, 13), (12, 25, 13)}
+
+
+def test_hints_add_the_cross_entropy_of_their_digits():
+    task = small(hints=0.3)
+    batch, _ = rolled_out(task, "train", 3, random_policy(3))
+    outputs = np.random.default_rng(0).normal(size=[task.num_steps, 8, 90]).astype(np.float32)
+
+    groups = outputs.reshape([-1, 8, 9, 10]).astype(np.float64)
+    log_p = groups - np.log(np.exp(groups).sum(axis=3, keepdims=True))
+    digits = np.asarray(triples.one_hot(batch.extras.hint)).reshape(groups.shape)
+    expected = float(small().loss(tf.constant(outputs), batch)) - 0.3 * np.sum(log_p * digits) / 8
+
+    np.testing.assert_allclose(task.loss(tf.constant(outputs), batch), expected, rtol=1e-5)
