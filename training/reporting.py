@@ -163,7 +163,8 @@ class Display:
 
         Args:
           step: number of steps done.
-          scalars: `loss`, the task's error and further scalars for TensorBoard, by name.
+          scalars: `loss`, the task's error and further scalars for TensorBoard, by name; with
+            `tokens`, their number in a step, the speed is also shown in tokens.
           sample: an episode as text.
           note: further text.
         """
@@ -181,7 +182,10 @@ class Display:
             line = f"step {step:,} of {self._last_step:,}: {figures}"
             if speed > 0:
                 left = tqdm.tqdm.format_interval((self._last_step - step) / speed)
-                line += f", {speed:.0f} steps/s, at most {left} left"
+                line += f", {speed:.0f} steps/s"
+                if "tokens" in scalars:
+                    line += f", {speed * scalars['tokens']:,.0f} tokens/s"
+                line += f", at most {left} left"
             say(f"{line}\n\n{sample}\n", self._stream)
 
         for name, value in scalars.items():

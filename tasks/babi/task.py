@@ -30,7 +30,7 @@ from tasks.report import Report
 class QuestionAnswering(Task):
     """A task of stories with questions, laid out as in `tasks.babi.task`."""
 
-    metric_names = ("question_error", "word_error", "solved_sequences")
+    metric_names = ("question_error", "word_error", "solved_sequences", "tokens")
 
     input_size = property(lambda self: len(SYMBOLS))
     output_size = property(lambda self: len(SYMBOLS))
@@ -41,9 +41,10 @@ class QuestionAnswering(Task):
         return tf.reduce_mean(tf.reduce_sum(loss, axis=0))
 
     def metrics(self, outputs: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns the fractions of wrong questions and of wrong words, and `solved_sequences`.
+        """Returns the fractions of wrong questions and of wrong words, `solved_sequences`, `tokens`.
 
-        A question is right only if all words of its answer are.
+        A question is right only if all words of its answer are. `tokens` is the number of tokens in
+        the batch without padding.
         """
         counts = scoring.count(outputs, batch)
         questions, wrong, words, wrong_words = tf.unstack(tf.reduce_sum(counts, axis=0))
@@ -51,6 +52,8 @@ class QuestionAnswering(Task):
             "question_error": wrong / questions,
             "word_error": wrong_words / words,
             "solved_sequences": tf.reduce_mean(tf.cast(tf.equal(counts[:, 1], 0.0), tf.float32)),
+            # Not the sum: a replica has a part of the batch.
+            "tokens": tf.reduce_mean(tf.cast(batch.lengths, tf.float32)) * self.batch_size,
         }
 
     def is_solved(self, metrics: Mapping[str, float]) -> bool:
@@ -132,7 +135,7 @@ class Babi(QuestionAnswering):
     tasks: str = option("1-20", "Numbers of bAbI tasks, such as 1,2,4-20.")
     split_seed: int = option(1, "Seed of the choice of validation stories.", minimum=1)
     max_buckets: int = option(
-        8, "Maximum number of lengths of batches, each with its program.", minimum=1, maximum=32
+        12, "Maximum number of lengths of batches, each with its program.", minimum=1, maximum=32
     )
     bucket_steps: int | None = None
 

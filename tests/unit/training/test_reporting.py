@@ -1,9 +1,11 @@
 import io
 import os
+import re
 import signal
 import struct
 import threading
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -26,14 +28,15 @@ class Terminal(io.StringIO):
         return True
 
 
-def show_two_reports(stream, **options):
+def show_two_reports(stream, tokens=None, **options):
+    scalars = {**SCALARS, "tokens": tokens} if tokens else SCALARS
     display = Display(2000, "wrong_bits", stream, **options)
     display.begin(0)
     display.advance(1)
     display.advance(1000)
-    display.write(1000, SCALARS, "first sample", "lesson 2 of 3 (length 4)")
+    display.write(1000, scalars, "first sample", "lesson 2 of 3 (length 4)")
     display.advance(2000)
-    display.write(2000, {**SCALARS, "loss": 0.5}, "second sample")
+    display.write(2000, {**scalars, "loss": 0.5}, "second sample")
     display.close()
 
 
@@ -51,6 +54,16 @@ def test_without_a_terminal_each_report_is_a_plain_line_and_a_sample():
     assert lines[6] == "second sample"
     assert "\r" not in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
+
+
+def test_with_tokens_the_speed_is_in_tokens_too():
+    stream = io.StringIO()
+
+    show_two_reports(stream, tokens=250.0)
+
+    line = stream.getvalue().splitlines()[4]
+    steps, tokens = re.search(r", (\d+) steps/s, ([\d,]+) tokens/s, at most", line).groups()
+    np.testing.assert_allclose(250 * int(steps), int(tokens.replace(",", "")), rtol=1e-2)
 
 
 def test_on_a_terminal_one_line_of_80_columns_stays_below_the_samples():

@@ -217,6 +217,8 @@ def test_a_question_is_right_only_if_all_words_of_its_answer_are(task, seed, par
     np.testing.assert_allclose(metrics["word_error"], wrong_words / words, rtol=1e-6)
     without = np.mean([own == list(right[1]) for own, right in zip(said, stories, strict=True)])
     np.testing.assert_allclose(metrics["solved_sequences"], without)
+    tokens = sum(len(words) for words, _ in stories)
+    np.testing.assert_allclose(metrics["tokens"], tokens, rtol=1e-6)
 
 
 def test_at_most_five_percent_of_wrong_questions_is_solved(task):
