@@ -20,6 +20,7 @@ be swapped. `unroll` runs a core over sequences, `record` returns every quantity
 `heads`              equations of the write and read heads
 `unrolling`          `unroll` and its implementations; `bidirectional`: a core that also sees a
                      sequence from its end
+`parallel`           cores side by side, such as a policy and its value function
 `adnc`               the DNC of Franke et al. (2018), put together from these parts
 `recording`          `record`, traces and their summaries for TensorBoard
 `keras`              layers and cells for Keras 3
@@ -61,6 +62,7 @@ from dnc.initial import LearnedState, LearnedWord
 from dnc.interface import Field
 from dnc.linkage import Linkage, NoLinkage, TemporalLinkage, TemporalLinkageState
 from dnc.normalization import LayerNormLSTM
+from dnc.parallel import Parallel
 from dnc.parts import AccessState
 from dnc.recording import summaries
 from dnc.recording.recorder import record
@@ -102,6 +104,7 @@ __all__ = [
     "MaskedCosineWeights",
     "MemoryAccess",
     "NoLinkage",
+    "Parallel",
     "SharpLinkage",
     "SoftmaxAllocation",
     "SparseTemporalLinkage",

@@ -82,6 +82,7 @@ class Task(abc.ABC):
     Attributes:
       name: name of the task; the path of the class by default.
       metric_names: keys of the result of `metrics`: first the error, of which 0 is best.
+      num_values: how many of the core's outputs, the last ones, are values of a policy.
       notes: remarks for whoever trains on the task.
       batch_size: number of episodes B in a batch.
       lessons: the curriculum; empty: all sizes from the beginning.
@@ -89,6 +90,7 @@ class Task(abc.ABC):
 
     name: ClassVar[str]
     metric_names: ClassVar[tuple[str, ...]]
+    num_values: ClassVar[int] = 0
     notes: ClassVar[Sequence[str]] = ()
 
     batch_size: int = option(16, "Episodes in a batch.", minimum=1, maximum=2**31 - 1)

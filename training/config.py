@@ -95,6 +95,11 @@ class Config:
         "Whether an LSTM of hidden_size, which reads the sequence from its end, adds to the "
         "controller's output; for cores with a DNC.",
     )
+    separate_value: bool = _model(
+        False,
+        "Whether the value of a policy comes from a core of its own (the paper: yes), in tasks "
+        "with rewards.",
+    )
     embedding_size: int = _model(
         0,
         "Width of a learned embedding that the controller sees in place of the input; 0: none.",

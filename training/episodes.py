@@ -135,6 +135,8 @@ def watch(
         forward, backward = initial_state or (None, None)
         inputs, _ = core.with_context(inputs, backward, sequence_length=batch.lengths)
         core, initial_state = core.forward, forward
+    elif isinstance(core, dnc.Parallel):  # The first one acts.
+        core, initial_state = core.cores[0], initial_state[0] if initial_state else None
     trace = dnc.record(core, inputs, initial_state, sequence_length=batch.lengths, **how)
     target = [
         np.reshape(np.asarray(x, np.float32), [*size, -1]) for x in tf.nest.flatten(batch.target)
@@ -150,6 +152,8 @@ def watch(
 
 def has_memory(core: Core) -> bool:
     """Whether a core has a memory that can be recorded."""
+    if isinstance(core, dnc.Parallel):
+        core = core.cores[0]
     return isinstance(core, (dnc.DNC, dnc.Bidirectional))
 
 

@@ -90,6 +90,15 @@ def with_memory(core: Core, config: Config, task: tasks.Task, memory_size: int) 
 
 def _make_core(config: Config, task: tasks.Task) -> Core:
     """A core without the variables that depend on the width of its input."""
+    if not config.separate_value:
+        return _make_one(config, task, task.output_size)
+    if not task.num_values:
+        raise ValueError(f"separate_value is for tasks with rewards, not for {task.name}.")
+    sizes = (task.output_size - task.num_values, task.num_values)
+    return dnc.Parallel([_make_one(config, task, size) for size in sizes])
+
+
+def _make_one(config: Config, task: tasks.Task, output_size: int) -> Core:
     controller = _make_controller(config, task.input_size)
     clip_value = config.clip_value or None
     if config.core == "biadnc" and not config.bidirectional:
@@ -97,7 +106,7 @@ def _make_core(config: Config, task: tasks.Task) -> Core:
     if config.bidirectional:
         return _make_bidirectional(config, controller, task)
     if config.core == "lstm":
-        return LSTMBaseline(controller, task.output_size, clip_value)
+        return LSTMBaseline(controller, output_size, clip_value)
     if config.core == "ntm":
         return NTM(
             controller,
@@ -105,10 +114,10 @@ def _make_core(config: Config, task: tasks.Task) -> Core:
             config.word_size,
             config.num_read_heads,
             config.num_write_heads,
-            task.output_size,
+            output_size,
             clip_value,
         )
-    return _make_dnc(config, controller, task.output_size)
+    return _make_dnc(config, controller, output_size)
 
 
 def _make_controller(config: Config, input_size: int) -> snt.RNNCore:

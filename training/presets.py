@@ -245,6 +245,23 @@ PRESETS: dict[str, dict[str, Any]] = {
         "lesson_window": 1_600,
     },
     "inference": {**_GRAPHS, **_steps(100_000), "task": "inference", "memory_size": 128},
+    "shrdlu": {
+        "task": "shrdlu",
+        "min_goals": 2,
+        "min_blocks": 3,
+        "curriculum": "paper",
+        "lesson_threshold": 0.15,
+        "batch_size": 32,
+        "hidden_size": 128,
+        "memory_size": 32,
+        "word_size": 32,
+        "num_read_heads": 3,
+        "optimizer": "adam",
+        "optimizer_epsilon": 1e-7,
+        "learning_rate": 3e-4,
+        "max_grad_norm": 10.0,
+        "clip_value": 0.0,  # The value is a sum of rewards.
+    },
     # Without the reads, what a feed-forward controller does at a step depends on its input alone;
     # few slots, and no links that it could use: what is left is to add up.
     "addition": {

@@ -1,7 +1,7 @@
 """The choice between the steps of a core and the fused implementation, and the latter's use.
 
 The fused implementation runs a `dnc.DNC`. An `snt.DeepRNN` with DNCs among its layers is taken
-apart: its layers run one after the other, each over the whole sequence.
+apart: its layers run one after the other, each over the whole sequence. So are cores side by side.
 """
 
 import warnings
@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from dnc import _cores, _nests
 from dnc.core import DNC
+from dnc.parallel import Parallel
 from dnc.unrolling import fused, layers
 from dnc.unrolling.steps import output_spec_of, step_spec, unroll_steps
 
@@ -105,6 +106,14 @@ def unroll_fused(
         (outputs, _), last = unroll_steps(core, sequence, state, fresh_state, state_like, spec)
         return outputs, last
 
+    if isinstance(core, Parallel):
+        each = zip(core.cores, state, fresh_state, state_like, strict=True)
+        found = [
+            unroll_fused(own, sequence, *states, dtype, training) for own, *states in each
+        ]
+        outputs, last_states = zip(*found, strict=True)
+        return tf.concat(outputs, axis=-1), last_states
+
     x, last_states = sequence["inputs"], []
     states = zip(state, fresh_state, state_like, strict=True)
     for layer in core._layers:
@@ -129,11 +138,14 @@ def _reason_against(core: snt.RNNCore) -> str | None:
         return fused.reason_against(core)
     if not _has_dnc(core):
         return None  # A layer like any other, which runs by its steps.
-    if type(core) is not snt.DeepRNN:
+    if type(core) not in (snt.DeepRNN, Parallel):
         return f"a {type(core).__name__} around its dnc.DNC"
     if _cores.has_custom_getter(core):
         return "a custom variable getter"
-    reasons = (_reason_against_layer(layer) for layer in core._layers)
+    if isinstance(core, Parallel):
+        reasons = map(_reason_against, core.cores)
+    else:
+        reasons = map(_reason_against_layer, core._layers)
     return next((reason for reason in reasons if reason is not None), None)
 
 

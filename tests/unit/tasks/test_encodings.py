@@ -258,7 +258,7 @@ def drawn(task, seed):
 
 def test_all_tasks_are_here():
     # These have tests of their own.
-    assert sorted([*SLOW, "babi", "shortest_path"]) == tasks.names()
+    assert sorted([*SLOW, "babi", "shortest_path", "shrdlu"]) == tasks.names()
 
 
 @pytest.mark.parametrize("name", SLOW)

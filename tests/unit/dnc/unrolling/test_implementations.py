@@ -151,6 +151,10 @@ STACKS = {
     ],
     "in a stack": lambda: [snt.Linear(4), snt.DeepRNN([tf.nn.elu, memory(input_size=4)])],
     "with a nest": lambda: [memory(), CountingLSTM()],
+    "side by side": lambda: [
+        dnc.Parallel([memory(), snt.LSTM(2, dtype=tf.float64), memory()]),
+        snt.Linear(2),
+    ],
     "with dropout": lambda: [dnc.Dropout(0.5), memory(), dnc.Dropout(0.2), snt.Linear(2)],
 }
 
@@ -162,6 +166,8 @@ def make_stack(name):
     def state_of(layer):
         if isinstance(layer, dnc.DNC):
             return after_some_steps(layer, BATCH_SIZE)
+        if isinstance(layer, dnc.Parallel):
+            return tuple(map(state_of, layer.cores))
         if isinstance(layer, snt.DeepRNN):
             return tuple(state_of(part) for part in layer._layers if isinstance(part, snt.RNNCore))
         return layer.initial_state(BATCH_SIZE)
@@ -189,7 +195,7 @@ class TestDeepRNN:  # Compiled, and with less memory: tests/system/test_unrollin
     @pytest.mark.parametrize("name", STACKS)
     def test_values_states_and_gradients_are_those_of_the_steps(self, name, taken):
         compare(name, **self.MASKS)
-        assert len(taken) == (2 if name == "with two DNCs" else 1)
+        assert len(taken) == (2 if name in ("with two DNCs", "side by side") else 1)
 
     def test_so_they_are_without_lengths_and_resets(self):
         compare("the tutorial's")
