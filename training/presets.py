@@ -62,6 +62,7 @@ _BABI = {
     "recompute_every": 25,
 }
 
+
 def _steps(number: int) -> dict[str, Any]:
     """A number of training steps, the learning rate falling to 0."""
     return {"num_training_iterations": number, "decay_steps": number}

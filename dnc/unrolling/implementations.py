@@ -109,10 +109,10 @@ def unroll_fused(
     if isinstance(core, Parallel):
         each = zip(core.cores, state, fresh_state, state_like, strict=True)
         found = [
-            unroll_fused(own, sequence, *states, dtype, training) for own, *states in each
+            unroll_fused(own, sequence, now, fresh, like, dtype, training)
+            for own, now, fresh, like in each
         ]
-        outputs, last_states = zip(*found, strict=True)
-        return tf.concat(outputs, axis=-1), last_states
+        return tf.concat([y for y, _ in found], axis=-1), tuple(last for _, last in found)
 
     x, last_states = sequence["inputs"], []
     states = zip(state, fresh_state, state_like, strict=True)

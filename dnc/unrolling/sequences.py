@@ -56,9 +56,9 @@ def unroll(
     again in the backward pass, so they must return the same when they run again.
 
     In an `snt.DeepRNN` or a `dnc.Parallel` every `dnc.DNC` does so, too: the layers run one after
-    the other, each over the whole sequence. The layers that are not cores must be `snt.Linear`, `snt.LayerNorm` over the
-    last axis, `snt.nets.MLP` without dropout, elementwise activations such as `tf.nn.relu`, or
-    `snt.Sequential` of these.
+    the other, each over the whole sequence. The layers that are not cores must be `snt.Linear`,
+    `snt.LayerNorm` over the last axis, `snt.nets.MLP` without dropout, elementwise activations such
+    as `tf.nn.relu`, or `snt.Sequential` of these.
 
     Args:
       core: any `snt.RNNCore`.

@@ -41,10 +41,10 @@ class QuestionAnswering(Task):
         return tf.reduce_mean(tf.reduce_sum(loss, axis=0))
 
     def metrics(self, outputs: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns the fractions of wrong questions and of wrong words, `solved_sequences`, `tokens`.
+        """Returns fractions of questions, words and stories, and the number of tokens.
 
-        A question is right only if all words of its answer are. `tokens` is the number of tokens in
-        the batch without padding.
+        A question is right only if all words of its answer are. `tokens` is the number of them in
+        the batch, without padding.
         """
         counts = scoring.count(outputs, batch)
         questions, wrong, words, wrong_words = tf.unstack(tf.reduce_sum(counts, axis=0))

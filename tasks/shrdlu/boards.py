@@ -105,9 +105,7 @@ def tables() -> Tables:
     orders = list(itertools.permutations(range(MAX_BLOCKS)))
     # The blocks that a board lacks come last, in ascending order.
     rank = {order: number for number, order in enumerate(orders)}
-    order = np.array(
-        [rank[(*(ks := sum(b, ())), *range(len(ks), MAX_BLOCKS))] for b in all_boards]
-    )
+    order = np.array([rank[(*(ks := sum(b, ())), *range(len(ks), MAX_BLOCKS))] for b in all_boards])
     inverse = np.argsort(orders, axis=1)
     powers = MAX_BLOCKS ** np.arange(MAX_BLOCKS)
     rank_of_code = np.zeros(MAX_BLOCKS**MAX_BLOCKS, np.int32)
@@ -152,6 +150,6 @@ def distances(start: tf.Tensor, max_blocks: int = MAX_BLOCKS) -> tf.Tensor:
 
 
 def rows(squares: Any) -> list[str]:
-    """Returns a board [9] as three lines of text, "." where there is no block; blocks are 1 to 6."""
+    """Returns a board [9] as three lines, "." where there is no block; the blocks are 1 to 6."""
     blocks = ["." if block < 0 else str(block + 1) for block in np.asarray(squares)]
     return ["".join(blocks[i : i + COLUMNS]) for i in range(0, SQUARES, COLUMNS)]

@@ -30,14 +30,14 @@ advantage actor-critic with generalised advantages (Schulman et al. 2016), witho
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from tasks import draws, encoding
-from tasks.base import Batch, InteractiveTask, Record, make_batch
+from tasks.base import Batch, InteractiveTask, Record
 from tasks.lessons import PAPER, Lesson, Lessons
 from tasks.options import option
 from tasks.shrdlu import boards

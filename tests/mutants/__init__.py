@@ -9,8 +9,8 @@ the first one fails: it has killed the mutant. A mutant that survives shows code
 protects, unless the mutated code does the same; then the row is replaced.
 
 The rows also tell what the tests are for. They are in `of_dnc`, `of_family`, `of_unrolling`,
-`of_fused`, `of_bridges`, `of_tasks`, `of_graphs`, `of_training`, `of_inspector` and `of_tools`. The
-tests of a row are in the unit tier (`make test`) where these can notice the fault.
+`of_fused`, `of_bridges`, `of_tasks`, `of_graphs`, `of_shrdlu`, `of_training`, `of_inspector` and
+`of_tools`. The tests of a row are in the unit tier (`make test`) where these can notice the fault.
 """
 
 from typing import NamedTuple

@@ -156,6 +156,20 @@ MUTANTS = (
         _ROUTES,
     ),
     Mutant(
+        "hints are any edges to the node",
+        "tasks/shortest_path.py",
+        "is_right = now.is_edge & to_planned & is_nearer[:, :, tf.newaxis]",
+        "is_right = now.is_edge & to_planned",
+        _ROUTES,
+    ),
+    Mutant(
+        "hints have no weight",
+        "tasks/shortest_path.py",
+        "loss -= self.hints * tf.where(",
+        "loss -= tf.where(",
+        _ROUTES,
+    ),
+    Mutant(
         "what was written over counts as read",
         "training/asking.py",
         "return (1.0 - left) * np.cumprod(later, axis=0)[::-1]",

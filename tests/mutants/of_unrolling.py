@@ -84,8 +84,8 @@ MUTANTS = (
     Mutant(
         "a subclass of the stack is taken apart",
         "dnc/unrolling/implementations.py",
-        "if type(core) is not snt.DeepRNN:",
-        "if not isinstance(core, snt.DeepRNN):",
+        "if type(core) not in (snt.DeepRNN, Parallel):",
+        "if not isinstance(core, (snt.DeepRNN, Parallel)):",
         "unit/dnc/unrolling/test_implementations.py::TestDeepRNN::test_a_subclass_is_a_reason_against",
     ),
     Mutant(

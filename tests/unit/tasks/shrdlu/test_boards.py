@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import itertools
 
 import networkx
 import numpy as np
@@ -97,9 +98,7 @@ def test_distances_are_those_of_a_search(start):
 
 def test_boards_of_more_blocks_can_be_left_out():
     starts = tf.constant([[0, 20], [100, 300]])
-    np.testing.assert_array_equal(
-        boards.distances(starts, 4), boards.distances(starts)[:, :, :363]
-    )
+    np.testing.assert_array_equal(boards.distances(starts, 4), boards.distances(starts)[:, :, :363])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +107,7 @@ def test_boards_of_more_blocks_can_be_left_out():
 )
 def test_so_many_boards_are_at_each_distance(heights, counts):
     order, ends = tuple(range(6)), np.cumsum([0, *heights])
-    board = tuple(order[i:j] for i, j in zip(ends, ends[1:], strict=False))
+    board = tuple(order[i:j] for i, j in itertools.pairwise(ends.tolist()))
     start = 1803 + list(boards.boards(6)).index(board)
 
     found = boards.distances(tf.constant([start]))[0].numpy()

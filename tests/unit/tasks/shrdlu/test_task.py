@@ -120,9 +120,7 @@ def test_goals_are_constraints_of_boards_at_a_depth(split, seed, depth, constrai
             on_board = set(np.flatnonzero(tables.facts[int(drawn.boards[b, g])]).tolist())
             old = set(np.flatnonzero(tables.facts[start]).tolist())
             assert goal <= on_board - old
-            most = max(
-                len(set(np.flatnonzero(tables.facts[n]).tolist()) - old) for n in squares
-            )
+            most = max(len(set(np.flatnonzero(tables.facts[n]).tolist()) - old) for n in squares)
             assert len(goal) == min(constraints, most) >= 1
         goal = drawn.facts[b, drawn.chosen[b]].numpy()
         reached = [n for n in lengths if tables.facts.numpy()[n, goal].all()]
@@ -317,7 +315,7 @@ def test_any_of_many_takes_each_choice_as_often(seed, size):
 
 def test_an_episode_as_text():
     task = small(batch_size=2)
-    batch, outputs = rolled_out(task, "test", 1, perfect)
+    batch, _ = rolled_out(task, "test", 1, perfect)
 
     text = task.to_human_readable(batch)
 
@@ -330,7 +328,9 @@ def test_an_episode_as_text():
     assert labels[query + 1] in ("pass", *(f"{s + 1}>{t + 1}" for s, t in boards.MOVES))
     lines = text.splitlines()[-3:]
     assert lines[1].startswith(f"{name}? ")
-    for line, row in zip(lines, boards.rows(seen_squares(batch.observations[query, 0])), strict=True):
+    for line, row in zip(
+        lines, boards.rows(seen_squares(batch.observations[query, 0])), strict=True
+    ):
         assert line[3:6] == row
     assert len(task.to_human_readable(batch, whole_batch=True).split("\n\n")) == 2
 
