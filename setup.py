@@ -49,6 +49,7 @@ setup(
             "scikit-learn>=1.4",  # The logistic regressions of training.decode.
         ],
         "test": [
+            "gymnasium>=1.1",  # The environment of examples/recurrent_policy.py.
             "hypothesis>=6.100",  # Property tests.
             "networkx>=3.0",  # Shortest paths to compare with.
             "pytest>=8.0",
