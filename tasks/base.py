@@ -336,7 +336,10 @@ class Task(abc.ABC):
         return "\n\n\n".join(episodes)
 
     def step_labels(self, batch: Batch) -> list[list[str]] | None:
-        """Returns a label for each step of each episode, B lists of T strings; or `None`."""
+        """Returns a label for each step of each episode, B lists of T strings; or `None`.
+
+        Further lines of a label are a picture of the step.
+        """
         return None
 
     def contents(self, batch: Batch) -> Contents | None:

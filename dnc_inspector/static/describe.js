@@ -3,7 +3,7 @@
 import { deallocated, maskInWords, maskOf } from "./extras.js";
 import { describeExtra, extraOf, extrasInWords, matrixOf, places } from "./extras.js";
 import { decodedLines } from "./decoder.js";
-import { list, number, readHead, share, writeHead } from "./format.js";
+import { labelOf, list, number, readHead, share, writeHead } from "./format.js";
 import { readMode, strongest, writeMode } from "./slots.js";
 import { row } from "./episode.js";
 import { similarity } from "./replay.js";
@@ -23,7 +23,7 @@ import { VECTOR_NAMES } from "./draw_details.js";
  * @type {(episode: Episode, t: number) => string}
  */
 export function stepName({ tokens }, t) {
-  return tokens ? `t = ${t}, “${tokens[t]}”` : `t = ${t}`;
+  return tokens ? `t = ${t}, “${labelOf(tokens[t])}”` : `t = ${t}`;
 }
 
 /**

@@ -18,6 +18,7 @@ const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Ar
  * @property {Colour} colour
  * @property {CanvasTextAlign} [align]
  * @property {number} [most] the most width that it may take
+ * @property {string} [font] its family
  */
 
 /**
@@ -56,8 +57,8 @@ function contextOf(canvas, options) {
  * @type {(context: Context, text: string, x: number, y: number, style: Style) => void}
  */
 export function write(context, text, x, y, style) {
-  const { size = 11, weight = 400, colour, align = "left", most = 0 } = style;
-  context.font = `${weight} ${size}px ${FONT}`;
+  const { size = 11, weight = 400, colour, align = "left", most = 0, font = FONT } = style;
+  context.font = `${weight} ${size}px ${font}`;
   context.textAlign = align;
   context.fillStyle = css(colour);
   context.fillText(most ? fit(context, text, most) : text, x, y);

@@ -1,7 +1,7 @@
 // One step in detail: what each head does, and the memory with everything that lines up with it.
 
 import { aroundZero, css, headColour, mix, modeColours } from "./colours.js";
-import { count, number, plural, share } from "./format.js";
+import { count, labelOf, number, plural, share } from "./format.js";
 import { frame, heatMap, measure, scaleBar, write } from "./draw_common.js";
 import { drawExtras } from "./draw_extras.js";
 import { heads } from "./draw_timeline.js";
@@ -60,7 +60,7 @@ const STRENGTH_WIDTH = 62;
 /** @type {(context: Context, layout: DetailsLayout, scene: Scene, t: number) => void} */
 function drawHeads(context, layout, { episode, theme }, t) {
   const { fields, sizes, tokens } = episode;
-  title(context, 8, `Heads at t = ${t}`, tokens ? `“${tokens[t]}”` : "", layout, theme);
+  title(context, 8, `Heads at t = ${t}`, tokens ? `“${labelOf(tokens[t])}”` : "", layout, theme);
   const small = { size: 10, colour: theme.muted };
   write(context, "strongest slot", NAME_WIDTH, 38, small);
   write(context, "how the slot is chosen", NAME_WIDTH + SLOT_WIDTH, 38, small);

@@ -3,11 +3,11 @@
 import { chip, drawImage, frame, headMarks, heatMap } from "./draw_common.js";
 import { label, scaleBar, write } from "./draw_common.js";
 import { css, headColour, mix, modeColours, opacity, scaleOf } from "./colours.js";
-import { count, plural, shorten } from "./format.js";
+import { count, labelOf, pictureOf, plural, shorten } from "./format.js";
 import { drawExtraBand } from "./draw_extras.js";
 import { extraOf } from "./extras.js";
 import { readMode } from "./slots.js";
-import { stepX, ticks } from "./layout.js";
+import { PICTURE_LINE, stepX, ticks } from "./layout.js";
 
 /**
  * @typedef {import("./colours.js").Colour} Colour
@@ -427,8 +427,15 @@ function drawAxis(context, layout, { episode, theme }) {
     context.save();
     context.translate(x, tokensY);
     context.rotate(Math.PI / 2);
-    write(context, shorten(episode.tokens[t], 16), 0, 0, { ...style, most: 60 });
+    write(context, shorten(labelOf(episode.tokens[t]), 16), 0, 0, { ...style, most: 86 });
     context.restore();
+  }
+  for (const t of ticks(steps, plot.width, 26)) {
+    const x = (stepX(layout, t) + stepX(layout, t + 1)) / 2;
+    pictureOf(episode.tokens[t]).forEach((line, number) => {
+      const y = layout.picturesY + (number + 0.5) * PICTURE_LINE;
+      write(context, line, x, y, { ...style, align: "center", font: "monospace" });
+    });
   }
 }
 

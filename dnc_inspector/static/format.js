@@ -57,6 +57,24 @@ export function shorten(text, length) {
 }
 
 /**
+ * A token's label, its first line; the others are a picture of the step.
+ *
+ * @type {(token: string) => string}
+ */
+export function labelOf(token) {
+  return token.split("\n", 1)[0];
+}
+
+/**
+ * The lines of a token's picture.
+ *
+ * @type {(token: string) => string[]}
+ */
+export function pictureOf(token) {
+  return token.split("\n").slice(1);
+}
+
+/**
  * "a", "a and b", "a, b and c".
  *
  * @type {(parts: string[]) => string}

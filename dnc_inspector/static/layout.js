@@ -1,6 +1,7 @@
 // Where everything is, in CSS pixels; and what is at a point. No drawing here.
 
 import { bandOf, countShown } from "./extras.js";
+import { pictureOf } from "./format.js";
 
 /**
  * @typedef {{x: number, y: number, width: number, height: number}} Box
@@ -48,7 +49,8 @@ import { bandOf, countShown } from "./extras.js";
 const GUTTER = 138; // left of the timeline's plot: labels
 const BAND_GAP = 10;
 const AXIS_HEIGHT = 22;
-const TOKEN_HEIGHT = 64;
+const TOKEN_HEIGHT = 90;
+export const PICTURE_LINE = 11; // of a token with several lines
 const LEGEND_HEIGHT = 22;
 const CURSOR_LABEL = 20;
 const TALLEST = 6000; // Browsers limit how large a canvas is.
@@ -65,7 +67,7 @@ function clamp(value, low, high) {
  * @param {number} slots how many slots are shown
  * @param {number} width
  * @returns {{width: number, height: number, plot: Box, steps: number, bands: Band[], axisY: number,
- *   tokensY: ?number, legendY: number}}
+ *   tokensY: ?number, picturesY: number, legendY: number}}
  */
 export function timelineLayout({ sizes, length, fields, tokens, extras }, slots, width) {
   const { X, Y, Z = 0, R, V } = sizes;
@@ -102,7 +104,9 @@ export function timelineLayout({ sizes, length, fields, tokens, extras }, slots,
   const plot = { x: GUTTER, y: CURSOR_LABEL, width: width - GUTTER - 10, height: y - CURSOR_LABEL };
   const axisY = y + 2;
   const tokensY = tokens ? axisY + AXIS_HEIGHT : null;
-  const legendY = axisY + AXIS_HEIGHT + (tokens ? TOKEN_HEIGHT : 0);
+  const picturesY = axisY + AXIS_HEIGHT + (tokens ? TOKEN_HEIGHT : 0);
+  const lines = Math.max(0, ...(tokens ?? []).map((token) => pictureOf(token).length));
+  const legendY = picturesY + (lines ? (lines + 1) * PICTURE_LINE : 0);
   return {
     width,
     height: legendY + LEGEND_HEIGHT,
@@ -111,6 +115,7 @@ export function timelineLayout({ sizes, length, fields, tokens, extras }, slots,
     bands,
     axisY,
     tokensY,
+    picturesY,
     legendY,
   };
 }

@@ -1,6 +1,6 @@
 // The history of one slot: when it was written, read and freed. Each entry leads to its step.
 
-import { count, plural, shorten } from "./format.js";
+import { count, labelOf, plural, shorten } from "./format.js";
 import { css, headColour, scaleOf } from "./colours.js";
 import { describeEvents, groupEvents } from "./describe.js";
 import { element } from "./dom.js";
@@ -87,7 +87,7 @@ export class SlotPanel {
    */
   item(group, slot, episode, theme) {
     const [{ t, kind }] = group;
-    const token = episode.tokens ? ` “${shorten(episode.tokens[t], 14)}”` : "";
+    const token = episode.tokens ? ` “${shorten(labelOf(episode.tokens[t]), 14)}”` : "";
     const go = element(
       "button",
       { type: "button", onclick: () => this.onStep(t) },

@@ -368,8 +368,7 @@ class Shrdlu(InteractiveTask):
         self, batch: Batch, outputs: Any = None, whole_batch: bool = False
     ) -> str:
         """Returns the first episode (or all) as text: the goals, and the boards with the moves."""
-        labels = self.step_labels(batch)
-        mask, squares = np.asarray(batch.mask), seen_squares(batch.observations)
+        labels, mask = self.step_labels(batch), np.asarray(batch.mask)
         episodes = []
         for b in range(mask.shape[1] if whole_batch else 1):
             asked = np.flatnonzero(mask[:, b])
@@ -378,24 +377,26 @@ class Shrdlu(InteractiveTask):
                 letter, _, constraint = label.partition(": ")
                 told.setdefault(letter, []).append(constraint)
             lines = [f"{letter}: {', '.join(own)}" for letter, own in told.items()]
-            goal, *actions = labels[b][asked[0]].split(" ", 1)
-            actions += labels[b][asked[0] + 1 : asked[-1] + 1]
-            strip = [boards.rows(squares[t, b]) for t in asked]
+            actions, *strip = zip(*(labels[b][t].split("\n") for t in asked), strict=True)
+            goal, _, first = actions[0].partition(" ")
+            actions = (first, *actions[1:])
             width = max(map(len, actions))
-            moves = zip(strip, actions, strict=True)
-            drawn = [(*rows[:-1], rows[-1], f"{action:{width}}") for rows, action in moves]
-            for k in range(boards.HEIGHT):
-                middle = k == boards.HEIGHT // 2
-                gap = [f"  {a if middle else ' ' * width}  " for *_, a in drawn]
-                cells = [r + g for r, g in zip([x[k] for x in drawn], gap, strict=True)]
-                head = f"{goal} " if middle else " " * (len(goal) + 1)
+            for k, rows in enumerate(strip):
+                is_middle = k == boards.HEIGHT // 2
+                gaps = [f"  {action if is_middle else '':{width}}  " for action in actions]
+                head = f"{goal if is_middle else '':{len(goal)}} "
+                cells = [row + gap for row, gap in zip(rows, gaps, strict=True)]
                 lines.append((head + "".join(cells)).rstrip())
             episodes.append("\n".join(lines))
         return "\n\n".join(episodes)
 
     def step_labels(self, batch: Batch) -> list[list[str]]:
-        """Returns each step's constraint, "K: 1 above 4", or action, "2>3"; first with the goal."""
+        """Returns each step's constraint, "K: 1 above 4", or action, first with the goal, "K? 2>3".
+
+        Below an action is the board before it, in three lines.
+        """
         seen, mask = np.asarray(batch.observations), np.asarray(batch.mask)
+        squares = seen_squares(seen)
         letters, blocks, relations, others = np.split(
             seen[..., :_GO], np.cumsum([LETTERS, MAX_BLOCKS, len(RELATIONS)]), axis=2
         )
@@ -411,7 +412,8 @@ class Shrdlu(InteractiveTask):
                     labels.append(f"{letter}: {first} {relation} {second}")
                 else:
                     action = text_of_action(int(batch.extras.action[t, b]))
-                    labels.append(f"{letter}? {action}" if letter else action)
+                    label = f"{letter}? {action}" if letter else action
+                    labels.append("\n".join([label, *boards.rows(squares[t, b])]))
             found.append(encoding.padded(labels, mask.shape[0]))
         return found
 

@@ -13,6 +13,7 @@ import {
 } from "../../../dnc_inspector/static/colours.js";
 import { describeDetails, describeTimeline } from "../../../dnc_inspector/static/describe.js";
 import {
+  PICTURE_LINE,
   detailsLayout,
   hitDetails,
   hitTimeline,
@@ -21,6 +22,7 @@ import {
   ticks,
   timelineLayout,
 } from "../../../dnc_inspector/static/layout.js";
+import { labelOf, pictureOf } from "../../../dnc_inspector/static/format.js";
 import { fileName } from "../../../dnc_inspector/static/picture.js";
 import { linksNote } from "../../../dnc_inspector/static/draw_details.js";
 import { readAnswers } from "../../../dnc_inspector/static/answers.js";
@@ -41,6 +43,21 @@ test("bands of the timeline do not overlap and lie within it", async () => {
     assert.ok(layout.height > layout.axisY);
     assert.ok(layout.plot.x + layout.plot.width <= width);
   }
+});
+
+test("a token's further lines are a picture below its label", async () => {
+  const episode = await example(0);
+  const tokens = episode.tokens.map((token, t) => (t === 2 ? `${token}\n..4\n123` : token));
+  const [plain, pictured] = [episode, { ...episode, tokens }].map((each) =>
+    timelineLayout(each, 6, 640),
+  );
+  assert.equal(plain.legendY, plain.picturesY);
+  assert.equal(pictured.picturesY, plain.picturesY);
+  assert.equal(pictured.legendY - pictured.picturesY, 3 * PICTURE_LINE);
+  assert.equal(pictured.height - plain.height, 3 * PICTURE_LINE);
+  assert.equal(labelOf(tokens[2]), episode.tokens[2]);
+  assert.deepEqual(pictureOf(tokens[2]), ["..4", "123"]);
+  assert.deepEqual(pictureOf(tokens[3]), []);
 });
 
 test("a step's place and the step at a place", async () => {

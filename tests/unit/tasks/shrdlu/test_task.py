@@ -325,7 +325,9 @@ def test_an_episode_as_text():
     assert f"{name}: {first + 1} {boards.RELATIONS[relation]} {second + 1}" in text
     labels = task.step_labels(batch)[0]
     assert labels[query].startswith(f"{name}? ")
-    assert labels[query + 1] in ("pass", *(f"{s + 1}>{t + 1}" for s, t in boards.MOVES))
+    action, *board = labels[query + 1].split("\n")
+    assert action in ("pass", *(f"{s + 1}>{t + 1}" for s, t in boards.MOVES))
+    assert board == boards.rows(seen_squares(batch.observations[query + 1, 0]))
     lines = text.splitlines()[-3:]
     assert lines[1].startswith(f"{name}? ")
     for line, row in zip(
