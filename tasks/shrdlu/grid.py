@@ -42,9 +42,9 @@ flags.DEFINE_integer("num_sequences", 5000, "Number of episodes.", 1, flag_value
 flags.DEFINE_integer("seed", 0, "Seed of the episodes.", 0, flag_values=_FLAGS)
 
 
-def test_task(goals: int = 10) -> Shrdlu:
+def test_task(goals: int = 10, batch_size: int = BATCH_SIZE) -> Shrdlu:
     """Returns the task of the test: 6 blocks, 1 to 6 constraints, 1 to 7 moves."""
-    return Shrdlu(batch_size=BATCH_SIZE, min_goals=goals, max_goals=goals)
+    return Shrdlu(batch_size=batch_size, min_goals=goals, max_goals=goals)
 
 
 def measure(batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray, float]:

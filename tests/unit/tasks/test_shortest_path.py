@@ -262,7 +262,7 @@ def test_the_loss_is_the_cross_entropy_of_the_policy():
     np.testing.assert_allclose(task.loss(tf.constant(outputs), batch), expected / 8, rtol=1e-5)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=4)
 @given(seed=SEEDS, planning=st.integers(0, 5))
 def test_a_hint_is_a_shortest_path_backwards(seed, planning):
     task = small(num_planning=planning)

@@ -338,7 +338,7 @@ def test_an_episode_as_text():
 
 
 def test_a_compiled_draw_is_the_same():
-    task = small()
+    task = small(max_blocks=3, max_goals=2)
     compiled = tf.function(lambda step: task.draw("train", 3, step), jit_compile=True)
 
     for one, other in zip(compiled(tf.constant(4)), task.draw("train", 3, 4), strict=True):

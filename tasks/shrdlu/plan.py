@@ -1,0 +1,105 @@
+"""Reads a trained network's plan from its memory, before its first move.
+
+    python -m tasks.shrdlu.plan --pretrained=shrdlu_dnc
+
+Averages the contents of the slots that the read heads weight by more than 0.01 when the network is
+told which goal to reach, and fits a logistic regression from this word to each of the first five
+actions (Graves et al. 2016, Methods). Prints how often it is right in episodes to which it was not
+fitted, beside guessing the most frequent action: over 100 random splits into four fifths to fit to
+and a fifth to try.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from absl import flags
+
+import dnc
+from tasks import Batch
+from tasks.shrdlu.grid import test_task
+from training import asking, command, episodes, runs
+from training.config import Config
+from training.messages import say
+from training.models import restore
+
+NUM_ACTIONS, NUM_SPLITS = 5, 100
+_LEAST_WEIGHT = 0.01
+_BATCH_SIZE = 50
+
+_FLAGS = asking.new_flags()
+flags.DEFINE_integer("goals", 10, "Number of goals.", 1, 26, flag_values=_FLAGS)
+flags.DEFINE_integer("num_sequences", 800, "Number of episodes.", 50, flag_values=_FLAGS)
+flags.DEFINE_integer("seed", 0, "Seed of episodes and splits.", 0, flag_values=_FLAGS)
+
+
+def found_at_query(trace: dnc.Trace, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what the heads find at the question, [B, W], and the first actions, [B, 5]."""
+    example = np.arange(batch.mask.shape[1])
+    query = np.argmax(np.asarray(batch.mask), axis=0)
+    is_read = (trace.read_weights[query, example] > _LEAST_WEIGHT).any(axis=1)
+    total = np.einsum("bn,bnw->bw", is_read, trace.memory[query, example])
+    words = total / np.maximum(is_read.sum(axis=1, keepdims=True), 1)
+    steps = query + np.arange(NUM_ACTIONS)[:, np.newaxis]
+    return words, np.asarray(batch.extras.action)[steps, example].T
+
+
+def accuracy(words: np.ndarray, actions: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """Returns how often a regression and the most frequent action are right, from 0 to 1.
+
+    Args:
+      words: [n, W], the words to fit to.
+      actions: integers [n].
+      seed: seed of the splits.
+
+    Raises:
+      ValueError: if scikit-learn is not installed.
+    """
+    try:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+    except ImportError as error:
+        raise ValueError("A decoder needs scikit-learn: pip install scikit-learn.") from error
+    rng, right, guessed = np.random.default_rng(seed), [], []
+    for _ in range(NUM_SPLITS):
+        order = rng.permutation(len(words))
+        tried, fitted = np.split(order, [len(words) // 5])
+        scaler = StandardScaler().fit(words[fitted])
+        model = LogisticRegression(C=1.0, max_iter=1000)
+        model.fit(scaler.transform(words[fitted]), actions[fitted])
+        right.append(np.mean(model.predict(scaler.transform(words[tried])) == actions[tried]))
+        guessed.append(np.mean(actions[tried] == np.bincount(actions[fitted]).argmax()))
+    return float(np.mean(right)), float(np.mean(guessed))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command. Returns the exit code."""
+    return command.run("tasks.shrdlu.plan", _FLAGS, argv, __doc__, _read)
+
+
+def _read() -> None:
+    directory = asking.directory_of_model(_FLAGS)
+    checkpoint = runs.newest_checkpoint(directory, _FLAGS.best)
+    config = Config.of_run(checkpoint.settings)
+    task = test_task(_FLAGS.goals, _BATCH_SIZE)
+    if config.task != task.name:
+        raise ValueError(
+            f"Only models of {task.name} have a plan; {directory} is of {config.task}."
+        )
+    core, _ = restore(checkpoint, config)
+    found = []
+    for number in range(-(-_FLAGS.num_sequences // _BATCH_SIZE)):
+        batch = episodes.collect(core, task, "test", _FLAGS.seed, number)
+        trace = episodes.watch(core, task, batch, checkpoint.step, record_link=False)
+        if trace is None:
+            raise ValueError("Only the memory of a dnc can be read; this model has none.")
+        found.append(found_at_query(trace, batch))
+    words, actions = map(np.concatenate, zip(*found, strict=True))
+    say("action  from memory  most frequent")
+    for number in range(NUM_ACTIONS):
+        right, guessed = accuracy(words, actions[:, number], _FLAGS.seed)
+        say(f"{number + 1:6}  {right:11.1%}  {guessed:13.1%}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
