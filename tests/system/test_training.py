@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import sonnet as snt
 import tensorflow as tf
 
 import training
+from tests.unit.dnc import test_composition as composition
 from tests.unit.training import test_baselines, test_step
 from tests.unit.training import test_dropout as dropout
 from tests.unit.training import test_numerics as numerics
@@ -113,3 +115,20 @@ def test_memory_grows_with_the_lessons_of_a_task_of_your_own(tmp_path, capsys):
     resumed = training.train(config(tmp_path, **{**own, "num_training_iterations": 4}))
     assert resumed.step == 4
     assert "Now lesson" not in capsys.readouterr().out  # It is the last one already.
+
+
+def test_a_dnc_between_other_layers_learns_in_a_few_hundred_steps():
+    tf.random.set_seed(1)
+    model = composition.MODELS["DeepRNN"]()
+    model(composition.examples(0)[0])
+    variables = model.trainable_variables
+    optimizer = snt.optimizers.Adam(3e-3)
+
+    @composition.models.compiled
+    def train(seed):
+        loss, gradients = composition.loss_and_gradients(model, seed)
+        optimizer.apply(tf.clip_by_global_norm(gradients, 5.0)[0], variables)
+        return loss
+
+    losses = [float(train(seed)) for seed in tf.range(300)]
+    assert np.mean(losses[-20:]) < 0.9 * np.mean(losses[:20])

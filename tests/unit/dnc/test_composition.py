@@ -118,23 +118,6 @@ def test_every_variable_gets_a_gradient_and_a_step_along_it_lowers_the_loss(name
     assert 0.98 * before < after < 0.995 * before
 
 
-def test_a_dnc_between_other_layers_learns_in_a_few_hundred_steps():
-    tf.random.set_seed(1)
-    model = MODELS["DeepRNN"]()
-    model(examples(0)[0])
-    variables = model.trainable_variables
-    optimizer = snt.optimizers.Adam(3e-3)
-
-    @models.compiled
-    def train(seed):
-        loss, gradients = loss_and_gradients(model, seed)
-        optimizer.apply(tf.clip_by_global_norm(gradients, 5.0)[0], variables)
-        return loss
-
-    losses = [float(train(seed)) for seed in tf.range(300)]
-    assert np.mean(losses[-20:]) < 0.9 * np.mean(losses[:20])
-
-
 def test_the_deep_lstm_is_the_papers():
     """Against the equations of the paper's Methods, written out in NumPy."""
     sizes, batch_size = [5, 3, 4], 2
