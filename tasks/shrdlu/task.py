@@ -15,8 +15,9 @@ n + 1 ...     go; the board after the last action         another one (6 pairs),
 The observation is one-hot in the letter (26), the first block (6), the relation (4), the second
 block (6), the signal to go (1), and the block on each of the 9 squares (54). A constraint says that
 a block is directly above, below, left of or right of another one. A goal consists of those that
-hold on a board which is `depth` moves away and do not hold at the beginning. What is impossible
-leaves the board as it is. There are L + 6 actions if the goal can be reached with L.
+hold on a board which is `depth` moves away (or fewer, where there is none) and do not hold at the
+beginning. What is impossible leaves the board as it is. There are L + 6 actions if the goal can be
+reached with L.
 
 The outputs are 7 logits of actions and a value, in training of a policy that draws them, in
 evaluation of the likeliest ones. The reward after an action is the number of the goal's
@@ -235,6 +236,7 @@ class Shrdlu(InteractiveTask):
         holds = tables.facts[: distance.shape[1]]
         old = tf.gather(tables.facts, start)
         num_new = tf.cast((1.0 - old) @ tf.transpose(holds), tf.int32)
+        depth = _possible(depth, distance, num_new, self.max_depth)
         at_depth = distance[:, tf.newaxis] == depth[:, :, tf.newaxis]
         enough = tf.minimum(num_new[:, tf.newaxis], num_constraints[:, :, tf.newaxis])
         enough = tf.where(at_depth, enough, _NONE)
@@ -457,6 +459,15 @@ def _below(key: tf.Tensor, bounds: tf.Tensor) -> tf.Tensor:
     """A random number from 0 to below each bound, int32."""
     drawn = draws.uniform_numbers(key, bounds.shape)
     return tf.cast(drawn * tf.cast(bounds, tf.float32), tf.int32)
+
+
+def _possible(depth: tf.Tensor, distance: tf.Tensor, num_new: tf.Tensor, most: int) -> tf.Tensor:
+    """The depths [B, G], or the next smaller ones at which there are boards with new facts."""
+    depths = tf.range(1, most + 1)
+    is_there = distance[:, tf.newaxis] == depths[:, tf.newaxis]
+    is_there = tf.reduce_any(is_there & (num_new[:, tf.newaxis] > 0), axis=2)
+    found = tf.where(is_there[:, tf.newaxis] & (depths <= depth[:, :, tf.newaxis]), depths, 0)
+    return tf.reduce_max(found, axis=2)
 
 
 def _any_of_many(key: tf.Tensor, is_choice: tf.Tensor) -> tf.Tensor:

@@ -176,6 +176,21 @@ def test_episodes_are_laid_out_as_the_docstring_says(split, seed):
         assert not batch.observations[end:, b].any()
 
 
+def test_where_no_board_is_as_deep_the_deepest_ones_are_taken():
+    task = small(batch_size=50, min_blocks=3, max_blocks=3, min_depth=7, max_depth=7)
+    drawn = task.draw("test", 0, 0)
+    facts = boards.tables().facts.numpy()
+
+    for b in range(50):
+        start = int(drawn.start[b])
+        lengths = networkx.single_source_shortest_path_length(network(), start)
+        deepest = max(length for n, length in lengths.items() if (facts[n] > facts[start]).any())
+        assert deepest < 7
+        for g in range(int(drawn.number[b])):
+            assert lengths[int(drawn.boards[b, g])] == deepest
+            assert drawn.facts[b, g].numpy().any()
+
+
 def test_letters_are_distinct_and_the_goal_is_any_of_them():
     task = small(batch_size=400, min_goals=3)
     drawn = task.draw("train", 0, 0)
