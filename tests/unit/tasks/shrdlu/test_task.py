@@ -177,7 +177,7 @@ def test_episodes_are_laid_out_as_the_docstring_says(split, seed):
 
 
 def test_where_no_board_is_as_deep_the_deepest_ones_are_taken():
-    task = small(batch_size=50, min_blocks=3, max_blocks=3, min_depth=7, max_depth=7)
+    task = small(batch_size=50, min_blocks=3, max_blocks=3, min_depth=9, max_depth=9)
     drawn = task.draw("test", 0, 0)
     facts = boards.tables().facts.numpy()
 
@@ -185,7 +185,7 @@ def test_where_no_board_is_as_deep_the_deepest_ones_are_taken():
         start = int(drawn.start[b])
         lengths = networkx.single_source_shortest_path_length(network(), start)
         deepest = max(length for n, length in lengths.items() if (facts[n] > facts[start]).any())
-        assert deepest < 7
+        assert deepest < 9
         for g in range(int(drawn.number[b])):
             assert lengths[int(drawn.boards[b, g])] == deepest
             assert drawn.facts[b, g].numpy().any()
