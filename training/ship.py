@@ -67,9 +67,10 @@ def ship(source: str | os.PathLike, name: str, best: bool = False) -> pathlib.Pa
         new = pathlib.Path(folder) / name
         new.mkdir()
         save = tf.train.Checkpoint(core=core).write
-        # Options such as a folder of data differ on other machines.
+        # Folders, of data or of the model that it began from, differ on other machines.
         own = task_options(config.task).values()
         settings = config.saved() | {each.name: each.default for each in own if each.may_change}
+        settings["start_from"] = ""
         checkpoints.write(new, checkpoint.step, save, settings=settings, state={})
         if directory.exists():
             shutil.rmtree(directory)

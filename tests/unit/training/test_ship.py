@@ -82,14 +82,15 @@ def test_what_cannot_be_shipped_is_one_line_and_exit_code_2(pretrained, capsys, 
     assert not pretrained.exists()
 
 
-def test_a_shipped_model_does_not_tell_where_its_data_was(pretrained, tmp_path):
-    task = f"{__name__}:CopyFrom"
-    directory = untrained(tmp_path / "run", task=task, max_length=2, folder="/home/me/data")
+def test_a_shipped_model_does_not_tell_of_folders(pretrained, tmp_path):
+    settings = {"task": f"{__name__}:CopyFrom", "max_length": 2, "folder": "/home/me/data"}
+    first = untrained(tmp_path / "first", **settings)
+    directory = untrained(tmp_path / "run", **settings, start_from=str(first))
 
     ship.ship(directory, "copy_tiny")
 
-    path = pretrained / "copy_tiny" / "step-0.json"
-    assert json.loads(path.read_text())["flags"]["folder"] == ""
+    flags = json.loads((pretrained / "copy_tiny" / "step-0.json").read_text())["flags"]
+    assert flags["folder"] == flags["start_from"] == ""
 
 
 def test_a_large_model_is_not_shipped(run, pretrained, monkeypatch):
