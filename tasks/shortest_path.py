@@ -150,7 +150,10 @@ class ShortestPath(GraphTask, InteractiveTask):
     )
 
     hints: float = option(
-        0.0, "Weight of the loss of a plan, in steps of planning; 0: as in the paper.", minimum=0.0
+        0.0,
+        "Weight of the loss of a plan, in steps of planning; 0: as in the paper.",
+        minimum=0.0,
+        maximum=1e30,
     )
 
     def steps_after_graph(self, path: Any) -> Any:

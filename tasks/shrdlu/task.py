@@ -167,12 +167,14 @@ class Shrdlu(InteractiveTask):
     max_constraints: int = option(
         6, "Maximum constraints of a goal; fewer where its board has no more.", minimum=1, maximum=7
     )
-    entropy: float = option(0.5, "Weight of the policy's entropy in the loss.", minimum=0.0)
+    entropy: float = option(
+        0.5, "Weight of the policy's entropy in the loss.", minimum=0.0, maximum=1e30
+    )
     trace_decay: float = option(
         0.75, "Lambda of the generalised advantages.", minimum=0.0, maximum=1.0
     )
-    invalid_cost: float = option(0.1, "Cost of an impossible move.", minimum=0.0)
-    undo_cost: float = option(1.0, "Cost of leaving the goal.", minimum=0.0)
+    invalid_cost: float = option(0.1, "Cost of an impossible move.", minimum=0.0, maximum=1e30)
+    undo_cost: float = option(1.0, "Cost of leaving the goal.", minimum=0.0, maximum=1e30)
     batch_steps: int | None = None
 
     input_size = property(lambda self: _GO + 1 + MAX_BLOCKS * SQUARES)

@@ -100,7 +100,7 @@ def perfect(environment):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=5)
 @given(seed=SEEDS, depth=st.integers(1, 4), constraints=st.integers(1, 3))
 def test_goals_are_constraints_of_boards_at_a_depth(split, seed, depth, constraints):
     task = small(
