@@ -12,10 +12,9 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 train: $(READY)  ## Train the default task until it makes no errors.
 	$(BIN)/python train.py --stop_when_solved --report_interval=1000
 
-# In three runs: memory that XLA's programs take is given back only at the end of a process.
+# In two runs: memory that XLA's programs take is given back only at the end of a process.
 test: lint  ## Lint, check types, and run the fast tests (under 6 minutes and 6 GB on two cores).
-	$(PYTEST) tests/unit/dnc/unrolling
-	$(PYTEST) tests/unit/dnc dnc --ignore=tests/unit/dnc/unrolling
+	$(PYTEST) tests/unit/dnc dnc
 	$(PYTEST) tests/unit --ignore=tests/unit/dnc
 
 # What is compared with recorded numbers is compared once more as users compile it, and what is

@@ -220,34 +220,6 @@ class Session:
         return self.session.run(fetches, feed)
 
 
-def test_a_graph_is_trained_saved_and_restored(tmp_path):
-    def train(core, inputs, state, lengths):
-        outputs, _ = dynamic_rnn(core, inputs, state, lengths)
-        loss = tf.reduce_mean((outputs - 0.5) ** 2)
-        step = v1.train.GradientDescentOptimizer(0.1).minimize(loss)
-        return loss, step, v1.train.Saver()
-
-    lengths, path = [2, 1], str(tmp_path / "model")
-    with Session(train) as graph:
-        loss, step, saver = graph.fetches
-        assert len(graph.core.trainable_variables) == 7
-        before = graph.run(list(graph.core.trainable_variables), lengths)
-        losses = [graph.run([loss, step], lengths)[0] for _ in range(5)]
-        assert np.all(np.diff(losses) < 0)
-        after = graph.run(list(graph.core.trainable_variables), lengths)
-        assert all(np.any(a != b) for a, b in zip(after, before, strict=True))
-        with graph.graph.as_default():
-            saver.save(graph.session, path)
-        trained_loss = graph.run(loss, lengths)
-    with Session(train) as graph:  # Other random variables, until they are restored.
-        loss, _, saver = graph.fetches
-        assert abs(graph.run(loss, lengths) - trained_loss) > 1e-6
-        with graph.graph.as_default():
-            saver.restore(graph.session, path)
-        assert_same(graph.run(list(graph.core.trainable_variables), lengths), after, tolerance=0)
-        np.testing.assert_allclose(graph.run(loss, lengths), trained_loss, rtol=1e-12)
-
-
 # Wrong arguments.
 
 
