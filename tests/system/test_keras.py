@@ -14,6 +14,7 @@ import sonnet as snt
 
 import dnc
 import dnc.keras
+from tests.unit.dnc.test_keras import TestPrecision as Precision
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -209,3 +210,9 @@ IMPORT = """
 
 def test_importing_dnc_imports_no_more_of_keras_and_warns_of_nothing():
     run(IMPORT, "-W", "error")
+
+
+def test_in_mixed_precision_a_layer_in_a_graph_computes_in_float32(monkeypatch):
+    Precision().test_in_mixed_precision_a_layer_computes_in_float32(
+        monkeypatch, policy="mixed_bfloat16", eagerly=False
+    )

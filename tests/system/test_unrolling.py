@@ -183,3 +183,8 @@ def test_one_trace_serves_any_number_of_steps_and_any_batch_size():
         assert_same(both, swap(dnc.unroll(core, arguments[0], return_all_states=True)))
         assert_same(masked, with_length_and_reset(*arguments))
     assert len(traces) == 1
+
+
+@pytest.mark.parametrize("name", sorted(test_implementations.SLOW))
+def test_other_stacks_of_layers_give_what_their_steps_give(name):
+    test_implementations.compare(name, **test_implementations.TestDeepRNN.MASKS)
