@@ -149,6 +149,21 @@ def distances(start: tf.Tensor, max_blocks: int = MAX_BLOCKS) -> tf.Tensor:
     return tf.gather(flat, all_boards.shape[:number] * size + relative, batch_dims=start.shape.rank)
 
 
+def reached(goal: tf.Tensor, max_blocks: int = MAX_BLOCKS) -> tf.Tensor:
+    """Returns on which boards of at most so many blocks all facts of a goal hold.
+
+    Args:
+      goal: 0 or 1 for each fact, float32 [B, 72].
+      max_blocks: as for `distances`.
+
+    Returns:
+      bool [B, S].
+    """
+    all_boards = tables()
+    facts = all_boards.facts[: int(all_boards.first[max_blocks + 1])]
+    return goal @ tf.transpose(facts) == tf.reduce_sum(goal, axis=1, keepdims=True)
+
+
 def rows(squares: Any) -> list[str]:
     """Returns a board [9] as three lines, "." where there is no block; the blocks are 1 to 6."""
     blocks = ["." if block < 0 else str(block + 1) for block in np.asarray(squares)]

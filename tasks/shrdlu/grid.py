@@ -22,6 +22,7 @@ from tasks.shrdlu.policies import POLICIES, play
 from tasks.shrdlu.task import Shrdlu, is_solved_at
 from training import asking, command, runs
 from training.config import Config
+from training.episodes import Core
 from training.evaluation import BATCH_SIZE, Evaluation
 from training.messages import say
 from training.models import restore
@@ -42,9 +43,29 @@ flags.DEFINE_integer("num_sequences", 5000, "Number of episodes.", 1, flag_value
 flags.DEFINE_integer("seed", 0, "Seed of the episodes.", 0, flag_values=_FLAGS)
 
 
-def test_task(goals: int = 10, batch_size: int = BATCH_SIZE) -> Shrdlu:
+def task_of_test(goals: int = 10, batch_size: int = BATCH_SIZE) -> Shrdlu:
     """Returns the task of the test: 6 blocks, 1 to 6 constraints, 1 to 7 moves."""
     return Shrdlu(batch_size=batch_size, min_goals=goals, max_goals=goals)
+
+
+def restored(directory: pathlib.Path, best: bool, what: str) -> tuple[Core, int]:
+    """Returns the core of a model of Mini-SHRDLU, and its number of training steps.
+
+    Args:
+      directory: directory of the run.
+      best: whether to take the best checkpoint instead of the newest.
+      what: what only such models can do, for the error.
+
+    Raises:
+      ValueError: if the model is of another task, or not intact.
+      OSError: if there is no run in the directory.
+    """
+    checkpoint = runs.newest_checkpoint(directory, best)
+    config = Config.of_run(checkpoint.settings)
+    if config.task != Shrdlu.name:
+        raise ValueError(f"Only models of {Shrdlu.name} {what}; {directory} is of {config.task}.")
+    core, _ = restore(checkpoint, config)
+    return core, checkpoint.step
 
 
 def measure(batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray, float]:
@@ -88,7 +109,7 @@ def _measure() -> None:
     unknown = [name for name in _FLAGS.policies if name not in POLICIES]
     if unknown:
         raise ValueError(f"policies must be of {', '.join(POLICIES)}, got {', '.join(unknown)}.")
-    task, seed = test_task(_FLAGS.goals), _FLAGS.seed
+    task, seed = task_of_test(_FLAGS.goals), _FLAGS.seed
     number = -(-_FLAGS.num_sequences // BATCH_SIZE)
     played: dict[str, Iterable[Batch]] = {}
     if _FLAGS.checkpoint_dir or _FLAGS.pretrained or not _FLAGS.policies:
@@ -108,13 +129,7 @@ def _measure() -> None:
 
 def _of_model(directory: pathlib.Path, task: Shrdlu, number: int) -> Iterable[Batch]:
     """The episodes of the test in which a model acts."""
-    checkpoint = runs.newest_checkpoint(directory, _FLAGS.best)
-    config = Config.of_run(checkpoint.settings)
-    if config.task != task.name:
-        raise ValueError(
-            f"Only models of {task.name} can be measured; {directory} is of {config.task}."
-        )
-    core, _ = restore(checkpoint, config)
+    core, _ = restored(directory, _FLAGS.best, "can be measured")
     evaluation = Evaluation(core, task, _FLAGS.seed)
     return (batch for batch, _ in evaluation.answers("test", 0, number))
 

@@ -17,11 +17,9 @@ from absl import flags
 
 import dnc
 from tasks import Batch
-from tasks.shrdlu.grid import test_task
-from training import asking, command, episodes, runs
-from training.config import Config
+from tasks.shrdlu.grid import restored, task_of_test
+from training import asking, command, episodes
 from training.messages import say
-from training.models import restore
 
 NUM_ACTIONS, NUM_SPLITS = 5, 100
 _LEAST_WEIGHT = 0.01
@@ -78,19 +76,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _read() -> None:
-    directory = asking.directory_of_model(_FLAGS)
-    checkpoint = runs.newest_checkpoint(directory, _FLAGS.best)
-    config = Config.of_run(checkpoint.settings)
-    task = test_task(_FLAGS.goals, _BATCH_SIZE)
-    if config.task != task.name:
-        raise ValueError(
-            f"Only models of {task.name} have a plan; {directory} is of {config.task}."
-        )
-    core, _ = restore(checkpoint, config)
+    core, step = restored(asking.directory_of_model(_FLAGS), _FLAGS.best, "have a plan")
+    task = task_of_test(_FLAGS.goals, _BATCH_SIZE)
     found = []
     for number in range(-(-_FLAGS.num_sequences // _BATCH_SIZE)):
         batch = episodes.collect(core, task, "test", _FLAGS.seed, number)
-        trace = episodes.watch(core, task, batch, checkpoint.step, record_link=False)
+        trace = episodes.watch(core, task, batch, step, record_link=False)
         if trace is None:
             raise ValueError("Only the memory of a dnc can be read; this model has none.")
         found.append(found_at_query(trace, batch))

@@ -27,15 +27,13 @@ def random(now: Environment, rng: np.random.Generator) -> np.ndarray:
 def greedy(now: Environment, rng: np.random.Generator) -> np.ndarray:
     """Takes an action after which most constraints hold."""
     after = tf.gather(boards.tables().after, now.board)
-    held = tf.gather(boards.tables().facts, after) @ _goals(now)[:, :, np.newaxis]
+    held = tf.gather(boards.tables().facts, after) @ now.goals.goal[:, :, np.newaxis]
     return held[:, :, 0].numpy() + random(now, rng) / 2
 
 
 def search(now: Environment, rng: np.random.Generator) -> np.ndarray:
     """Takes a shortest way to a board on which all constraints hold."""
-    goals = _goals(now)
-    facts = boards.tables().facts
-    is_reached = goals @ tf.transpose(facts) == tf.reduce_sum(goals, axis=1, keepdims=True)
+    is_reached = boards.reached(now.goals.goal)
     after = tf.gather(boards.tables().after, now.board)
     distance = tf.where(is_reached[:, np.newaxis], boards.distances(after), boards.FAR)
     return random(now, rng) / 2 - tf.reduce_min(distance, axis=2).numpy()
@@ -64,9 +62,3 @@ def play(task: Shrdlu, policy: Policy, split: str, seed: int, step: int) -> Batc
         observation = following
     observations, record = tf.nest.map_structure(lambda *x: tf.stack(x), *seen)
     return make_batch(observations, record.target, record.mask, record.extras)
-
-
-def _goals(now: Environment) -> tf.Tensor:
-    """What is to hold, float32 [B, 72]."""
-    goals = now.goals
-    return tf.cast(tf.gather(goals.facts, goals.chosen, batch_dims=1), tf.float32)

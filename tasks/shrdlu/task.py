@@ -106,6 +106,11 @@ class Goals(NamedTuple):
     told: Any
     num_told: Any
 
+    @property
+    def goal(self) -> tf.Tensor:
+        """What is to hold, 0 or 1, float32 [B, 72]."""
+        return tf.cast(tf.gather(self.facts, self.chosen, batch_dims=1), tf.float32)
+
 
 class Environment(NamedTuple):
     """State of the environment in the middle of an episode.
@@ -123,6 +128,11 @@ class Environment(NamedTuple):
     board: Any
     num_left: Any
     is_drawn: Any
+
+    @property
+    def is_asked(self) -> tf.Tensor:
+        """Whether an action is required, bool [B]."""
+        return (self.t >= self.goals.num_told) & (self.num_left > 0)
 
 
 class Choice(NamedTuple):
@@ -260,7 +270,7 @@ class Shrdlu(InteractiveTask):
         letters = draws.permutations(letter_key, all_letters, LETTERS)[:, : self.max_goals]
         chosen = _below(choice_key, number)
         goal = tf.cast(tf.gather(facts, chosen, batch_dims=1), tf.float32)
-        is_reached = goal @ tf.transpose(holds) == tf.reduce_sum(goal, axis=1, keepdims=True)
+        is_reached = boards.reached(goal, self.max_blocks)
         minimum = tf.reduce_min(tf.where(is_reached, distance, boards.FAR), axis=1)
 
         told = _phrases(phrase_key, order, letters)
@@ -296,13 +306,13 @@ class Shrdlu(InteractiveTask):
     ) -> tuple[Any, tf.Tensor, Record]:
         """Returns the environment after an action, if one was asked for."""
         now, goals = environment, environment.goals
-        is_asked = (now.t >= goals.num_told) & (now.num_left > 0)
+        is_asked = now.is_asked
         action = _act(outputs, key, now.is_drawn)
         after = tf.gather(boards.tables().after, now.board)
         moved = tf.gather(after, action, batch_dims=1)
         board = tf.where(is_asked, moved, now.board)
 
-        goal = tf.cast(tf.gather(goals.facts, goals.chosen, batch_dims=1), tf.float32)
+        goal = goals.goal
         number = tf.reduce_sum(goal, axis=1)
         before, held = (
             tf.reduce_sum(tf.gather(boards.tables().facts, x) * goal, axis=1)
@@ -530,7 +540,7 @@ def _observe(now: Environment) -> tf.Tensor:
     is_told, is_query = now.t < goals.num_told, now.t == goals.num_told
     told = tf.where(is_told[:, tf.newaxis], told, _NONE)
     letter = tf.gather(goals.letters, goals.chosen, batch_dims=1)
-    is_go = (now.t >= goals.num_told) & (now.num_left > 0)
+    is_go = now.is_asked
     is_seen = is_told | is_go
     squares = tf.gather(boards.tables().squares, now.board)
     squares = tf.where(is_seen[:, tf.newaxis], squares, _NONE)
