@@ -41,6 +41,22 @@ flags.DEFINE_string("plot", None, "PNG file to draw the trace into.", flag_value
 command.accept_local_paths(_FLAGS, "plot")
 
 
+def logistic_regression(l2: float) -> Any:
+    """Returns a logistic regression of scikit-learn.
+
+    Args:
+      l2: weight of the squares of its coefficients, > 0.
+
+    Raises:
+      ValueError: if scikit-learn is not installed.
+    """
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise ValueError("A decoder needs scikit-learn: pip install scikit-learn.") from error
+    return LogisticRegression(C=1 / l2, max_iter=1000)
+
+
 def fit(words: Any, classes: Any, names: Sequence[Sequence[str]]) -> dict[str, Any]:
     """Fits a decoder, see `dnc_trace.decoder`.
 
@@ -52,10 +68,6 @@ def fit(words: Any, classes: Any, names: Sequence[Sequence[str]]) -> dict[str, A
     Raises:
       ValueError: if scikit-learn is not installed.
     """
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise ValueError("A decoder needs scikit-learn: pip install scikit-learn.") from error
     words, classes = np.asarray(words, np.float64), np.asarray(classes)
     kernels, biases = [], []
     for own, of_group in zip(classes.T, names, strict=True):
@@ -66,7 +78,7 @@ def fit(words: Any, classes: Any, names: Sequence[Sequence[str]]) -> dict[str, A
             bias[seen] = 0.0
         else:
             # Of two classes it has the logit of the second alone.
-            found = LogisticRegression(C=1 / _L2, max_iter=1000).fit(words, own)
+            found = logistic_regression(_L2).fit(words, own)
             of = seen if len(seen) > 2 else seen[1:]
             bias[seen] = 0.0
             kernel[:, of], bias[of] = found.coef_.T, found.intercept_

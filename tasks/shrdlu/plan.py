@@ -19,9 +19,11 @@ import dnc
 from tasks import Batch
 from tasks.shrdlu.grid import restored, task_of_test
 from training import asking, command, episodes
+from training.decode import logistic_regression
 from training.messages import say
 
 NUM_ACTIONS, NUM_SPLITS = 5, 100
+_L2 = 1.0  # The paper's.
 _LEAST_WEIGHT = 0.01
 _BATCH_SIZE = 50
 
@@ -53,17 +55,14 @@ def accuracy(words: np.ndarray, actions: np.ndarray, seed: int = 0) -> tuple[flo
     Raises:
       ValueError: if scikit-learn is not installed.
     """
-    try:
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.preprocessing import StandardScaler
-    except ImportError as error:
-        raise ValueError("A decoder needs scikit-learn: pip install scikit-learn.") from error
+    model = logistic_regression(_L2)
+    from sklearn.preprocessing import StandardScaler
+
     rng, right, guessed = np.random.default_rng(seed), [], []
     for _ in range(NUM_SPLITS):
         order = rng.permutation(len(words))
         tried, fitted = np.split(order, [len(words) // 5])
         scaler = StandardScaler().fit(words[fitted])
-        model = LogisticRegression(C=1.0, max_iter=1000)
         model.fit(scaler.transform(words[fitted]), actions[fitted])
         right.append(np.mean(model.predict(scaler.transform(words[tried])) == actions[tried]))
         guessed.append(np.mean(actions[tried] == np.bincount(actions[fitted]).argmax()))

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tasks
-from tasks import draws
 from tasks.graphs import graphs, triples
 from tasks.shortest_path import distances, draw_ends
+from tests.roll_out import key_of, rolled_out
 
 SEEDS = st.integers(0, 2**31 - 1)
 SMALL = {"batch_size": 8, "min_nodes": 4, "max_nodes": 9, "min_degree": 1, "max_degree": 3}
@@ -18,10 +18,6 @@ SMALL = {"batch_size": 8, "min_nodes": 4, "max_nodes": 9, "min_degree": 1, "max_
 
 def small(**more):
     return tasks.get("shortest_path", **{**SMALL, "max_path": 4, **more})
-
-
-def key_of(seed):
-    return draws.keys("train", seed, 0, 1)[0]
 
 
 def drawn_of(seed, batch_size=3, size=8):
@@ -80,21 +76,6 @@ def test_all_pairs_of_ends_are_drawn():
     assert np.abs(counts - 2000 / number).max() < 5 * np.sqrt(2000 / number)
 
 
-def rolled_out(task, split, seed, policy):
-    """The observations [T, B, 92], records and outputs of a policy, from observation to outputs."""
-    environment, observation = task.start(split, seed, 0)
-    seen, records, said = [], [], []
-    for t in range(task.num_steps):
-        outputs = policy(observation)
-        seen.append(observation.numpy())
-        said.append(outputs)
-        environment, observation, record = task.respond(environment, outputs, key_of(1000 + t))
-        records.append(record)
-    target, mask, extras = tf.nest.map_structure(lambda *x: np.stack(x), *records)
-    batch = tasks.make_batch(np.stack(seen), target, mask, extras)
-    return batch, np.stack(said)
-
-
 def environment_of(environment, drawn, start, goal):
     """The environment of one graph, at its first step of planning."""
     distance = distances(drawn)
@@ -116,13 +97,13 @@ def environment_of(environment, drawn, start, goal):
 
 def random_policy(seed):
     rng = np.random.default_rng(seed)
-    return lambda observation: tf.constant(rng.normal(size=[len(observation), 90]), tf.float32)
+    return lambda _, observation: tf.constant(rng.normal(size=[len(observation), 90]), tf.float32)
 
 
 def perfect(task, split, seed):
     """A policy that knows the way: it says what the records of another one call the target."""
 
-    def policy(observation):
+    def policy(environment, observation):
         # The same graphs: the target depends on where the network is.
         now = policy.environment
         _, _, record = task.respond(now, tf.zeros([task.batch_size, 90]), key_of(0))
@@ -227,7 +208,7 @@ def test_right_edges_are_taken_as_often_as_asked_for():
     task = small(batch_size=800, teaching=0.3, min_path=4)
     # It never takes a right edge of its own accord where there is another one.
     right = perfect(task, "train", 0)
-    batch, _ = rolled_out(task, "train", 0, lambda observation: -right(observation))
+    batch, _ = rolled_out(task, "train", 0, lambda *seen: -right(*seen))
 
     # The second answer shows the first edge that was taken; the policy before it was the perfect
     # one's, so that the first target is the same.

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tasks
-from tasks import draws
 from tasks.shrdlu import boards
 from tasks.shrdlu.task import _any_of_many, advantages, seen_squares
+from tests.roll_out import key_of, rolled_out
 from tests.unit.tasks.shrdlu.test_boards import moved, network
 
 SEEDS = st.integers(0, 2**31 - 1)
@@ -28,10 +28,6 @@ CHANNELS = np.cumsum([26, 6, 4, 6, 1])
 
 def small(**more):
     return tasks.get("shrdlu", **{**SMALL, **more})
-
-
-def key_of(seed):
-    return draws.keys("train", seed, 0, 1)[0]
 
 
 def holds(squares, constraint):
@@ -65,26 +61,12 @@ def read(batch, b):
     return goals, int(letters[query].argmax()), query
 
 
-def rolled_out(task, split, seed, policy):
-    """The batch and the outputs of a policy, from environment to outputs."""
-    environment, observation = task.start(split, seed, 0)
-    seen, records, said = [], [], []
-    for t in range(task.num_steps):
-        outputs = policy(environment)
-        seen.append(observation.numpy())
-        said.append(outputs)
-        environment, observation, record = task.respond(environment, outputs, key_of(1000 + t))
-        records.append(record)
-    _, mask, extras = tf.nest.map_structure(lambda *x: np.stack(x), *records)
-    return tasks.make_batch(np.stack(seen), (), mask, extras), np.stack(said)
-
-
 def random_policy(seed, batch_size=6):
     rng = np.random.default_rng(seed)
-    return lambda _: rng.normal(size=[batch_size, 8]).astype(np.float32)
+    return lambda *_: rng.normal(size=[batch_size, 8]).astype(np.float32)
 
 
-def perfect(environment):
+def perfect(environment, _):
     """The logits of a policy that takes a shortest way to the nearest board with the goal."""
     goals = environment.goals
     outputs = np.zeros([len(goals.start), 8], np.float32)
