@@ -32,8 +32,6 @@ from tests.unit.dnc.unrolling.test_unroll import (
     swap,
 )
 
-MASKS = {"sequence_length": [5, 2, 0], "reset": tf.eye(5, 3, dtype=tf.float64) > 0}
-
 
 def sparse(memory_size, num_writes):
     return dnc.SparseTemporalLinkage(memory_size, num_writes, num_links=3)
@@ -55,7 +53,7 @@ def test_the_compiled_fused_unroll_is_that_of_the_steps(access, controller):
     core = dnc.DNC(access, controller, 3, 20.0)
     core(tf.zeros([1, 5], tf.float64), core.initial_state(1, tf.float64))
     inputs, state = random_inputs(5, 3), after_some_steps(core)
-    run = functools.partial(with_gradients, dnc.unroll, core, **MASKS)
+    run = functools.partial(with_gradients, dnc.unroll, core, **test_fused.MASKS)
     fused = compiled(functools.partial(run, implementation="fused"))
     assert_same(fused(inputs, state), run(inputs, state), 1e-10)
 
