@@ -1,7 +1,7 @@
-"""Back-propagation that keeps the state of every k-th step only.
+"""Back-propagation that keeps only the state of every k-th step.
 
-The steps between are run again when their gradients are due. `tf.recompute_grad` in a loop cannot
-do that: TensorFlow does not differentiate that loop where it reads variables.
+The steps in between are run again when their gradients are taken. `tf.recompute_grad` in a loop
+cannot do this, because TensorFlow does not differentiate such a loop if it reads variables.
 """
 
 import functools
@@ -15,18 +15,18 @@ from dnc import _nests
 from dnc.unrolling.derivatives import gradients
 from dnc.unrolling.loops import graph_loop
 
-# Maps a sequence, the state before it, and the state to restart from, to the nest of what its steps
-# return and the state after it.
+# Maps a sequence, the state before it, and the state to restart from, to the outputs of its steps
+# (a nest) and the state after it.
 Run = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
 def checkpointed(run: Run, every: int, spec: Any) -> Run:
-    """Returns `run` with the same results and gradients, in segments of `every` steps.
+    """Returns a function with the results and gradients of `run` that runs it on segments.
 
     Args:
-      run: what to run on each segment.
-      every: number k >= 1 of steps of a segment; the last one may be shorter.
-      spec: nest of `tf.TensorSpec`s (or tensors) of what one step returns.
+      run: function to run on each segment.
+      every: number k >= 1 of steps of a segment; the last segment may be shorter.
+      spec: nest of `tf.TensorSpec`s (or tensors) of the outputs of one step.
     """
 
     def run_in_segments(sequence: Any, state: Any, fresh_state: Any) -> tuple[Any, Any]:
@@ -40,7 +40,7 @@ def checkpointed(run: Run, every: int, spec: Any) -> Run:
 
 
 def _split(sequence: Any, length: int) -> list[Any]:
-    """The segments of `length` steps, [S, k, ...], and the shorter one at the end, if any."""
+    """Returns the segments of `length` steps, [S, k, ...], and a shorter one at the end, if any."""
     num_steps = _nests.length(sequence)
     begin_of_rest = num_steps - num_steps % length
 
@@ -60,14 +60,14 @@ def _run_segments(
     """Runs one segment after the other, and each again when gradients are taken.
 
     Args:
-      run: what to run on each.
+      run: function to run on each.
       spec: as for `checkpointed`.
       segments: nest of tensors [S, k, ...].
       state: state before the first segment.
       fresh_state: passed on to `run`.
 
     Returns:
-      What the steps of all segments return, [S k, ...], and the last state.
+      The outputs of the steps of all segments, [S k, ...], and the last state.
     """
     arguments = (segments, state, fresh_state)
 
@@ -94,7 +94,7 @@ def _run_segments(
 def _forward(
     run: Run, spec: Any, segments: Any, state: Any, fresh_state: Any
 ) -> tuple[Any, Any, Any]:
-    """Returns what all segments return, the states before each segment, and the last state."""
+    """Returns the outputs of all segments, the states before each segment, and the last state."""
     length = tf.nest.flatten(segments)[0].shape[1]
     segment_spec = tf.nest.map_structure(lambda x: tf.TensorSpec([length, *x.shape], x.dtype), spec)
     (outputs, states), last = graph_loop(
@@ -116,15 +116,15 @@ def _backward(
     """Takes the gradients of all segments, the last segment first.
 
     Args:
-      run: what was run on each.
+      run: function that was run on each.
       kept: the segments, the states before each, and the fresh state.
-      d_outputs: gradients w.r.t. what the segments return, [S, k, ...].
+      d_outputs: gradients w.r.t. the outputs of the segments, [S, k, ...].
       d_last: gradients w.r.t. the last state.
       variables: variables that `run` reads.
 
     Returns:
-      The gradients w.r.t. the parts of floating point of segments, first state and fresh state;
-      those w.r.t. the variables.
+      The gradients w.r.t. the floating-point parts of segments, first state and fresh state, and
+      w.r.t. the variables.
     """
     segments, starts, fresh_state = kept
     num_segments = _nests.length(segments)
@@ -165,9 +165,9 @@ def _backward(
 def _segment_gradients(
     run: Run, arguments: tuple[Any, Any, Any], d_results: list[tf.Tensor], variables: Sequence[Any]
 ) -> list[list[tf.Tensor]]:
-    """Runs a segment again: gradients w.r.t. each of its arguments, and w.r.t. the variables.
+    """Runs a segment again to get gradients w.r.t. each of its arguments, and w.r.t. the variables.
 
-    All are lists of the parts of floating point.
+    All are lists of floating-point parts.
     """
     found = gradients(
         lambda *given: _floating(run(*_with_floating(arguments, given))),
@@ -185,6 +185,6 @@ def _floating(nest: Any) -> list[tf.Tensor]:
 
 
 def _with_floating(nest: Any, floating: Sequence[tf.Tensor]) -> Any:
-    """The nest with other parts of floating point."""
+    """Returns a nest with its floating-point parts replaced."""
     others = iter(floating)
     return tf.nest.map_structure(lambda x: next(others) if x.dtype.is_floating else x, nest)

@@ -22,7 +22,7 @@ def gradients(
       variables: trainable variables.
 
     Returns:
-      A tensor for each argument and variable; zeros for integers and where there is no influence.
+      A tensor for each argument and variable; zeros for integers and for unused ones.
     """
     sources = [x for x in arguments if x.dtype.is_floating]
     with tf.GradientTape() as tape:

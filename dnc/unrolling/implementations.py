@@ -1,4 +1,4 @@
-"""The choice between the steps of a core and the fused implementation, and the latter's use.
+"""The choice between the steps of a core and the fused implementation, and use of the latter.
 
 The fused implementation runs a `dnc.DNC`. An `snt.DeepRNN` with DNCs among its layers is taken
 apart: its layers run one after the other, each over the whole sequence. So are cores side by side.
@@ -32,8 +32,8 @@ def is_fused(
 ) -> bool:
     """Whether to run a core by the fused implementation.
 
-    Where "auto" falls back to the steps of a core because of what the core is made of, a
-    warning says why, once for each core and reason.
+    If "auto" falls back to the steps of a core because of its parts, a warning states the reason,
+    once for each core and reason.
 
     Args:
       core: a core that has its variables.
@@ -70,7 +70,7 @@ def is_fused(
 def reason_against(
     core: snt.RNNCore, inputs: Any, dtype: tf.DType | None, training: bool | None = None
 ) -> str | None:
-    """Returns what the fused implementation does not support of a core; `None` for nothing.
+    """Returns the part of a core that the fused implementation does not support, or `None`.
 
     Args:
       core: a core that has its variables.
@@ -133,11 +133,11 @@ def _has_dnc(core: snt.RNNCore) -> bool:
 
 
 def _reason_against(core: snt.RNNCore) -> str | None:
-    """Returns the part of a core that the fused implementation does not support; `None` if none."""
+    """Returns the part of a core that the fused implementation does not support, or `None`."""
     if isinstance(core, DNC):
         return fused.reason_against(core)
     if not _has_dnc(core):
-        return None  # A layer like any other, which runs by its steps.
+        return None  # An ordinary layer, which runs step by step.
     if type(core) not in (snt.DeepRNN, Parallel):
         return f"a {type(core).__name__} around its dnc.DNC"
     if _cores.has_custom_getter(core):

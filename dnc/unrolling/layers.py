@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dnc import _nests
 
-# Functions of one tensor, element by element, with a finite slope at 0: there may be zeros in the
+# Elementwise functions of one tensor with a finite slope at 0, because there may be zeros in the
 # padding that the step-by-step loop does not have.
 _FUNCTIONS = (
     tf.identity,

@@ -37,7 +37,7 @@ def scan(
 def python_loop(
     step: Step, state: Any, sequence: Any, output_spec: Any, keep_states: bool
 ) -> tuple[tuple[Any, Any], Any]:
-    """`scan` by a loop in Python, which records all steps on the tape."""
+    """Runs `scan` as a loop in Python, which records all steps on the tape."""
     del output_spec
     outputs, states = [], []
     for t in range(_nests.length(sequence)):
@@ -51,7 +51,7 @@ def python_loop(
 def graph_loop(
     step: Step, state: Any, sequence: Any, output_spec: Any, keep_states: bool
 ) -> tuple[tuple[Any, Any], Any]:
-    """`scan` by a loop of TensorFlow."""
+    """Runs `scan` as a loop of TensorFlow."""
     num_steps = _nests.length(sequence)
     arrays = tf.nest.map_structure(
         lambda x: tf.TensorArray(x.dtype, num_steps).unstack(x), sequence
@@ -81,7 +81,7 @@ def graph_loop(
 
 
 def _no_steps(state: Any, sequence: Any, output_spec: Any, keep_states: bool) -> tuple[Any, Any]:
-    """Outputs and states of no steps. (An empty array of unknown batch size has no shape.)"""
+    """Returns outputs and states of no steps. (An empty array of unknown size has no shape.)"""
     batch_size = tf.shape(tf.nest.flatten(sequence)[0])[1]
     empty = functools.partial(
         tf.nest.map_structure, lambda x: tf.zeros([0, batch_size, *x.shape[1:]], x.dtype)

@@ -37,8 +37,8 @@ def unroll(
         >>> outputs.shape
         TensorShape([7, 3, 2])
 
-    Past its end an example's state is held and its output is 0, whatever the padding contains: each
-    example comes out as if it had been run alone.
+    Past its end an example's state is kept and its output is 0, whatever the padding contains. The
+    results are as if each example had been run alone.
 
     For truncated back-propagation through time, pass the state on to the next segment, outside the
     tape that recorded it. The contents of the memory are carried along, gradients are not:
@@ -50,20 +50,20 @@ def unroll(
         ...         loss = tf.reduce_mean(outputs**2)
         ...     gradients = tape.gradient(loss, core.trainable_variables)
 
-    In a graph, as in a `tf.function`, a `dnc.DNC` runs by the fused implementation, with
-    a backward pass written by hand: several times faster than `snt.dynamic_unroll`, with the same
-    outputs and gradients (docs/performance.md). Parts of your own, such as another controller, run
-    again in the backward pass, so they must return the same when they run again.
+    In a graph, as in a `tf.function`, a `dnc.DNC` runs by the fused implementation, with a backward
+    pass written by hand. It is several times faster than `snt.dynamic_unroll`, with the same
+    outputs and gradients (docs/performance.md). Custom parts, such as another controller, run again
+    in the backward pass, so they must return the same when they run again.
 
-    In an `snt.DeepRNN` or a `dnc.Parallel` every `dnc.DNC` does so, too: the layers run one after
-    the other, each over the whole sequence. The layers that are not cores must be `snt.Linear`,
+    So does every `dnc.DNC` in an `snt.DeepRNN` or a `dnc.Parallel`. The layers run one after
+    another, each over the whole sequence. The layers that are not cores must be `snt.Linear`,
     `snt.LayerNorm` over the last axis, `snt.nets.MLP` without dropout, elementwise activations such
     as `tf.nn.relu`, or `snt.Sequential` of these.
 
     Args:
       core: any `snt.RNNCore`.
-      inputs: [T, B, ...], or a nest of such tensors; [T, B, X] for a `dnc.DNC`. Arrays of floating
-        point are cast to the dtype of the state; tensors must have it.
+      inputs: [T, B, ...], or a nest of such tensors; [T, B, X] for a `dnc.DNC`. Floating-point
+        arrays are cast to the dtype of the state; tensors must have it.
       initial_state: state before the first step; `core.initial_state(B)` by default, in the dtype
         of the inputs if these are tensors. The usage of a memory must be in [0, 1].
       sequence_length: [B], integers in 0..T: the number of steps of each example. All T by default.
@@ -77,16 +77,16 @@ def unroll(
       return_all_states: whether to return the states after every step, with the axes of the
         outputs, instead of the last state. The core then runs step by step.
       checkpoint_every: number k of steps, >= 1. Only the state of every k-th step is kept for the
-        gradients, and the steps between are computed again when the gradients are taken. This takes
-        memory for T/k + k instead of T steps, and up to twice the time forwards. About sqrt(T)
-        needs the least memory. The core must return the same when it is run again: no dropout but
-        `dnc.Dropout`, no batch normalisation in training. `None` keeps what all steps need.
+        gradients, and the steps in between are run again when the gradients are taken. This takes
+        memory for T/k + k instead of T steps, and up to twice the time of the forward pass. Memory
+        is smallest for k near sqrt(T). The core must return the same when it is run again, so it
+        must not contain dropout other than `dnc.Dropout`, or batch normalisation in training.
       training: passed on to a core with a parameter `training` or `is_training`, such as a
         `dnc.DNC`, which passes it on to its controller. An `snt.DeepRNN` has none. `None` leaves
         the core's own default.
-      implementation: "steps" calls the core once a step. "fused" is an error where the fused
-        implementation is not possible. "auto" takes it where it is possible; where it is not, in a
-        graph, because of the parts of a core with a `dnc.DNC` in it, a warning says why, once.
+      implementation: "steps" calls the core once per step. "fused" requires the fused
+        implementation. "auto" uses it if possible. If the parts of a core with a `dnc.DNC` in it
+        make it impossible in a graph, one warning states the reason.
 
     Returns:
       The outputs [T, B, ...] (a nest, if the core's are) and the state after the last step.
@@ -97,9 +97,9 @@ def unroll(
         positive integer, given where T is not known, or the core draws random numbers or assigns
         variables; if the core depends on a trainable variable that is not among its
         `trainable_variables`, such as one of a Keras layer; or if `implementation` is none of the
-        three, or "fused" is not possible, as in eager mode. (In a graph lengths, sizes and usage
-        may not be known yet: then `tf.errors.InvalidArgumentError` when it runs; XLA does not
-        check. A graph that knows neither T nor B cannot run for T = 0.)
+        three, or "fused" is not possible, as in eager mode. (A graph in which lengths, sizes or
+        usage are unknown raises `tf.errors.InvalidArgumentError` when it runs. XLA does not check.
+        A graph in which T and B are both unknown cannot run for T = 0.)
     """
     if implementation not in IMPLEMENTATIONS:
         raise ValueError(
@@ -154,7 +154,7 @@ def bidirectional_unroll(
     training: bool | None = None,
     implementation: str = "auto",
 ) -> tuple[Any, tuple[Any, Any]]:
-    """Runs one core from the first step to the last and another one from the last to the first.
+    """Runs one core from the first step to the last and another from the last to the first.
 
         >>> import dnc
         >>> cores = [dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(8), 2), snt.LSTM(6)]
@@ -167,8 +167,8 @@ def bidirectional_unroll(
       forward: any `snt.RNNCore`.
       backward: another one, whose outputs have the same structure.
       inputs: [T, B, ...], or a nest of such tensors, as for `unroll`.
-      initial_states: the pair of their initial states, each of which may be `None`; by default
-        the cores' own.
+      initial_states: a pair of initial states, each of which may be `None`; by default the states
+        that the cores return.
       sequence_length: [B], integers in 0..T: the number of steps of each example. The second core
         starts from the last of them. All T by default.
       time_major: whether time is the first axis of inputs and outputs, or the second.
@@ -202,7 +202,7 @@ class _Given(NamedTuple):
 
     sequence: dict[str, Any]  # `inputs`; with lengths also `running`, if given also `reset`
     state: Any  # before the first step, with () in place of each `None`
-    fresh_state: Any  # with () in place of `None`, too
+    fresh_state: Any  # also with () in place of `None`
     state_like: Any  # a state with its `None`
     lengths: Any  # [B], int32, or `None`
     num_steps: Any
@@ -244,9 +244,9 @@ def _check(
 
 
 def _mask(sequence: dict[str, Any], lengths: tf.Tensor, num_steps: Any) -> dict[str, Any]:
-    """The sequence with `running` [T, B] in it, and with zeros in the padding.
+    """Returns the sequence with `running` [T, B] in it, and with zeros in the padding.
 
-    What stands there may be infinite, and so the gradient of what is not used.
+    Padding may be infinite, and so may the gradients of its unused results.
     """
     running = tf.range(num_steps)[:, tf.newaxis] < lengths
     inputs = sequence["inputs"]
@@ -266,7 +266,7 @@ def _check_pair(states: Any) -> tuple[Any, Any]:
 
 
 def _reverse_steps(x: Any, lengths: tf.Tensor | None) -> Any:
-    """The nest [T, B, ...] with the steps of each example reversed; the padding stays last."""
+    """Reverses the steps of each example in a nest [T, B, ...]; the padding stays last."""
 
     def reverse(part: tf.Tensor) -> tf.Tensor:
         if lengths is None:

@@ -1,4 +1,4 @@
-"""The steps of a core, one after the other."""
+"""The steps of a core, one after another."""
 
 import functools
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def unroll_steps(
     keep_states: bool = False,
     training: bool | None = None,
 ) -> tuple[tuple[Any, Any], Any]:
-    """Runs a core by calling it once a step.
+    """Runs a core by calling it once per step.
 
     Args:
       core: any `snt.RNNCore`.
@@ -61,14 +61,14 @@ def output_spec_of(
 
 
 def step_spec(inputs: Any) -> Any:
-    """`tf.TensorSpec`s [B, ...] of one step of inputs [T, B, ...]."""
+    """Returns `tf.TensorSpec`s [B, ...] of one step of inputs [T, B, ...]."""
     return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs)
 
 
 def _step(
     call: Callable[..., Any], fresh_state: Any, x: dict[str, Any], state: Any
 ) -> tuple[Any, Any]:
-    """One step of a core, called by `call`, with the masks in `x`, if there are any."""
+    """Performs one step of a core, called by `call`, with the masks in `x`, if there are any."""
     started = _nests.where(x["reset"], fresh_state, state) if "reset" in x else state
     outputs, next_state = call(x["inputs"], started)
     if "running" in x:

@@ -1,4 +1,4 @@
-"""Validation of sequences, and of the states that they start from."""
+"""Validation of sequences and of their initial states."""
 
 import functools
 from typing import Any, TypeAlias
@@ -10,17 +10,17 @@ from dnc import _checks, _cores
 from dnc.allocation import EPSILON, Freeness
 from dnc.core import DNC
 
-Size: TypeAlias = Any  # An integer; a tensor where only the running graph knows the size.
+Size: TypeAlias = Any  # An integer, or a tensor if the size is known only when the graph runs.
 
 
 def to_tensors(inputs: Any, dtype: tf.DType | None = None) -> Any:
-    """Returns the inputs as tensors: arrays of floating point in `dtype`, if one is given."""
+    """Returns the inputs as tensors: floating-point arrays in `dtype`, if one is given."""
     convert = functools.partial(_checks.to_tensor, "inputs", dtype=dtype)
     return tf.nest.map_structure(convert, inputs)
 
 
 def floating_dtype(x: Any) -> tf.DType | None:
-    """Returns the first floating point dtype among the tensors of a nest; `None` without one."""
+    """Returns the first floating-point dtype among the tensors of a nest, or `None`."""
     dtypes = [part.dtype for part in tf.nest.flatten(x) if tf.is_tensor(part)]
     return next((dtype for dtype in dtypes if dtype.is_floating), None)
 
@@ -64,7 +64,7 @@ def check_checkpoint_every(value: Any, num_steps: Size) -> int:
     if not isinstance(num_steps, int):
         raise ValueError(
             "checkpoint_every needs inputs of a known number of steps, got inputs whose number of "
-            "steps only the running graph knows. Set it with tf.ensure_shape."
+            "steps is unknown in the graph. Set it with tf.ensure_shape."
         )
     return value
 
@@ -76,8 +76,8 @@ def check_state(core: snt.RNNCore, state: Any, expected: Any) -> Any:
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"initial_state must be {_checks.structure_text(expected)}, the structure that "
-            f"core.initial_state() returns, got {_checks.structure_text(state)} or one of other "
-            "parts."
+            f"core.initial_state() returns, got {_checks.structure_text(state)}, or parts that "
+            "differ."
         ) from error
     checked = []
     for path, part, example in zip(
@@ -129,15 +129,15 @@ def check_batched(state: Any) -> None:
     for part in tf.nest.flatten(state):
         if part.shape.rank == 0:
             raise ValueError(
-                "sequence_length and reset treat each example on its own: every part of the "
+                "sequence_length and reset apply to each example separately, so every part of the "
                 "state must have a batch axis, got a scalar."
             )
 
 
 def _check_usage(core: snt.RNNCore, name: str, usage: tf.Tensor) -> tf.Tensor:
-    """Returns `usage` if it is in [0, 1] but for rounding, as `Freeness` needs it.
+    """Returns `usage` if it is in [0, 1] except for rounding, as `Freeness` requires.
 
-    NaN passes: it is a state that has diverged, not one that was put together wrongly.
+    NaN passes, because it comes from divergence, not from a wrongly constructed state.
     """
     fits = ~tf.reduce_any((usage < -0.5 * EPSILON) | (usage > 1.0 + EPSILON))
     if tf.get_static_value(fits) or not any(isinstance(x, Freeness) for x in core.submodules):
@@ -150,7 +150,7 @@ def _check_usage(core: snt.RNNCore, name: str, usage: tf.Tensor) -> tf.Tensor:
 def _check(
     name: str, value: tf.Tensor, is_kind: bool, kind: str, axes: str, sizes: list[Any]
 ) -> tf.Tensor:
-    """Returns `value` if it is of its kind and of the expected sizes, which may be tensors."""
+    """Returns `value` if it has its kind and the expected sizes, which may be tensors."""
     static = [tf.get_static_value(size) for size in sizes]
     if not is_kind or not value.shape.is_compatible_with(static):
         raise ValueError(

@@ -1,6 +1,6 @@
 """The DNC over a whole sequence, with a backward pass written by hand.
 
-The cores in `dnc` define a DNC, one equation a line, and TensorFlow differentiates them. This
+The cores in `dnc` define a DNC, one equation per line, and TensorFlow differentiates them. This
 package computes the same outputs, states and gradients in less time and memory, for `dnc.unroll`:
 
 ================  =================================================================================
@@ -16,8 +16,8 @@ package computes the same outputs, states and gradients in less time and memory,
 ================  =================================================================================
 
 docs/performance.md derives the gradients. Names spell out the paper's symbols, and `d_x` is the
-gradient of the loss w.r.t. x. A gradient w.r.t. a state is the gradient through *later* steps. What
-a step keeps for the backward pass is called its residuals.
+gradient of the loss w.r.t. x. A gradient w.r.t. a state is the gradient through *later* steps. The
+residuals of a step are the values that it keeps for the backward pass.
 """
 
 from dnc.unrolling.fused import (  # noqa: F401  Imported to be registered.

@@ -12,7 +12,7 @@ from dnc.unrolling.fused.registry import Part, fuses
 
 
 def freeness_step(freeness: Any, with_retention: bool) -> Callable[..., tuple[Any, ...]]:
-    """Returns one step of any core that keeps the usage and allocates, for `Recomputed`."""
+    """Returns one step of any core that tracks the usage and allocates, for `Recomputed`."""
     compute = _cores.unchecked(freeness)
 
     def step(inputs: FreenessInputs, usage: tf.Tensor) -> tuple[Any, ...]:
@@ -31,8 +31,9 @@ def _is_sorted(num_slots: int) -> bool:
 class FusedFreeness(Part):
     """`Freeness`.
 
-    Keeps for each write head the product of the usages of all slots before in the free list, which
-    is the weights without the factor 1 - u[i], as that may be 0; and the free list, if it sorts.
+    For each write head it keeps the product of the usages of all slots before in the free list,
+    which is the weights without the factor 1 - u[i], as that may be 0. If it sorts, it also keeps
+    the free list.
     """
 
     def __init__(self, freeness: Freeness, num_writes: int):
@@ -74,7 +75,7 @@ class FusedFreeness(Part):
     def gradient(
         self, arguments: Any, results: Any, residuals: Any, d_results: Any, products: Any = ()
     ) -> tuple[tuple[FreenessInputs, tf.Tensor], list[tf.Tensor]]:
-        """Returns the gradients; the one w.r.t. the retention may be () for none."""
+        """Returns the gradients; `d_retention` may be ()."""
         inputs = self._stop_gradient(arguments[0])
         d_weights, d_usage, d_retention = d_results
         d_allocation_usage, d_gates = self._allocation_gradient(
@@ -92,7 +93,7 @@ class FusedFreeness(Part):
     def _allocation_gradient(
         self, inputs: FreenessInputs, results: Any, residuals: Any, d_weights: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Gradients w.r.t. the usage [B, N] and the gates [B, V]; `None` for a single head."""
+        """Returns gradients w.r.t. usage [B, N] and gates [B, V], which is `None` for one head."""
         used_before, free_lists = residuals
         gates = tf.unstack(inputs.write_gates, axis=1)
         weights = tf.unstack(results[0], axis=1)
@@ -123,7 +124,7 @@ class FusedFreeness(Part):
         d_retention: Any,
         d_gates: tf.Tensor | None,
     ) -> tuple[FreenessInputs, tf.Tensor]:
-        """Gradients through the usage after the previous step's write and reads."""
+        """Returns gradients through the usage after the previous step's write and reads."""
         after_write = allocation.usage_after_write(prev_usage, inputs.write_weights)
         free_gate = inputs.fields["free_gate"][:, :, tf.newaxis]
         kept = tf.unstack(1.0 - free_gate * inputs.read_weights, axis=1)
@@ -156,7 +157,7 @@ def _unused(usage: tf.Tensor) -> tf.Tensor:
 
 
 def _used_before_by_sorting(unused: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """`allocation.used_before_by_sorting`, and the free list [B, N]."""
+    """Computes `allocation.used_before_by_sorting`, and the free list [B, N]."""
     sorted_unused, free_list = tf.math.top_k(unused, k=tf.shape(unused)[1])
     products = tf.math.cumprod(1.0 - sorted_unused, axis=1, exclusive=True)
     return _to_slots(products, free_list), free_list
@@ -179,7 +180,7 @@ def _comes_after(unused: tf.Tensor) -> tf.Tensor:
 
 
 def _after_allocation(usage: tf.Tensor, gate: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """The usage that the next write head sees, u + (1 - u) g a."""
+    """Returns the usage that the next write head sees, u + (1 - u) g a."""
     return usage + (1.0 - usage) * gate[:, tf.newaxis] * weights
 
 
@@ -190,7 +191,7 @@ def _head_gradient(
     free_list: tf.Tensor | None,
     d_weights: tf.Tensor,
 ) -> tf.Tensor:
-    """Gradient w.r.t. the usage that one head sees, all [B, N].
+    """Returns the gradient w.r.t. the usage that one head sees, all [B, N].
 
     a[i] = (1 - u[i]) P[i], and a[k] has u[i] as a factor for each slot k after i:
     du[i] = -P[i] da[i] + sum over these k of a[k] da[k] / u[i].
@@ -198,7 +199,7 @@ def _head_gradient(
     unused = _unused(usage)
     mass = weights * d_weights
     if free_list is None:
-        # A product: in a sum of choices XLA would compute the mass again for every two slots.
+        # A product: in a sum of choices XLA would compute the mass again for all pairs of slots.
         comes_after = tf.cast(_comes_after(unused), mass.dtype)
         later = tf.squeeze(times(mass[:, tf.newaxis], comes_after), axis=1)
     else:

@@ -1,7 +1,7 @@
 """Content look-ups. The memory is stored transposed here, as [B, W, N].
 
-Sums over words then run over W rows of N numbers each, which XLA computes N numbers at a time, and
-not over N rows of W numbers each, which it would sum one number at a time.
+Sums over words then run over W rows of N numbers each, which XLA adds N numbers at a time. It would
+add N rows of W numbers each one number at a time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +45,7 @@ def _key_norms(keys: tf.Tensor) -> tf.Tensor:
 class FactoredGradient(NamedTuple):
     """A gradient w.r.t. the memory: the outer product of rows and columns, plus words * slots.
 
-    So the caller can take one product with the outer products of other heads.
+    With it the caller can take one product with the outer products of other heads.
     """
 
     rows: tf.Tensor  # [B, H, W]
@@ -59,7 +59,7 @@ def add_to_memory(
     d_memory: FactoredGradient | Memory,
     pair: Sequence[tf.Tensor] = (),
 ) -> tf.Tensor:
-    """Adds the gradient of a look-up, and the outer product of a pair, to that w.r.t. the words."""
+    """Adds the gradient of a look-up, and the outer product of a pair, to `d_words`."""
     if isinstance(d_memory, Memory):
         d_words += d_memory.words
         return d_words + outer(*pair) if pair else d_words
@@ -109,7 +109,7 @@ class FusedCosineWeights(Part):
         d_results: tf.Tensor,
         products: Any = (),
     ) -> tuple[tuple[FactoredGradient, Fields, tf.Tensor | None], list[tf.Tensor]]:
-        """Returns the gradients; `None` for no influence of the usage."""
+        """Returns the gradients; `None` for the usage, which has no influence."""
         (memory, fields, usage), cosines = arguments, residuals
         d_cosines, d_strengths, d_usage = self._weights_gradient(
             cosines, fields["strengths"], usage, results, d_results
@@ -136,7 +136,7 @@ class FusedCosineWeights(Part):
         weights: tf.Tensor,
         d_weights: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-        """Gradients w.r.t. cosines, strengths and usage."""
+        """Returns gradients w.r.t. cosines, strengths and usage."""
         del usage
         strengths = strengths[:, :, tf.newaxis]
         d_logits = weights * (d_weights - inner(weights, d_weights))
@@ -147,7 +147,7 @@ class FusedCosineWeights(Part):
 
 @fuses(UsedCosineWeights)
 class FusedUsedCosineWeights(FusedCosineWeights):
-    """`UsedCosineWeights`: its softmax is differentiated by TensorFlow."""
+    """`UsedCosineWeights`: TensorFlow differentiates its softmax."""
 
     def _weights(self, cosines: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor) -> tf.Tensor:
         return used_softmax(cosines, strengths, usage, self._strength_op)

@@ -27,11 +27,11 @@ def controller_step(core: DNC, training: bool | None) -> Callable[..., tuple[tf.
 
 
 class _FusedGates(Part):
-    """An LSTM: each product with its weights is one for all steps, or one a step.
+    """An LSTM: each product with its weights is taken once for all steps, or once per step.
 
-    W_x is the part of the weights for the inputs x, W the rest, for the words read before r and the
-    hidden state h of the step before. x W_x is what `prepare` returns for all steps, W is the only
-    one of `weights`.
+    W_x is the part of the weights for the inputs x, and W the rest, for the words r and the hidden
+    state h of the previous step. `prepare` returns x W_x for all steps, and W is the only one of
+    `weights`.
     """
 
     def __init__(self, lstm: Any, core: DNC):
@@ -55,19 +55,19 @@ class _FusedGates(Part):
         return [tf.matmul(recurrent, d_products, transpose_a=True)]
 
     def _sums(self, arguments: Any, weights: list[tf.Tensor]) -> tf.Tensor:
-        """[x r h] times all weights, [B, 4 H]."""
+        """Returns [x r h] times all weights, [B, 4 H]."""
         inputs, words, state = arguments
         return inputs + tf.matmul(tf.concat([words, state.hidden], axis=1), weights[0])
 
     def _clipped(self, hidden: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, snt.LSTMState]:
-        """The output and the next state."""
+        """Returns the output and the next state."""
         hidden, cell = self._core.clip(hidden), self._core.clip(cell)
         return hidden, snt.LSTMState(hidden, cell)
 
     def _unclipped(
         self, hidden: tf.Tensor, cell: tf.Tensor, d_results: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Gradients w.r.t. hidden state and cell before clipping."""
+        """Returns gradients w.r.t. hidden state and cell before clipping."""
         d_output, d_state = d_results
         d_hidden = unless_clipped(self._core, hidden, d_output + d_state.hidden)
         return d_hidden, unless_clipped(self._core, cell, d_state.cell)
@@ -75,13 +75,13 @@ class _FusedGates(Part):
     def _recurrent(
         self, d_sums: tf.Tensor, products: list[Callable[[tf.Tensor], tf.Tensor]]
     ) -> list[tf.Tensor]:
-        """Gradients w.r.t. the words and the hidden state of the step before."""
+        """Returns gradients w.r.t. the words and the hidden state of the previous step."""
         return tf.split(products[0](d_sums), [self._words_width, self._size], axis=1)
 
 
 @fuses(snt.LSTM)
 class FusedLSTM(_FusedGates):
-    """`snt.LSTM`, with the cell c of the step before:
+    """`snt.LSTM`, with the cell c of the previous step:
 
     [i f g o] = x W_x + b + [r h] W,   c' = s(f) c + s(i) tanh(g),   h' = s(o) tanh(c')
     """
@@ -181,7 +181,7 @@ class FusedLayerNormLSTM(_FusedGates):
         d_results: Any,
         products: list[Callable[[tf.Tensor], tf.Tensor]],
     ) -> tuple[tuple[tf.Tensor, tf.Tensor, snt.LSTMState], list[tf.Tensor]]:
-        """Returns the gradients, those w.r.t. scales and offsets as [5 H] each."""
+        """Returns the gradients; w.r.t. scales and offsets they are [5 H] each."""
         del results
         prev_cell, size = arguments[2].cell, self._size
         normalized, inverse_std, inverse_cell_std = tf.split(residuals, [5 * size, 4, 1], axis=1)
@@ -206,7 +206,7 @@ class FusedLayerNormLSTM(_FusedGates):
         return (d_sums, d_words, snt.LSTMState(d_previous, d_cell * gates.f)), sums
 
     def _gates(self, normalized: tf.Tensor) -> "_Gates":
-        """The gates from the normalised sums [B, 4, H]."""
+        """Returns the gates from the normalised sums [B, 4, H]."""
         parts = zip(self._lstm.gate_norms, tf.unstack(normalized, axis=1), strict=True)
         return _activate([x * norm.scale + norm.offset for norm, x in parts])
 
@@ -236,7 +236,7 @@ def _next_cell(gates: _Gates, cell: tf.Tensor) -> tf.Tensor:
 def _gates_gradient(
     gates: _Gates, cell: tf.Tensor, d_next_cell: tf.Tensor, d_output_gate: tf.Tensor
 ) -> list[tf.Tensor]:
-    """Gradients w.r.t. the arguments of the activations."""
+    """Returns gradients w.r.t. the arguments of the activations."""
     i, f, g, o = gates
     return [
         d_next_cell * g * i * (1.0 - i),
@@ -247,7 +247,7 @@ def _gates_gradient(
 
 
 def unless_clipped(core: DNC, x: tf.Tensor, d_clipped: tf.Tensor) -> tf.Tensor:
-    """Gradient w.r.t. x, from the gradient w.r.t. what the core clips x to."""
+    """Returns the gradient w.r.t. x, from the gradient w.r.t. the clipped x."""
     if core.clip_value is None:
         return d_clipped
     return tf.where(tf.abs(x) > core.clip_value, tf.zeros([], x.dtype), d_clipped)

@@ -12,7 +12,7 @@ Fields = Mapping[str, tf.Tensor]
 def write_gradient(
     fields: Fields, words: tf.Tensor, write_weights: tf.Tensor, d_words: tf.Tensor
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
-    """Gradients through erasing and writing: w.r.t. memory, vectors and write weights."""
+    """Returns gradients of erasing and writing w.r.t. memory, vectors and write weights."""
     others, all_kept = products_of_others(kept_shares(fields, write_weights))
     d_all_kept = d_words * words
     d_erased, d_erase_vectors = [], []
@@ -31,7 +31,7 @@ def write_gradient(
 def write_weights_gradient(
     fields: Fields, allocation: tf.Tensor, content: tf.Tensor, d_write_weights: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
-    """Gradients w.r.t. allocation weights, write content weights and gates."""
+    """Returns gradients w.r.t. allocation weights, write content weights and gates."""
     write_gate = fields["write_gate"][:, :, tf.newaxis]
     allocation_gate = fields["allocation_gate"][:, :, tf.newaxis]
     mixed = allocation_gate * allocation + (1.0 - allocation_gate) * content
@@ -44,7 +44,7 @@ def write_weights_gradient(
 
 
 def gates_gradient(fields: Fields, d_products: tf.Tensor | None) -> Fields:
-    """Gradients w.r.t. write and allocation gates, from the one w.r.t. their products, if any."""
+    """Returns gradients w.r.t. both gates from the gradient w.r.t. their products, if any."""
     if d_products is None:
         return {}
     return {
@@ -54,7 +54,7 @@ def gates_gradient(fields: Fields, d_products: tf.Tensor | None) -> Fields:
 
 
 def kept_shares(fields: Fields, write_weights: tf.Tensor) -> list[tf.Tensor]:
-    """Share of the memory that each write head keeps, 1 - e w^T: [B, W, N] for each."""
+    """Returns the share of the memory that each write head keeps, 1 - e w^T: [B, W, N]."""
     erase_vectors = tf.unstack(fields["erase_vectors"], axis=1)
     return [
         1.0 - e[:, :, tf.newaxis] * w[:, tf.newaxis, :]
@@ -63,13 +63,13 @@ def kept_shares(fields: Fields, write_weights: tf.Tensor) -> list[tf.Tensor]:
 
 
 def modes_of(fields: Fields) -> tuple[tf.Tensor, tf.Tensor]:
-    """Modes of the directions, [B, R, 2 V, 1], and of content, [B, R, 1]."""
+    """Returns modes of the directions, [B, R, 2 V, 1], and of content, [B, R, 1]."""
     modes = fields["read_mode"]
     return modes[:, :, :-1, tf.newaxis], modes[:, :, -1:]
 
 
 def sum_by_name(*groups: Fields) -> Fields:
-    """Adds up gradients w.r.t. fields."""
+    """Adds gradients w.r.t. fields by name."""
     total: dict[str, tf.Tensor] = {}
     for group in groups:
         for name, x in group.items():

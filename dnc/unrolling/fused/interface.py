@@ -1,4 +1,4 @@
-"""The fields of the interface, from the product of its linear layer on."""
+"""The fields of the interface, computed from the product of its linear layer."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from dnc.unrolling.fused.registry import Part, Recomputed, fuses, is_patched
 
 Fields = Mapping[str, tf.Tensor]
 
-# Gradient w.r.t. the argument of an activation from its value and the gradient w.r.t. that.
+# Gradient w.r.t. the argument of an activation, from its value and the gradient w.r.t. it.
 _DERIVATIVES: dict[Any, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     None: lambda y, d_y: d_y,
     tf.sigmoid: lambda y, d_y: d_y * (y * (1.0 - y)),
@@ -28,9 +28,9 @@ _DERIVATIVES: dict[Any, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
 class FusedInterface(Part):
     """`Interface`: maps the vector [B, I] that its linear layer computes to the fields.
 
-    The residuals are the vector with those activations applied that have a known derivative. The
-    others run again in the backward pass. With layer normalisation the vector as it was before
-    scale and offset follows, and 1 / std.
+    The residuals are the vector after those activations that have a known derivative. The others
+    run again in the backward pass. With layer normalisation the residuals also contain the vector
+    before scale and offset, and 1 / std.
     """
 
     def __init__(self, interface: Interface):
@@ -130,7 +130,7 @@ class FusedInterface(Part):
     def _norm_gradient(
         self, residuals: tf.Tensor, d_vector: tf.Tensor
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Gradients w.r.t. the product of the linear layer, and w.r.t. scale and offset."""
+        """Returns gradients w.r.t. the product of the linear layer, and w.r.t. scale and offset."""
         assert self._norm is not None
         width = sum(self._widths)
         _, normalized, inverse_std = tf.split(residuals, [width, width, 1], axis=1)

@@ -41,13 +41,13 @@ class FusedTemporalLinkage(Part):
         return state._replace(link=tuple(tf.unstack(state.link, axis=1)))
 
     def unpack(self, state: TemporalLinkageState) -> TemporalLinkageState:
-        """The inverse of `pack`."""
+        """Inverts `pack`."""
         return state._replace(link=tf.stack(state.link, axis=1))
 
     def step(self, arguments: Any, weights: Any = ()) -> tuple[Any, tuple[()]]:
         """Returns the directional weights and the next state for `LinkageInputs` and the state.
 
-        The former are [B, R, 2 V, N]: backward for each write head, then forward.
+        The weights are [B, R, 2 V, N]: backward for each write head, then forward.
         """
         del weights
         (write_weights, read_weights, _), state = arguments
@@ -110,7 +110,7 @@ class FusedTemporalLinkage(Part):
 def precedence_gradient(
     precedence_weights: tf.Tensor, write_weights: tf.Tensor, d_updated: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gradients w.r.t. w and p of p' = (1 - sum of w) p + w, all [B, V, N]."""
+    """Returns gradients w.r.t. w and p of p' = (1 - sum of w) p + w, all [B, V, N]."""
     written = tf.reduce_sum(write_weights, axis=2, keepdims=True)
     return d_updated - inner(d_updated, precedence_weights), (1.0 - written) * d_updated
 

@@ -16,7 +16,7 @@ from dnc.unrolling.steps import unroll_steps
 
 
 class LoopState(NamedTuple):
-    """What the loops carry from step to step, or its gradient."""
+    """Quantities that the loops carry from step to step, or their gradients."""
 
     words: Any  # [B, R W]
     controller: Any
@@ -24,14 +24,14 @@ class LoopState(NamedTuple):
 
 
 class Residuals(NamedTuple):
-    """What the backward pass needs of a step, besides the states before and after it."""
+    """Quantities of a step that the backward pass needs, in addition to the states around it."""
 
     controller: Any
     memory: Any
 
 
 class SavedSteps(NamedTuple):
-    """What the forward pass saves for the backward pass."""
+    """Quantities that the forward pass saves for the backward pass."""
 
     states: Any  # stored `LoopState`s before the first step and after each, [T + 1, B, ...]
     hidden: Any  # controller outputs, [T, B, H]
@@ -48,12 +48,12 @@ class Weights(NamedTuple):
 class Masks(NamedTuple):
     """Which examples run and start again at each step; `None` for all and for none."""
 
-    running: Any  # [T, B], where false the state is held
+    running: Any  # [T, B], where false the state is kept
     reset: Any  # [T, B], where true the example starts again
 
 
 def reason_against(core: DNC) -> str | None:
-    """Returns what this package does not support of a core, or `None` for nothing."""
+    """Returns the part of a core that this package does not support, or `None`."""
     if type(core) is not DNC:
         return f"a {type(core).__name__}, which is not dnc.DNC itself"
     if is_patched(core):
@@ -66,7 +66,7 @@ def reason_against(core: DNC) -> str | None:
 
 
 def recomputes(core: DNC) -> bool:
-    """Whether parts of a core run again in the backward pass, and so must do the same again."""
+    """Whether parts of a core run again in the backward pass, so that they must be repeatable."""
     return FusedUnroll(core).recomputes
 
 
@@ -80,9 +80,9 @@ def unroll(
     """Returns a core's outputs [T, B, Y] for a sequence, and its last state.
 
     Args:
-      core: a core that there is no `reason_against`.
+      core: a core without a `reason_against`.
       sequence: `inputs` [T, B, X]; if given, `running` and `reset`, [T, B] booleans.
-      state: before the first step.
+      state: state before the first step.
       fresh_state: state to start again from, for `reset`.
       training: passed on to controller and output layer, see `_cores.call_with_training`.
     """
@@ -93,7 +93,7 @@ class FusedUnroll:
     """A core over a whole sequence."""
 
     def __init__(self, core: DNC, training: bool | None = None):
-        """Chooses what runs each part of the core."""
+        """Chooses the `Part` for each part of the core."""
         self._core, self._training = core, training
         self._memory = fused_part(core.access, access_step(core.access))
         self._controller = fused_part(core.controller, controller_step(core, training), core)
@@ -130,7 +130,7 @@ class FusedUnroll:
         return outputs, last
 
     def _output_layer(self, x: tf.Tensor) -> tf.Tensor:
-        """[T, B, H + R W] to [T, B, Y]: at once by a linear layer, else step by step."""
+        """Maps [T, B, H + R W] to [T, B, Y]: a linear layer at once, others step by step."""
         layer = self._core.output_linear
         if self._has_linear_output:
             return _split_steps(layer(_join_steps(x)), x)
@@ -180,7 +180,7 @@ class FusedUnroll:
         return flat[0], flat[1], tf.nest.pack_sequence_as(state, flat[2 : 2 + num_parts])
 
     def _variables(self) -> list[tf.Variable]:
-        """Variables that the steps read, except `Weights`."""
+        """Returns the variables that the steps read, except `Weights`."""
         return [*self._controller.variables, *self._memory.variables]
 
     def _pack(self, state: DNCState) -> LoopState:
@@ -188,7 +188,7 @@ class FusedUnroll:
         return LoopState(words, state.controller_state, self._memory.pack(state.access_state))
 
     def _unpack(self, state: LoopState, like: DNCState) -> DNCState:
-        """The inverse of `_pack`, also for gradients; `like` has the shape of the words."""
+        """Inverts `_pack`, also for gradients; `like` has the shape of the words."""
         words = tf.reshape(state.words, tf.shape(like.access_output))
         return DNCState(words, self._memory.unpack(state.memory), state.controller)
 
@@ -198,7 +198,7 @@ class FusedUnroll:
     def _forward(
         self, inputs: tf.Tensor, masks: Masks, first: LoopState, fresh: LoopState, weights: Weights
     ) -> tuple[tf.Tensor, tf.Tensor, LoopState, SavedSteps]:
-        """Runs all steps: words and controller outputs of each, the last state, what is saved."""
+        """Returns words and controller outputs of all steps, the last state, and `SavedSteps`."""
 
         def step(t: tf.Tensor, state: LoopState) -> tuple[LoopState, tf.Tensor, Residuals]:
             started = state
@@ -262,7 +262,7 @@ class FusedUnroll:
 
         Args:
           inputs, masks, fresh, weights: as for `_forward`.
-          saved: by `_forward`.
+          saved: the steps that `_forward` saved.
           d_words, d_hidden, d_last: gradients w.r.t. the results of `_differentiable`.
         """
         num_steps, batch_size = _nests.length(inputs), inputs.shape[1]
@@ -378,7 +378,7 @@ class FusedUnroll:
 
 
 def _linear(x: tf.Tensor, weights: list[tf.Tensor]) -> tf.Tensor:
-    """x W + b, or x W, or x, for as many weights as there are."""
+    """Returns x W + b, x W or x, depending on the number of weights."""
     if not weights:
         return x
     product = tf.matmul(x, weights[0])
@@ -386,12 +386,12 @@ def _linear(x: tf.Tensor, weights: list[tf.Tensor]) -> tf.Tensor:
 
 
 def _join_steps(x: tf.Tensor) -> tf.Tensor:
-    """[T, B, ...] to [T B, ...]."""
+    """Reshapes [T, B, ...] to [T B, ...]."""
     return _nests.reshape_first(x, 2, [-1])
 
 
 def _split_steps(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """[T B, width] to [T, B, width]."""
+    """Reshapes [T B, width] to [T, B, width]."""
     split = tf.reshape(x, [*tf.unstack(tf.shape(like)[:2]), x.shape[1]])
     split.set_shape([*like.shape[:2], x.shape[1]])
     return split

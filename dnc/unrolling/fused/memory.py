@@ -40,14 +40,14 @@ class MemoryState(NamedTuple):
 
 
 class Residuals(NamedTuple):
-    """What the backward pass needs of a step, besides the states before and after it."""
+    """Quantities of a step that the backward pass needs, in addition to the states around it."""
 
-    rows: Any  # [B, K, N], weightings, and what the parts keep of each slot
-    others: Any  # what the interface and the allocation keep
+    rows: Any  # [B, K, N], weightings, and residuals of the parts for each slot
+    others: Any  # residuals of the interface and the allocation
 
 
 class _Step(NamedTuple):
-    """A step of which the gradient is taken."""
+    """A step whose gradient is taken."""
 
     fields: Fields
     state: MemoryState  # before the step
@@ -120,7 +120,7 @@ class FusedMemory(Part):
         )
 
     def unpack(self, state: MemoryState) -> AccessState:
-        """The inverse of `pack` and `pack_gradient`."""
+        """Inverts `pack` and `pack_gradient`."""
         return AccessState(
             memory=tf.transpose(state.words, [0, 2, 1]),
             read_weights=state.read_weights,
@@ -130,7 +130,7 @@ class FusedMemory(Part):
         )
 
     def pack_gradient(self, d_state: AccessState) -> MemoryState:
-        """`pack` for gradients, which have no norms."""
+        """Packs gradients as `pack` does, without norms."""
         return self.pack(d_state)._replace(norms=())
 
     def store(self, state: MemoryState) -> StoredState:
@@ -142,7 +142,7 @@ class FusedMemory(Part):
         return StoredState(joined, (state.words, state.linkage))
 
     def restore(self, stored: StoredState) -> MemoryState:
-        """The inverse of `store`."""
+        """Inverts `store`."""
         if self._linkage.grows_linearly:
             (joined, linkage), words = stored
         else:
@@ -234,7 +234,7 @@ class FusedMemory(Part):
         return results, Residuals(tf.concat(rows, axis=1), (of_interface, free_list))
 
     def _memory_to_write(self, state: MemoryState, retention: Any) -> Memory:
-        """The memory that is searched and written: with slots set free erased, if they are."""
+        """Returns the memory that is searched and written, after any erasure of freed slots."""
         if not self._access.deallocate:
             return Memory(state.words, state.norms)
         words = state.words * retention[:, tf.newaxis]
@@ -324,7 +324,7 @@ class FusedMemory(Part):
     def _write_gradient(
         self, step: _Step, d_words: tf.Tensor, d_write_weights: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, Fields, list[tf.Tensor]]:
-        """Gradients w.r.t. memory before, allocation, usage, fields and the look-up's variables."""
+        """Returns gradients w.r.t. old memory, allocation, usage, fields and look-up variables."""
         fields, memory = step.fields, step.memory
         d_kept, d_vectors, d_writes = write_gradient(
             fields, memory.words, step.next_state.write_weights, d_words
@@ -345,7 +345,7 @@ class FusedMemory(Part):
     def _read_gradient(
         self, step: _Step, d_read_words: tf.Tensor, d_next: MemoryState
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Fields]:
-        """Gradients w.r.t. memory, content weights, directions and modes."""
+        """Returns gradients w.r.t. memory, content weights, directions and modes."""
         d_words = (d_next.words, d_read_words, step.next_state.read_weights)
         d_read_weights = d_next.read_weights + times(d_read_words, step.next_state.words)
         if not self._has_links:
@@ -366,7 +366,7 @@ class FusedMemory(Part):
         d_content: tf.Tensor,
         d_next: MemoryState,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Fields, list[tf.Tensor]]:
-        """Gradients w.r.t. memory, write weights, usage, the look-up's fields and variables."""
+        """Returns gradients w.r.t. memory, write weights, usage, look-up fields and variables."""
         next_state = step.next_state
         usage_arguments = [next_state.usage, next_state.write_weights]
         (d_memory, d_fields, d_used), by_variable = self._read_content.gradient(
@@ -388,6 +388,6 @@ class FusedMemory(Part):
         return d_all_words, d_write_weights, d_usage, d_fields, by_variable
 
     def _named(self, part: str, fields: Fields) -> Fields:
-        """Fields of a part by their names in the interface."""
+        """Returns the fields of a part by their names in the interface."""
         names = self._access.own_field_names(part)
         return {name: fields[own] for own, name in names.items() if own in fields}

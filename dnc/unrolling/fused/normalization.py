@@ -9,11 +9,11 @@ from dnc.unrolling.fused.registry import is_patched
 
 EPSILON = 1e-5  # The default of `snt.LayerNorm`.
 
-_LANES = 16  # Numbers that a processor adds at a time.
+_LANES = 16  # Number of elements that a processor adds at a time.
 
 
 def is_known(norm: Any) -> bool:
-    """Whether this is a `snt.LayerNorm` over the last axis, with a scale."""
+    """Whether this is an `snt.LayerNorm` over the last axis, with a scale."""
     is_plain = type(norm) is snt.LayerNorm and not is_patched(norm)
     return is_plain and (norm._axis, norm._eps, norm._create_scale) == ((-1,), EPSILON, True)
 
@@ -29,14 +29,14 @@ def normalize(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def normalize_gradient(
     normalized: tf.Tensor, inverse_std: tf.Tensor, d_normalized: tf.Tensor
 ) -> tf.Tensor:
-    """Gradient w.r.t. x of `normalize`, from its results."""
+    """Returns the gradient w.r.t. x of `normalize`, from its results."""
     slope = _mean(d_normalized * normalized)
     return inverse_std * (d_normalized - _mean(d_normalized) - normalized * slope)
 
 
 def _mean(x: tf.Tensor) -> tf.Tensor:
-    """Mean over the last axis, [..., N] to [..., 1]."""
+    """Takes the mean over the last axis, [..., N] to [..., 1]."""
     rows, left = divmod(x.shape[-1], _LANES)
-    if left == 0:  # XLA adds up these rows many numbers at a time, and a single one by one.
+    if left == 0:  # XLA adds up these rows many elements at a time, but a single row one by one.
         x = tf.reduce_mean(tf.reshape(x, [-1, *x.shape[1:-1], rows, _LANES]), axis=-2)
     return tf.reduce_mean(x, axis=-1, keepdims=True)

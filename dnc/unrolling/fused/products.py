@@ -44,21 +44,21 @@ def outer(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 def times_transpose_of(w: tf.Tensor, batch_size: int | None) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns the function x -> x w^T for many calls with [B, N], for weights [M, N]."""
-    if batch_size == 1:  # A single row is multiplied as fast by the weights as they are.
+    if batch_size == 1:  # A transposed copy would not make a single row faster.
         return lambda x: tf.matmul(x, w, transpose_b=True)
     transposed = tf.transpose(w)
     return lambda x: tf.matmul(x, transposed)
 
 
 def inner(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Inner products of the rows of x and y: [B, H, N], [B, H, N] to [B, H, 1]."""
+    """Takes inner products of the rows of x and y: [B, H, N], [B, H, N] to [B, H, 1]."""
     return tf.reduce_sum(x * y, axis=2, keepdims=True)
 
 
 def products_of_others(factors: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor | None], tf.Tensor]:
     """Returns for each factor the product of all others (`None` for 1), and the product of all.
 
-    It does not divide, as a factor may be 0.
+    It does not divide, because a factor may be 0.
     """
     before: list[tf.Tensor | None] = [None]
     for factor in factors:
@@ -71,7 +71,7 @@ def products_of_others(factors: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor | N
 
 
 def _multiply(x: tf.Tensor | None, y: tf.Tensor | None) -> tf.Tensor | None:
-    """x y, with `None` for 1."""
+    """Returns x y, with `None` for 1."""
     if x is None or y is None:
         return y if x is None else x
     return x * y
@@ -79,7 +79,7 @@ def _multiply(x: tf.Tensor | None, y: tf.Tensor | None) -> tf.Tensor | None:
 
 def _is_vector(x: tf.Tensor) -> bool:
     # XLA fuses a vector times a matrix into the loop that computes the matrix, element by element.
-    # Two rows are a product of their own, which is several times faster in total.
+    # Two rows are a separate product, which is several times faster in total.
     return x.shape[0] == 1 and x.shape[1] == 1
 
 

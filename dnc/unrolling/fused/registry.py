@@ -1,8 +1,8 @@
-"""Which parts have a step and gradient written by hand, and what happens to all others.
+"""The parts that have a step and gradient written by hand, and the wrapper of all others.
 
-A class in this package is bound to a plain part by `@fuses(Part)`. `fused_part` returns it for
-instances of exactly that class: a subclass or a part with a replaced method may compute anything,
-so it is `Recomputed` instead, like every part that this package does not know.
+`@fuses(Part)` binds a class in this package to a plain part. `fused_part` returns it for instances
+of exactly that class. A subclass or a part with a replaced method may compute anything, so it is
+`Recomputed` instead, like every part without a class here.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,11 +18,11 @@ _FUSED: dict[type, Any] = {}
 
 
 class StoredState(NamedTuple):
-    """A state that is kept for the backward pass, as few tensors: each is copied at every step."""
+    """A state kept for the backward pass, in few tensors, as each is copied at every step."""
 
-    # What every two slots, or two links of a slot, are computed from. The backward loop fetches it
-    # one step ahead, so that it is an array of its own: otherwise XLA would look it up among the
-    # arrays of all steps for every two slots.
+    # Used for all pairs of slots, or of links of a slot. The backward loop fetches it one step
+    # ahead, so that it is a separate array. Otherwise XLA would look it up among the arrays of all
+    # steps for every pair.
     prefetched: Any
     rest: Any
 
@@ -30,10 +30,10 @@ class StoredState(NamedTuple):
 class Part:
     """One step of a part of a core, forwards and backwards.
 
-    `step(arguments, weights)` returns the results and the residuals, which are what `gradient`
-    needs to know of the step besides its arguments and results. Both take and return nests of
-    tensors. `gradient` returns the gradients w.r.t. the arguments, and what `variable_gradients`
-    takes, summed over all steps: by default the gradients w.r.t. `variables`.
+    `step(arguments, weights)` returns the results and the residuals, which `gradient` needs in
+    addition to the arguments and results. Both take and return nests of tensors. `gradient` returns
+    the gradients w.r.t. the arguments, and the quantities whose sums over all steps
+    `variable_gradients` takes, by default the gradients w.r.t. `variables`.
     """
 
     step: Callable[..., tuple[Any, Any]]
@@ -41,14 +41,14 @@ class Part:
     recomputes = False  # Whether the step runs again in the backward pass.
     grows_linearly = True  # Whether the state grows with N only, not with N x N.
     num_residuals = 0  # Number of rows [B, N] among the residuals.
-    variables: Sequence[tf.Variable] = ()  # Trainable variables that the step reads by itself.
+    variables: Sequence[tf.Variable] = ()  # Trainable variables that the step itself reads.
 
     def pack(self, state: Any) -> Any:
         """Returns the state as it is used here."""
         return state
 
     def unpack(self, state: Any) -> Any:
-        """The inverse of `pack`, and of `pack_gradient`."""
+        """Inverts `pack` and `pack_gradient`."""
         return state
 
     def pack_gradient(self, d_state: Any) -> Any:
@@ -60,7 +60,7 @@ class Part:
         return StoredState((), state)
 
     def restore(self, stored: StoredState) -> Any:
-        """The inverse of `store`."""
+        """Inverts `store`."""
         return stored.rest
 
     def no_sums(self) -> list[tf.Tensor]:
@@ -81,7 +81,7 @@ class Part:
         return []
 
     def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Returns what the steps take of the inputs of all steps, [T B, X]."""
+        """Returns the arguments of the steps for the inputs of all steps, [T B, X]."""
         return inputs
 
     def results_again(self, arguments: Any, residuals: Any) -> Any:
@@ -98,7 +98,7 @@ class Part:
 class Recomputed(Part):
     """A part that runs again, under a tape, when its gradient is taken.
 
-    It must do the same when it runs again. It keeps nothing.
+    It must be repeatable. It keeps nothing.
     """
 
     recomputes = True
@@ -137,7 +137,7 @@ class Recomputed(Part):
 
 
 def fuses(*parts: type) -> Callable[[Fused], Fused]:
-    """Binds a `Part` with a gradient written by hand to the plain parts that it stands for.
+    """Binds a `Part` with a gradient written by hand to the plain parts that it replaces.
 
     It is made from the plain part. It may have a static method `fits(part)`.
     """

@@ -38,7 +38,7 @@ class FusedSharpLinkage(Part):
         return self._inner.pack(state)
 
     def unpack(self, state: Any) -> Any:
-        """The inverse of `pack`."""
+        """Inverts `pack`."""
         return self._inner.unpack(state)
 
     def step(self, arguments: Any, weights: Any = ()) -> tuple[Any, tf.Tensor]:

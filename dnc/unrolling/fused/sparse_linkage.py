@@ -1,4 +1,4 @@
-"""Temporal links, sparse. The K links of a slot are stored in K rows here, as [B, K, N].
+"""Temporal links, sparse. Here the K links of a slot are stored in K rows, as [B, K, N].
 
 The computations for each of the few links then run over many slots at a time.
 """
@@ -24,7 +24,7 @@ class Links(NamedTuple):
 
     values: Any  # [B, K, N]
     columns: Any  # [B, K, N], int32
-    # Number of the old link (from 0) or new link (from K) that each link was, int32. [B, K, N]
+    # [B, K, N], int32: index of the old link (from 0) or new link (from K) that became this one
     sources: Any
 
 
@@ -39,7 +39,7 @@ class _Update(NamedTuple):
     """Intermediate quantities of the update of one write head, with C candidates for new links."""
 
     candidates: tf.Tensor  # [B, C], int32: columns that new links may lead to
-    precedence: tf.Tensor  # [B, C], theirs
+    precedence: tf.Tensor  # [B, C], the precedence of these columns
     is_other_slot: tf.Tensor  # [B, C, N]: a slot is not linked to itself
     is_there: tf.Tensor  # [B, K, C, N]: the old link leads to the candidate
     decay: tf.Tensor  # [B, K, N]: 1 - w[i] - w[j] for old links
@@ -60,7 +60,7 @@ class FusedSparseTemporalLinkage(Part):
         return SparseState(tuple(links), state.precedence_weights)
 
     def unpack(self, state: SparseState) -> SparseTemporalLinkageState:
-        """The inverse of `pack`."""
+        """Inverts `pack`."""
         values, columns = (
             tf.transpose(tf.stack(x), [1, 0, 3, 2])
             for x in zip(*(links[:2] for links in state.links), strict=True)
@@ -68,7 +68,7 @@ class FusedSparseTemporalLinkage(Part):
         return SparseTemporalLinkageState(SparseLinks(values, columns), state.precedence_weights)
 
     def step(self, arguments: Any, weights: Any = ()) -> tuple[Any, tuple[()]]:
-        """As `FusedTemporalLinkage` does."""
+        """See `FusedTemporalLinkage`."""
         del weights
         (write_weights, read_weights, _), state = arguments
         reads_by_slot = tf.transpose(read_weights, [0, 2, 1])
@@ -91,7 +91,7 @@ class FusedSparseTemporalLinkage(Part):
     def gradient(
         self, arguments: Any, results: Any, residuals: Any, d_results: Any, products: Any = ()
     ) -> tuple[tuple[LinkageInputs, Any], list[tf.Tensor]]:
-        """As `FusedTemporalLinkage` does."""
+        """See `FusedTemporalLinkage`."""
         del residuals, products
         (write_weights, read_weights, _), state = arguments
         (_, next_state), (d_directions, d_next_state) = results, d_results
@@ -143,7 +143,7 @@ class FusedSparseTemporalLinkage(Part):
         )
 
     def _update(self, links: Links, w: tf.Tensor, p: tf.Tensor) -> Links:
-        """`sparse.update_sparse_links` for one write head."""
+        """Computes `sparse_linkage.update_sparse_links` for one write head."""
         num_links = links.values.shape[1]
         update = self._prepare(links, w, p)
         new = only(update.is_other_slot, w[:, tf.newaxis] * update.precedence[:, :, tf.newaxis])
@@ -154,7 +154,7 @@ class FusedSparseTemporalLinkage(Part):
         candidates = tf.broadcast_to(update.candidates[:, :, tf.newaxis], tf.shape(new))
         columns = tf.concat([links.columns, candidates], axis=1)
 
-        # Of equal ones those that were there before come first.
+        # Among equal links, the old ones come first.
         one, other = values[:, tf.newaxis], values[:, :, tf.newaxis]  # Rank `one` among all others.
         position = tf.range(values.shape[1])[:, tf.newaxis]
         other_is_earlier = (position < position[:, 0])[..., tf.newaxis]
@@ -165,7 +165,7 @@ class FusedSparseTemporalLinkage(Part):
         # Counted from 1, so that one number and zeros make that number.
         sources = tf.reduce_sum(only(chosen, position + 1), axis=2) - 1
         columns = tf.reduce_sum(only(chosen, columns[:, tf.newaxis] + 1), axis=2) - 1
-        is_link = values > 0.0  # Rounding may leave less than 0.
+        is_link = values > 0.0  # Rounding may give less than 0.
         none = tf.constant(NO_LINK)
         return Links(
             only(is_link, values),
@@ -176,17 +176,17 @@ class FusedSparseTemporalLinkage(Part):
     def _update_gradient(
         self, links: Links, w: tf.Tensor, p: tf.Tensor, new_links: Links, d_new_values: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Gradients w.r.t. the old values, the write weights and the precedence."""
+        """Returns gradients w.r.t. the old values, the write weights and the precedence."""
         num_links, num_slots = links.values.shape[1:]
         update = self._prepare(links, w, p)
 
-        # Which links are kept has no gradient: it goes to where each link came from.
+        # The choice of links has no gradient. The gradient goes to the origin of each link.
         position = tf.range(num_links + self._num_candidates)[:, tf.newaxis, tf.newaxis]
         came_from = new_links.sources[:, tf.newaxis] == position
         d_all = tf.reduce_sum(only(came_from, d_new_values[:, tf.newaxis]), axis=2)
         d_old, d_new = d_all[:, :num_links], d_all[:, num_links:]
 
-        # new[c,i] = w[i] p[c] where c is not i, is a link of its own, or part of one that is there.
+        # new[c,i] = w[i] p[c], c != i, is a separate link, or part of an old one.
         d_part = tf.reduce_sum(only(update.is_there, d_old[:, :, tf.newaxis]), axis=1)
         d_new = only(update.is_other_slot, d_new + d_part)
         d_w = tf.reduce_sum(d_new * update.precedence[:, :, tf.newaxis], axis=1)
@@ -194,7 +194,7 @@ class FusedSparseTemporalLinkage(Part):
         is_candidate = update.candidates[:, :, tf.newaxis] == tf.range(num_slots)
         d_p = tf.reduce_sum(only(is_candidate, d_candidates[:, :, tf.newaxis]), axis=1)
 
-        # old[k,i] = (1 - w[i] - w[j]) v[k,i] + its part of what is new
+        # old[k,i] = (1 - w[i] - w[j]) v[k,i] + its part of new
         d_decay = d_old * links.values
         to_columns = _scatter(d_decay[..., tf.newaxis], links.columns)
         d_w -= tf.reduce_sum(d_decay, axis=1) + tf.squeeze(to_columns, axis=2)
@@ -214,7 +214,7 @@ def _follow_backward(links: Links, reads_by_slot: tf.Tensor) -> tf.Tensor:
 
 
 def _at_columns(links: Links, by_slot: tf.Tensor) -> tf.Tensor:
-    """by_slot[columns]: [B, N, R] to [B, K, N, R]; arbitrary where there is no link."""
+    """Returns by_slot[columns]: [B, N, R] to [B, K, N, R]; arbitrary where there is no link."""
     return _gather(by_slot, links.columns)
 
 
@@ -227,7 +227,7 @@ def _scatter(parts: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     batch_size, _, num_slots = tf.unstack(tf.shape(columns))
     first = num_slots * tf.range(batch_size)[:, tf.newaxis, tf.newaxis]
     target = tf.where(columns == NO_LINK, NO_LINK, columns + first)
-    sums = tf.math.unsorted_segment_sum(  # Leaves negative targets out.
+    sums = tf.math.unsorted_segment_sum(  # It ignores negative targets.
         tf.reshape(parts, [-1, parts.shape[3]]),
         tf.reshape(target, [-1]),
         batch_size * num_slots,

@@ -15,7 +15,7 @@ from dnc.unrolling.fused.registry import Part, fuses, is_fused, make_fused
 
 @fuses(LearnedState)
 class FusedWrapper(Part):
-    """A wrapper whose steps are the steps of the wrapped controller, such as `LearnedState`."""
+    """A wrapper with the steps of the wrapped controller, such as `LearnedState`."""
 
     @staticmethod
     def fits(wrapper: Wrapper) -> bool:
@@ -102,7 +102,7 @@ class FusedEmbeddedInputs(FusedWrapper):
 
 @fuses(AppendedContext)
 class FusedAppendedContext(FusedWrapper):
-    """`AppendedContext`: a step takes the context behind the inputs of the wrapped controller."""
+    """`AppendedContext`: a step takes the context after the inputs of the wrapped controller."""
 
     def prepare(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the inputs of `step`."""

@@ -21,8 +21,8 @@ from tests.models import (
 
 NUM_STEPS, BATCH_SIZE, INPUT_SIZE = 5, 3, 5
 LENGTHS = [5, 2, 0]
-# No example makes more than one step after a reset. At the second, all slots but the written one are
-# equally used up to rounding, and in a large memory rounding would decide which is written next.
+# No example makes more than one step after a reset. At the second, all slots but the written one
+# are equally used up to rounding, and in a large memory rounding would decide which is next.
 RESET = np.array([[0, 1, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 0]], bool)
 
 
