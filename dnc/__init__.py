@@ -1,9 +1,9 @@
 """Differentiable Neural Computer for TensorFlow 2 and Sonnet 2.
 
-`DNC` is a recurrent core made of a controller and a `MemoryAccess`. `MemoryAccess` is made of an
-interface, content look-ups, `Freeness` and a linkage. Each is a core or module of its own and can
-be swapped. `unroll` runs a core over sequences, `record` returns every quantity of every step, and
-`rnn_cell`, `keras` and `export` connect it to other libraries.
+`DNC` is a recurrent core that consists of a controller and a `MemoryAccess`, which consists of an
+interface, content look-ups, `Freeness` and a linkage. Each is a core or module and can be replaced.
+`unroll` runs a core over sequences, `record` returns every quantity of every step, and `rnn_cell`,
+`keras` and `export` connect a core to other libraries.
 
 ===================  ===============================================================================
 `core`               the DNC: controller, memory and output layer
@@ -15,24 +15,24 @@ be swapped. `unroll` runs a core over sequences, `record` returns every quantity
 `content`            content look-ups
 `allocation`         usage of the slots and their allocation
 `linkage`            the order of writes; `sparse_linkage` keeps the strongest links only,
-                     `sharp_links` follows them without blur
+                     `sharp_links` follows them without blurring
 `initial`            initial states that are learned
 `heads`              equations of the write and read heads
-`unrolling`          `unroll` and its implementations; `bidirectional`: a core that also sees a
-                     sequence from its end
+`unrolling`          `unroll` and its implementations; `bidirectional`: a core that also runs
+                     over a sequence backwards
 `parallel`           cores side by side, such as a policy and its value function
-`adnc`               the DNC of Franke et al. (2018), put together from these parts
+`adnc`               the DNC of Franke et al. (2018), assembled from these parts
 `recording`          `record`, traces and their summaries for TensorBoard
 `keras`              layers and cells for Keras 3
 `rnn_cells`          cells for TensorFlow 1
 `saved_model`        `export`
 `deepmind`           variables of the released program
-`resizing`           states with another number of slots
+`resizing`           states with a different number of slots
 `reference`          the whole model in NumPy, one function for each equation
 ===================  ===============================================================================
 
-No part imports the core, and the core does not import `unrolling`. docs/extending.md explains parts
-of your own.
+No part imports the core, and the core does not import `unrolling`. docs/extending.md explains how
+to write parts.
 """
 
 import importlib
@@ -75,8 +75,8 @@ from dnc.sparse_linkage import SparseTemporalLinkage
 from dnc.unrolling.sequences import bidirectional_unroll, unroll
 
 if tf.executing_eagerly():
-    # With its first module Sonnet makes sure that this is TensorFlow 2, and would take the
-    # `tf.Graph` of a program written for TensorFlow 1 for TensorFlow 1.
+    # Sonnet checks for TensorFlow 2 when its first module is created. Inside a `tf.Graph`, as in a
+    # program written for TensorFlow 1, the check would fail.
     snt.Module()
 
 __version__ = "0.2.0"
@@ -129,11 +129,11 @@ __all__ = [
 ]
 
 
-if TYPE_CHECKING:  # Of a module with a `__getattr__` type checkers accept any attribute.
+if TYPE_CHECKING:  # Type checkers accept any attribute of a module with `__getattr__`.
     from dnc import keras
 else:
 
     def __getattr__(name: str) -> ModuleType:
-        if name == "keras":  # Only when asked for: few need Keras.
+        if name == "keras":  # Imported on demand: few users need Keras.
             return importlib.import_module("dnc.keras")
         raise AttributeError(f"module 'dnc' has no attribute {name!r}")

@@ -23,7 +23,7 @@ def check_size(name: str, value: Any, minimum: int = 1) -> int:
 def check_bound(name: str, value: Any, otherwise: str = "") -> Any:
     """Returns `value`, or raises `ValueError` unless it is a number > 0.
 
-    The message appends `otherwise`, any further allowed values.
+    `otherwise`, which ends the message, names further allowed values.
     """
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not value > 0:
@@ -109,8 +109,8 @@ def to_tensor(name: str, value: Any, dtype: Any = None) -> tf.Tensor:
     """
     if isinstance(value, tf.RaggedTensor):
         raise ValueError(
-            f"{name} must be a dense tensor, got a RaggedTensor. Pass {name}.to_tensor(), and to "
-            f"dnc.unroll also time_major=False and sequence_length={name}.row_lengths()."
+            f"{name} must be a dense tensor, got a RaggedTensor. Pass {name}.to_tensor() and, to "
+            f"dnc.unroll, also time_major=False and sequence_length={name}.row_lengths()."
         )
     if isinstance(value, (tf.SparseTensor, tf.IndexedSlices)):
         raise ValueError(f"{name} must be a dense tensor, got a {type(value).__name__}.")
@@ -160,7 +160,7 @@ def check_state(
         `tf.TensorShape`s. Other structures are not checked.
       dtype: expected dtype of every tensor.
       batch_size: expected leading dimension, `None` if unknown.
-      strict: whether integers and booleans are wrong, too.
+      strict: whether integers and booleans are also rejected.
     """
     if isinstance(sizes, tf.TensorShape):
         if not strict and tf.is_tensor(state) and (state.dtype.is_integer or state.dtype.is_bool):
@@ -185,7 +185,7 @@ def check_inputs(kind: Any, values: Any) -> Any:
     """Returns a tuple or list of a part's inputs as the named tuple `kind`.
 
     Raises:
-      ValueError: if it is no tuple or list, or has another number of entries.
+      ValueError: if it is not a tuple or list, or has a wrong number of entries.
     """
     fewest = len(kind._fields) - len(kind._field_defaults)
     if not isinstance(values, (tuple, list)) or not fewest <= len(values) <= len(kind._fields):
@@ -197,7 +197,7 @@ def check_inputs(kind: Any, values: Any) -> Any:
 
 
 def check_like(like: tf.Tensor, name: str, value: Any, size: Sequence[int | None]) -> tf.Tensor:
-    """`check_tensor` against one example's size, and the batch size and dtype of another tensor."""
+    """Calls `check_tensor` with an example's size, and the batch size and dtype of `like`."""
     return check_tensor(name, value, [like.shape[0], *size], like.dtype)
 
 
@@ -209,7 +209,7 @@ def _shape_text(shape: Any) -> str:
 
 
 def structure_text(value: Any) -> str:
-    """Returns a text for messages: the kind of a value, and its shape or fields."""
+    """Returns a description for messages: the kind of a value, and its shape or fields."""
     if tf.is_tensor(value):
         return f"a tensor of shape {_shape_text(value.shape)}"
     if fields := getattr(value, "_fields", None):

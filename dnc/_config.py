@@ -46,7 +46,7 @@ _CLASSES: dict[str, Any] = {
 }
 _FUNCTIONS: dict[str, Any] = {"softplus": tf.nn.softplus, "oneplus": oneplus}
 
-# The class of an argument whose description names none.
+# Class of an argument whose description does not name one.
 _DEFAULTS = {
     "access": "MemoryAccess",
     "controller": "LSTM",
@@ -61,8 +61,8 @@ _DEFAULTS = {
 def describe(part: Any, shared: Collection[tf.Module] = ()) -> dict[str, Any]:
     """Returns the description of a core or of a part of one.
 
-    The arguments are those that the part's `get_config` returns. A part without this method has an
-    attribute for each parameter of its constructor.
+    The part's `get_config` returns the arguments. A part without this method has an attribute for
+    each parameter of its constructor.
 
     Args:
       part: the core or part: an instance of a class in this package, of `snt.LSTM` or `snt.GRU`, or
@@ -96,7 +96,7 @@ def make(
     Args:
       description: a description. Without "class" these are the arguments of the `default` class.
       default: name of a class.
-      made: shared parts by their "shared_id": those already in it are used, others are added. By
+      made: shared parts by their "shared_id". Parts already in it are used, others are added. By
         default every description makes new parts.
 
     Raises:
@@ -197,7 +197,7 @@ _ARGUMENTS: dict[Any, Callable[[Any], dict[str, Any]]] = {
 
 
 def _to_json(what: str, value: Any, shared: Collection[tf.Module]) -> Any:
-    """Returns an argument as JSON values. Messages call it `what`."""
+    """Returns an argument as JSON values. Messages name it `what`."""
     if isinstance(value, tf.Module):
         return describe(value, shared)
     if isinstance(value, tf.DType):
@@ -215,14 +215,14 @@ def _to_json(what: str, value: Any, shared: Collection[tf.Module]) -> Any:
         raise _cannot_serialize(
             what,
             f"arguments are JSON values, parts, dtypes, the functions {', '.join(_FUNCTIONS)} and "
-            "functions registered with Keras. Decorate a function of your own with "
+            "functions registered with Keras. Decorate your own functions with "
             "@keras.saving.register_keras_serializable(package=...)",
         )
     return {"function": name}
 
 
 def _from_json(key: str, value: Any, made: MutableMapping[int, Any] | None) -> Any:
-    """Returns the argument of the name `key` from what `_to_json` returned."""
+    """Returns the argument named `key` from the result of `_to_json`."""
     if isinstance(value, Mapping):
         if value.keys() == {"function"}:
             return _find(key, value["function"], _FUNCTIONS)
@@ -233,7 +233,7 @@ def _from_json(key: str, value: Any, made: MutableMapping[int, Any] | None) -> A
         return [_from_json("", inner, made) for inner in value]
     if key == "dtype" and value is not None:
         return tf.as_dtype(value)
-    # Names alone are written by hand, and in configurations of version 0.1.
+    # Configurations written by hand or by version 0.1 contain names alone.
     if key == "strength_op" and isinstance(value, str):
         return _find(key, value, _FUNCTIONS)
     if key == "content_weights" and isinstance(value, str):
@@ -253,7 +253,7 @@ def _name_of(x: Any, known: Mapping[str, Any]) -> str | None:
 
 
 def _find(key: str, name: Any, known: Mapping[str, Any]) -> Any:
-    """Returns the class or function of a name that `_name_of` returned."""
+    """Returns the class or function that has a name from `_name_of`."""
     found = None
     if isinstance(name, str):
         found = known.get(name) or keras.saving.get_registered_object(name)
@@ -267,6 +267,6 @@ def _find(key: str, name: Any, known: Mapping[str, Any]) -> Any:
 
 def _cannot_serialize(what: str, supported: str) -> ValueError:
     return ValueError(
-        f"{what} cannot be serialized. Supported {supported}; or give dnc.keras.RNNCell a "
+        f"{what} cannot be serialized. Supported {supported}. Or give dnc.keras.RNNCell a "
         "registered function that makes the core."
     )

@@ -41,12 +41,12 @@ def call_checked(module: Any, function: Callable[..., Any], *args: Any) -> Any:
 
     Raises:
       ValueError: if the results depend on a trainable variable that is missing from
-        `module.trainable_variables`, such as a variable of a Keras layer: it would never be
+        `module.trainable_variables`, such as a variable of a Keras layer, which would never be
         trained.
     """
     if not isinstance(module, tf.Module) or module in _with_checked_variables:
         return function(*args)
-    if has_custom_getter(module):  # The getter returns something else than the variables.
+    if has_custom_getter(module):  # The getter returns something other than the variables.
         return function(*args)
     probe = tf.zeros([])
     with tf.GradientTape(persistent=True) as tape:
@@ -84,7 +84,7 @@ def has_custom_getter(module: tf.Module) -> bool:
 def call_without_none(
     core: snt.RNNCore, state_like: Any, inputs: Any, state: Any, training: bool | None = None
 ) -> tuple[Any, Any]:
-    """Calls a core with a state that has () where the core's own, `state_like`, has `None`."""
+    """Calls a core with a state that has () where its usual state, `state_like`, has `None`."""
     call = functools.partial(call_with_training, core, training=training)
     outputs, next_state = call_checked(core, call, inputs, _nests.with_none(state, state_like))
     return outputs, _nests.without_none(next_state)
@@ -143,7 +143,7 @@ def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
         return {}
 
 
-# Parts of the names of stateful operations that return or do something else when they run again.
+# Parts of the names of stateful operations whose result or effect differs when they run again.
 _NOT_REPEATABLE = ("Random", "Rng", "Multinomial", "TruncatedNormal", "PyFunc", "Assign")
 
 
@@ -153,7 +153,7 @@ def not_repeatable(
     """Returns an operation that draws random numbers or changes variables in a step, or `None`.
 
     Args:
-      core: a core that was called before.
+      core: a core that has been called before.
       inputs: the inputs of one step, a nest of `tf.TensorSpec`s [B, ...].
       dtype: as for `run_on_zeros`.
       training: see `call_with_training`.
@@ -164,7 +164,7 @@ def not_repeatable(
         results = call_with_training(core, zeros, state, training=training)
         return tf.nest.flatten(_nests.without_none(results))
 
-    state = initial_state(core, 1, dtype)  # It may be random: it is not run again.
+    state = initial_state(core, 1, dtype)  # It may be random, but it is not run again.
     with tf.init_scope():
         graph = tf.function(step, autograph=False).get_concrete_function().graph.as_graph_def()
     functions = (node for function in graph.library.function for node in function.node_def)
@@ -177,7 +177,7 @@ def not_repeatable(
 def check_repeatable(
     core: snt.RNNCore, inputs: Any, dtype: tf.DType | None, training: bool | None = None
 ) -> None:
-    """Raises `ValueError` if a step would not do the same when it runs again for gradients.
+    """Raises `ValueError` if a step would not do the same when it is run again for gradients.
 
     See `not_repeatable`.
     """
@@ -224,7 +224,7 @@ def unchecked(part: Any) -> Callable[..., Any]:
     """Returns the function that computes what a part of a core does, without checks if possible.
 
     `__call__` of this package's parts checks the arguments and calls `compute`. A subclass may
-    override either; the one nearest to its class counts.
+    override either. The override nearest to its class counts.
     """
     for kind in type(part).__mro__:
         if "compute" in vars(kind):

@@ -24,7 +24,7 @@ cells: weakref.WeakSet[Any] = weakref.WeakSet()
 
 @contextlib.contextmanager
 def outside_of_tracing() -> Iterator[None]:
-    """Context for creating variables while Keras traces a model in a graph and a stateless scope.
+    """Leaves the graph and stateless scope in which Keras traces a model, to create variables.
 
     In a stateless scope Keras cannot make a Keras variable from a TensorFlow variable.
     """

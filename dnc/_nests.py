@@ -17,40 +17,40 @@ def where(mask: tf.Tensor, x: Any, y: Any) -> Any:
 
 
 def map_tensors(function: Callable[..., Any], x: Any, *others: Any) -> Any:
-    """Applies a function to the parts of nests that are not `None`, which stays."""
+    """Applies a function to all parts of nests except `None`, which is kept."""
     return tf.nest.map_structure(
         lambda part, *parts: None if part is None else function(part, *parts), x, *others
     )
 
 
 def without_none(x: Any) -> Any:
-    """The nest with () in place of each `None`, which TensorFlow's loops cannot carry."""
+    """Replaces each `None` in a nest by (), as TensorFlow's loops cannot carry `None`."""
     return tf.nest.map_structure(lambda part: () if part is None else part, x)
 
 
 def with_none(x: Any, like: Any) -> Any:
-    """The inverse of `without_none`, for a nest that had `None` where `like` has it."""
+    """Inverts `without_none`, for a nest that had `None` where `like` has it."""
     parts = iter(tf.nest.flatten(x))
     return map_tensors(lambda _: next(parts), like)
 
 
 def zeros_like(x: Any) -> Any:
-    """A nest of zeros of the same shapes."""
+    """Returns a nest of zeros of the same shapes."""
     return tf.nest.map_structure(tf.zeros_like, x)
 
 
 def add(x: Any, y: Any) -> Any:
-    """The sum of two nests, part by part."""
+    """Adds two nests, part by part."""
     return tf.nest.map_structure(tf.add, x, y)
 
 
 def at(x: Any, t: tf.Tensor) -> Any:
-    """Entry `t` of each part along its first axis."""
+    """Returns entry `t` of each part along its first axis."""
     return tf.nest.map_structure(lambda part: part[t], x)
 
 
 def arrays_like(x: Any, size: int | tf.Tensor) -> Any:
-    """A nest of `tf.TensorArray`s for `size` values like `x`, which may be `tf.TensorSpec`s."""
+    """Returns a nest of `tf.TensorArray`s for `size` values like `x`, tensors or their specs."""
     return tf.nest.map_structure(
         lambda part: tf.TensorArray(part.dtype, size, element_shape=part.shape), x
     )
@@ -62,12 +62,12 @@ def write(arrays: Any, t: int | tf.Tensor, values: Any) -> Any:
 
 
 def stack(arrays: Any) -> Any:
-    """What was written, along a new first axis."""
+    """Stacks the entries of each array along a new first axis."""
     return tf.nest.map_structure(lambda array: array.stack(), arrays)
 
 
 def length(x: Any) -> int | tf.Tensor:
-    """Size of the first axis, the same for all parts; an integer where it is known."""
+    """Returns the size of the first axis of all parts, as an integer if it is known."""
     part = tf.nest.flatten(x)[0]
     return tf.shape(part)[0] if part.shape[0] is None else part.shape[0]
 

@@ -1,4 +1,4 @@
-"""Parts of version 0.1 that are needed to load what was trained with it."""
+"""Parts of version 0.1, for loading models that were trained with it."""
 
 from dnc.interface import Field
 from dnc.linkage import Linkage, NoLinkage

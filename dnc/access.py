@@ -17,7 +17,7 @@ from dnc.parts import HEADS, PARTS, AccessState, AccessStep, fields_of, prefix, 
 
 
 class MemoryAccess(snt.RNNCore):
-    """Reads from and writes to an external memory as directed by the interface vector.
+    """External memory that is read and written as directed by the interface vector.
 
     A core whose input is the controller's output, whose output is the words read, and whose state
     is the memory with its bookkeeping (Graves et al. 2016, Methods).
@@ -29,10 +29,10 @@ class MemoryAccess(snt.RNNCore):
 
     The variables do not depend on `memory_size`.
 
-    It is made of parts, each of which can be replaced: two content look-ups, `Freeness` and a
-    linkage. A part has a method `fields()`, which returns the interface fields that it needs, by
-    name; it gets them at each step, activated. A part may also return further quantities of the
-    step as `extras`, by name, and then has a method `extras()`, which returns their axes:
+    It consists of parts that can be replaced: two content look-ups, `Freeness` and a linkage. A
+    part has a method `fields()`, which returns the interface fields that it needs, by name. It gets
+    them at each step, activated. A part may also return further quantities of the step as `extras`,
+    by name, and then has a method `extras()`, which returns their axes:
 
         class Recency(dnc.CosineWeights):
             def fields(self):
@@ -45,7 +45,7 @@ class MemoryAccess(snt.RNNCore):
                 ...
                 return weights, {"similarities": similarities}  # or only the weights
 
-    Letters stand for N slots, W word size, R read heads, V write heads and, in a look-up, H its own
+    Letters stand for N slots, W word size, R read heads, V write heads and, in a look-up, its H
     heads. A look-up's fields and extras get the prefix "write_" or "read_". `Freeness` and linkages
     get their fields in the entry `fields` of their inputs, and return extras in the entry `extras`
     of their outputs. docs/extending.md has complete examples.
@@ -84,29 +84,29 @@ class MemoryAccess(snt.RNNCore):
           num_reads: number of read heads R, >= 1.
           num_writes: number of write heads V, >= 1.
           linkage: core that follows the order of writes; by default a dense `TemporalLinkage`.
-          freeness: core that keeps the usage and allocates; by default `Freeness(memory_size)`.
+          freeness: core that tracks the usage and allocates; by default `Freeness(memory_size)`.
           write_content: content look-up of the write heads, such as
             `CosineWeights(num_writes, word_size)`; by default made by `content_weights`.
           read_content: content look-up of the read heads, such as
             `CosineWeights(num_reads, word_size)`; by default made by `content_weights`.
           content_weights: function or class that makes the look-ups that are not given:
-            `CosineWeights` as in the paper, or `UsedCosineWeights`, which empty slots do not
-            disturb. It is called with the number of heads, `word_size`, `strength_op` and a `name`.
+            `CosineWeights` as in the paper, or `UsedCosineWeights`, which ignores empty slots.
+            It is called with the number of heads, `word_size`, `strength_op` and a `name`.
           strength_op: activation of the strengths of look-ups that are not given: `tf.nn.softplus`
             as in the released code, `dnc.oneplus` as in the paper.
           with_bias: whether the interface layer has a bias (released code) or not (paper).
           layer_norm: whether the interface vector is normalised (Franke et al. 2018).
-          deallocate: whether the contents of slots that are set free are erased, before the write
-            look-up: M <- M psi 1^T (Csordas & Schmidhuber 2019). In the paper they stay until the
-            slot is written again, and answer look-ups.
-          initial_memory: every number of the memory before the first step, or a `LearnedWord` that
-            is in every slot.
+          deallocate: whether slots that are set free are erased, before the write look-up:
+            M <- M psi 1^T (Csordas & Schmidhuber 2019). In the paper, look-ups find their contents
+            until they are written again.
+          initial_memory: value of every element of the memory before the first step, or a
+            `LearnedWord` that every slot contains.
           name: name of the module.
 
         Raises:
           ValueError: if a size is not a positive integer, a part was made for other sizes or
             declares no fields, two parts declare a field of the same name, or a field has an
-            impossible shape.
+            invalid shape.
         """
         super().__init__(name=name)
         self._memory_size = _checks.check_size("memory_size", memory_size)
@@ -130,7 +130,7 @@ class MemoryAccess(snt.RNNCore):
         self.initial_memory = _checked_memory(initial_memory, word_size)
 
     def _check_sizes(self) -> None:
-        """Raises `ValueError` if a part was made for other sizes than the access."""
+        """Raises `ValueError` if a part was made for sizes that differ from the access."""
         sizes = {
             name: getattr(self, name)
             for name in ("memory_size", "word_size", "num_reads", "num_writes")
@@ -193,7 +193,7 @@ class MemoryAccess(snt.RNNCore):
 
         Args:
           inputs: the controller's output, [B, H].
-          prev_state: `AccessState` of the step before.
+          prev_state: `AccessState` of the previous step.
 
         Returns:
           The words read, [B, R, W], and the next `AccessState`.
@@ -211,7 +211,7 @@ class MemoryAccess(snt.RNNCore):
           ValueError: as `__call__`.
         """
         inputs = _checks.check_tensor("controller output", inputs, [None, None])
-        if isinstance(self.interface, Interface):  # It may be replaced.
+        if isinstance(self.interface, Interface):  # Users may replace it.
             inputs = self.interface.check(inputs)
         self.check_state("memory access state", prev_state, inputs)
         return self.compute(inputs, prev_state)
@@ -220,19 +220,19 @@ class MemoryAccess(snt.RNNCore):
         """Raises `ValueError` unless a state has the sizes of this core and fits its inputs.
 
         Args:
-          name: what the message calls the state.
+          name: name of the state in the message.
           state: the state.
           inputs: tensor with the batch size and the dtype that the state must have.
         """
         sizes, dtype, batch_size = self.state_size, inputs.dtype, inputs.shape[0]
         _checks.check_state(name, state, sizes._replace(linkage=None), dtype, batch_size)
-        # A linkage may number slots: of its state only floating-point parts must have the dtype.
+        # A linkage's state may contain slot numbers, so only floating-point parts need the dtype.
         _checks.check_state(
             f"{name}.linkage", state.linkage, sizes.linkage, dtype, batch_size, strict=False
         )
 
     def compute(self, inputs: tf.Tensor, prev_state: AccessState) -> AccessStep:
-        """Returns what `step` returns, for arguments that were checked."""
+        """Computes the result of `step` for checked arguments."""
         fields = _cores.unchecked(self.interface)(inputs)
         extras: dict[str, tf.Tensor] = {}
 
@@ -304,7 +304,7 @@ class MemoryAccess(snt.RNNCore):
         return weights
 
     def own_fields(self, part: str, fields: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Returns a part's own interface fields by the part's own names."""
+        """Returns the interface fields of a part by the part's own names."""
         return {own: fields[name] for own, name in self.own_field_names(part).items()}
 
     def own_field_names(self, part: str) -> Mapping[str, str]:
@@ -340,7 +340,7 @@ class MemoryAccess(snt.RNNCore):
 
     @property
     def deallocate(self) -> bool:
-        """Whether the contents of slots that are set free are erased."""
+        """Whether slots that are set free are erased."""
         return self._deallocates
 
     @property
@@ -381,7 +381,7 @@ class MemoryAccess(snt.RNNCore):
 
 
 def _checked_memory(initial_memory: Any, word_size: int) -> float | LearnedWord:
-    """Returns an `initial_memory` that suits the word size."""
+    """Returns `initial_memory` if it is a finite number or a word of the right size."""
     if not isinstance(initial_memory, LearnedWord):
         return _checks.check_finite("initial_memory", initial_memory)
     if initial_memory.word_size != word_size:

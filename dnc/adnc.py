@@ -1,7 +1,7 @@
-"""The advanced DNC of Franke, Niehues & Waibel (MRQA 2018, arXiv 1807.02658), made of parts.
+"""The advanced DNC of Franke, Niehues & Waibel (MRQA 2018, arXiv 1807.02658), built from parts.
 
-Compared with the DNC of the paper, it normalises the interface vector and the LSTM, drops part of
-the controller's output on the way past the memory, and has no links: it reads by content alone.
+Compared with the DNC of the paper, it normalises the interface vector and the LSTM, applies dropout
+to the controller output that bypasses the memory, and has no links: it reads by content alone.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ def adnc(
     clip_value: float | None = None,
     **access: Any,
 ) -> DNC:
-    """Returns an ADNC; sizes by default as on bAbI.
+    """Returns an ADNC, by default with the sizes used for bAbI.
 
     Args:
       output_size: width Y of the output.
@@ -61,7 +61,7 @@ def adnc(
 def biadnc(
     input_size: int, output_size: int, hidden_size: int = 172, **options: Any
 ) -> Bidirectional:
-    """Returns an ADNC with a second LSTM, which reads the sequence from its end.
+    """Returns an ADNC with a second LSTM, which reads the sequence backwards.
 
     Args:
       input_size: width X of the input.

@@ -1,4 +1,4 @@
-"""Dynamic allocation: the usage of every slot, and which slots to write to next.
+"""Dynamic allocation: the usage of every slot, and the choice of slots to write to.
 
 Paper: Graves et al., Nature 538 (2016), Methods, "Dynamic memory allocation". Shapes: B batch, N
 memory slots, R read heads, V write heads.
@@ -18,12 +18,12 @@ from dnc.interface import Field
 # Minimum usage that allocation sees, so that the gradient of a product of usages is finite.
 EPSILON = 1e-6
 
-# Up to this number of slots, allocation compares every two slots instead of sorting them.
+# Up to this number of slots, allocation compares all pairs of slots instead of sorting them.
 LARGEST_COMPARED = 256
 
 
 def product(factors: Iterable[tf.Tensor]) -> tf.Tensor:
-    """Multiplies one tensor for each head.
+    """Multiplies tensors, one for each head.
 
     Not `tf.reduce_prod`: its gradient divides by the factors, which may be exactly 0.
     """
@@ -45,7 +45,7 @@ def usage_after_write(prev_usage: tf.Tensor, write_weights: tf.Tensor) -> tf.Ten
 
 
 def retention(free_gate: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
-    """psi = prod_i (1 - f^i w^{r,i}): the share of each slot that the free gates do not free.
+    """psi = prod_i (1 - f^i w^{r,i}): the share of each slot that the free gates retain.
 
     Usage after the reads is u psi.
 
@@ -67,8 +67,8 @@ def allocation_weights(usage: tf.Tensor) -> tf.Tensor:
     gradient of the product, which divides by it, is finite. The order itself has no gradient, as in
     the paper.
 
-    Small memories compare every two slots instead of sorting them, which is faster there on a CPU
-    with XLA.
+    Small memories compare all pairs of slots instead of sorting them, which is faster on a CPU with
+    XLA.
 
     Args:
       usage: [B, N], in [0, 1].
@@ -84,7 +84,7 @@ def allocation_weights(usage: tf.Tensor) -> tf.Tensor:
 
 
 def used_before_by_comparison(unused: tf.Tensor) -> tf.Tensor:
-    """prod_j u[j] over the slots j before i in the free list, by comparing every two slots.
+    """prod_j u[j] over the slots j before i in the free list, by comparing all pairs.
 
     Args:
       unused: [B, N], 1 - u.
@@ -121,7 +121,7 @@ def used_before_by_sorting(unused: tf.Tensor) -> tf.Tensor:
 
 
 def write_allocation_weights(usage: tf.Tensor, write_gates: tf.Tensor) -> tf.Tensor:
-    """Allocation for several write heads: each sees as used what the heads before it will fill.
+    """Allocates for several write heads. Each sees the usage that the heads before it will leave.
 
     a^i = allocation(u^i), u^{i+1} = u^i + (1 - u^i) g^i a^i, with u^1 = u.
 
@@ -138,7 +138,7 @@ def write_allocation_weights(usage: tf.Tensor, write_gates: tf.Tensor) -> tf.Ten
 def softmax_allocation_weights(
     usage: tf.Tensor, write_gates: tf.Tensor, strengths: tf.Tensor
 ) -> tf.Tensor:
-    """As `write_allocation_weights`, with allocation(u) = softmax(beta (1 - u)).
+    """Computes `write_allocation_weights` with allocation(u) = softmax(beta (1 - u)).
 
     Args:
       usage: as for `write_allocation_weights`.
@@ -158,7 +158,7 @@ def softmax_allocation_weights(
 def _one_after_another(
     usage: tf.Tensor, write_gates: tf.Tensor, allocate: Callable[[int, tf.Tensor], tf.Tensor]
 ) -> tf.Tensor:
-    """Stacks allocate(head, usage) for usages as the heads before will leave them."""
+    """Stacks allocate(head, usage), where each head sees the usage that the previous ones leave."""
     gates = tf.unstack(write_gates, axis=1)
     allocations = [allocate(0, usage)]
     for head, gate in enumerate(gates[:-1], start=1):
@@ -185,10 +185,9 @@ class Allocation(NamedTuple):
 
 
 class Freeness(snt.RNNCore):
-    """Usage of every slot, and which slots to allocate next. The state is the usage, [B, N].
+    """Usage of every slot, and allocation of unused ones. The state is the usage, [B, N].
 
-    Slots become used by writing, and free again when a read head with an open free gate has read
-    them.
+    Writing to a slot marks it as used. Reading it with an open free gate frees it again.
     """
 
     def __init__(
@@ -220,7 +219,7 @@ class Freeness(snt.RNNCore):
 
         Args:
           inputs: `FreenessInputs`: the weightings of the previous step and the gates of this one.
-          prev_state: usage before that, [B, N].
+          prev_state: the usage before the previous step's write, [B, N].
 
         Returns:
           The `Allocation` and the usage [B, N], in [0, 1].
@@ -241,7 +240,7 @@ class Freeness(snt.RNNCore):
     def compute(
         self, inputs: FreenessInputs, prev_state: tf.Tensor
     ) -> tuple[Allocation, tf.Tensor]:
-        """Returns what `__call__` returns, for arguments that were checked."""
+        """Computes the result of `__call__` for checked arguments."""
         write_weights = inputs.write_weights
         if self._stop_write_gradient:
             write_weights = tf.stop_gradient(write_weights)
@@ -291,8 +290,8 @@ class SoftmaxAllocation(Freeness):
     """`Freeness` that allocates by a softmax over free slots: a = softmax(beta (1 - u)).
 
     It needs no sorting, and its gradient reaches the order of the slots. Each write head emits its
-    strength beta >= 0. (Not in the paper; proposed by Ben-Ari & Bekker 2017.) Where all slots are
-    equally used, it allocates a share of each.
+    strength beta >= 0. (Not in the paper; proposed by Ben-Ari & Bekker 2017.) Slots that are
+    equally used get equal weights.
     """
 
     def fields(self) -> dict[str, Field]:

@@ -1,4 +1,4 @@
-"""Cores that also see a sequence from its end."""
+"""Cores that also run over a sequence backwards."""
 
 from typing import Any, NamedTuple
 
@@ -17,14 +17,13 @@ class BidirectionalState(NamedTuple):
 
 
 class Bidirectional(snt.Module):
-    """A core that sees the outputs of another one, which runs over the sequence from its end.
+    """A core that sees the outputs of another core, which runs over the sequence backwards.
 
         context = unroll(backward, x, reverse=True),   y = unroll(forward, [x; context])
 
-    So it needs the whole sequence before its first step, and is not a core itself: it is not
-    causal, and cannot answer while it reads (Franke et al. 2018: the bidirectional DNC). With
-    `AppendedContext` around the forward core's controller the context is part of the controller's
-    output, as it is there.
+    It needs the whole sequence before its first step, so it is not causal, cannot answer while it
+    reads, and is not a core itself (Franke et al. 2018: the bidirectional DNC). As in that paper,
+    `AppendedContext` around the forward core's controller appends the context to its output.
 
         >>> import dnc
         >>> controller = dnc.AppendedContext(snt.LSTM(8), input_size=5, context_size=6)
@@ -35,7 +34,7 @@ class Bidirectional(snt.Module):
 
     Attributes:
       forward: the core.
-      backward: the core that runs from the end.
+      backward: the core that runs backwards.
     """
 
     def __init__(self, forward: snt.RNNCore, backward: snt.RNNCore, name: str = "bidirectional"):
@@ -44,11 +43,11 @@ class Bidirectional(snt.Module):
         Args:
           forward: any `snt.RNNCore`; its inputs are the inputs of the sequence, [B, X], followed by
             the outputs of `backward`, [B, C].
-          backward: any `snt.RNNCore` from [B, X] to [B, C].
+          backward: any `snt.RNNCore` that maps [B, X] to [B, C].
           name: name of the module.
 
         Raises:
-          ValueError: if one is not an `snt.RNNCore`.
+          ValueError: if either is not an `snt.RNNCore`.
         """
         super().__init__(name=name)
         for which, core in (("forward", forward), ("backward", backward)):
@@ -70,8 +69,8 @@ class Bidirectional(snt.Module):
 
         Args:
           inputs: [T, B, X].
-          initial_state: state before the sequence; by default the cores' own.
-          sequence_length: see `dnc.unroll`, as for the others.
+          initial_state: state before the sequence; by default the cores' initial states.
+          sequence_length: see `dnc.unroll`.
           checkpoint_every: see `dnc.unroll`.
           training: see `dnc.unroll`.
           implementation: see `dnc.unroll`.

@@ -1,4 +1,4 @@
-"""Content look-ups: where to read and write by similarity to a key.
+"""Content look-ups: weightings of slots by their similarity to a key.
 
 Paper: C(M, k, beta) of Graves et al., Nature 538 (2016), Methods, "Content-based addressing".
 Shapes: B batch, N memory slots, W word size, H heads.
@@ -40,7 +40,7 @@ def cosine_similarity(memory: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
 
 
 def masked_cosine_similarity(memory: tf.Tensor, keys: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
-    """D(k * m, M[i] * m), the cosine of those numbers of key and slot that a mask selects.
+    """D(k * m, M[i] * m), the cosine of those elements of key and slot that a mask selects.
 
     Args:
       memory: [B, N, W].
@@ -83,7 +83,7 @@ def used_softmax(
 ) -> tf.Tensor:
     """u[i] exp(beta x[i] - m) / (sum_j u[j] exp(beta x[j] - m) + eps), m the largest used beta x.
 
-    A softmax in which each slot counts as much as it is used. (Not in the paper.)
+    A softmax in which each slot counts by its usage. (Not in the paper.)
 
     Args:
       activations: [B, H, N], x.
@@ -98,7 +98,7 @@ def used_softmax(
     usage = usage[:, tf.newaxis, :]
     used_logits = tf.where(usage > 0.0, logits, logits.dtype.min)
     largest = tf.reduce_max(used_logits, axis=2, keepdims=True)
-    # An unused slot may well be more similar than any used one: that must not overflow.
+    # An unused slot may be more similar than any used one, which must not cause overflow.
     shares = usage * tf.exp(tf.minimum(logits - largest, 0.0))
     return shares / (tf.reduce_sum(shares, axis=2, keepdims=True) + EPSILON)
 
@@ -169,7 +169,7 @@ class CosineWeights(snt.Module):
         return self.compute(*self._check(memory, keys, strengths, usage))
 
     def _check(self, memory: Any, keys: Any, strengths: Any, usage: Any) -> tuple[Any, ...]:
-        """Returns the arguments as tensors that fit together."""
+        """Returns the arguments as tensors if they fit together."""
         memory = _checks.check_tensor("memory", memory, [None, None, self._word_size])
         (batch_size, num_slots, _), dtype = memory.shape, memory.dtype
         keys = _checks.check_tensor(
@@ -185,7 +185,7 @@ class CosineWeights(snt.Module):
     def compute(
         self, memory: tf.Tensor, keys: tf.Tensor, strengths: tf.Tensor, usage: tf.Tensor | None
     ) -> tf.Tensor:
-        """Returns what `__call__` returns, for arguments that were checked."""
+        """Computes the result of `__call__` for checked arguments."""
         return self.normalize(cosine_similarity(memory, keys), strengths, usage)
 
     def normalize(
@@ -212,12 +212,12 @@ class CosineWeights(snt.Module):
 
 
 class UsedCosineWeights(CosineWeights):
-    """Content-based weighting among the slots in use: each counts as much as it is used.
+    """Content-based weighting among the slots in use: each counts by its usage.
 
-    In the softmax of `CosineWeights` an empty slot has similarity 0 and so the share of exp(0): the
-    more empty slots, the less is left for the others, and a network trained with a small memory
-    reads blurred words from a large one. Here a slot of usage 0 has no share, so empty slots make
-    no difference, however many there are. Swap it in with
+    In the softmax of `CosineWeights` an empty slot has similarity 0 and still contributes exp(0).
+    The more slots are empty, the less weight is left for the others, so a network trained with a
+    small memory reads blurred words from a large one. Here a slot of usage 0 has no weight, so the
+    number of empty slots does not matter. To use it, construct
     `MemoryAccess(..., content_weights=UsedCosineWeights)`.
 
     >>> look_up = UsedCosineWeights(num_heads=1, word_size=2)
@@ -269,8 +269,8 @@ class MaskedCosineWeights(CosineWeights):
           num_heads: as for `CosineWeights`.
           word_size: as for `CosineWeights`.
           strength_op: as for `CosineWeights`.
-          mask_min: minimum of a mask, in [0, 1]: 1 for `CosineWeights`. The authors use 0.1 for
-            associative recall, else 0.
+          mask_min: minimum of a mask, in [0, 1]; 1 gives `CosineWeights`. The authors use 0.1 for
+            associative recall and 0 elsewhere.
           name: name of the module.
 
         Raises:
@@ -287,7 +287,7 @@ class MaskedCosineWeights(CosineWeights):
     def _floored_sigmoid(self, x: tf.Tensor) -> tf.Tensor:
         return self._mask_min + (1.0 - self._mask_min) * tf.sigmoid(x)
 
-    def __call__(  # type: ignore[override]  # It also needs the masks.
+    def __call__(  # type: ignore[override]  # It needs the masks, too.
         self,
         memory: tf.Tensor,
         keys: tf.Tensor,
@@ -323,7 +323,7 @@ class MaskedCosineWeights(CosineWeights):
         usage: tf.Tensor | None,
         masks: tf.Tensor,
     ) -> tf.Tensor:
-        """Returns what `__call__` returns, for arguments that were checked."""
+        """Computes the result of `__call__` for checked arguments."""
         return self.normalize(masked_cosine_similarity(memory, keys, masks), strengths, usage)
 
     @property

@@ -1,4 +1,4 @@
-"""A controller with a context, which another core computed before."""
+"""A controller with a context that another core has computed."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ class AppendedContext(Wrapper):
     def __call__(
         self, inputs: tf.Tensor, prev_state: Any, training: bool | None = None
     ) -> tuple[tf.Tensor, Any]:
-        """Performs one step of the wrapped core, and raises the errors of that step.
+        """Performs one step of the wrapped core and passes on its errors.
 
         Raises:
           ValueError: if the inputs are narrower than input and context.

@@ -67,7 +67,7 @@ class FeedForward(snt.RNNCore):
           training: passed on to a network that accepts it, as in `dnc.DNC`.
 
         Raises:
-          ValueError: if the inputs do not fit layers of given sizes.
+          ValueError: if the inputs do not fit the layers.
         """
         del prev_state
         if self._sizes is not None:
@@ -82,7 +82,7 @@ class FeedForward(snt.RNNCore):
 
     @property
     def network(self) -> Sequence[int] | Callable[[tf.Tensor], tf.Tensor]:
-        """The layer sizes, or the network that was given."""
+        """The layer sizes, or the network that the core was made with."""
         return self._network if self._sizes is None else self._sizes
 
     @property
@@ -92,7 +92,7 @@ class FeedForward(snt.RNNCore):
 
     @property
     def output_size(self) -> tf.TensorShape:
-        """Shape of one example's output. The size is unknown if the network was given."""
+        """Shape of one example's output. The size of a network that was passed is unknown."""
         return tf.TensorShape([self._output_size])
 
 
@@ -141,7 +141,7 @@ class ClippedSignal(Wrapper):
     def __call__(
         self, inputs: tf.Tensor, prev_state: Any, training: bool | None = None
     ) -> tuple[tf.Tensor, Any]:
-        """Performs one step of the wrapped core, and raises the errors of that step."""
+        """Performs one step of the wrapped core and passes on its errors."""
         step = _cores.call_with_training(self.core, inputs, prev_state, training=training)
         return _nests.map_tensors(self._clip_gradient, step)
 
@@ -164,9 +164,9 @@ class ClippedSignal(Wrapper):
 class InputsOnly(Wrapper):
     """A controller that does not see the words read.
 
-    The paper's controller has the input [x_t; r_{t-1}^1; ...; r_{t-1}^R]. This one has x_t. With
+    The input of the paper's controller is [x_t; r_{t-1}^1; ...; r_{t-1}^R], here it is x_t. With
     `FeedForward` inside, the interface vector then depends on the input of the same time step
-    alone, so it cannot drift in sequences longer than those in training.
+    alone, so it cannot drift in sequences longer than in training.
 
         >>> core = InputsOnly(FeedForward([16]), 10)
         >>> output, state = core(tf.zeros([2, 10 + 8]), core.initial_state(batch_size=2))
@@ -191,7 +191,7 @@ class InputsOnly(Wrapper):
     def __call__(
         self, inputs: tf.Tensor, prev_state: Any, training: bool | None = None
     ) -> tuple[tf.Tensor, Any]:
-        """Performs one step of the wrapped core, and raises the errors of that step.
+        """Performs one step of the wrapped core and passes on its errors.
 
         Raises:
           ValueError: if the inputs are narrower than `input_size`.
@@ -209,7 +209,7 @@ class InputsOnly(Wrapper):
 class EmbeddedInputs(Wrapper):
     """A controller that sees a learned embedding of the DNC's input, next to the words read.
 
-    The embedding x_t E replaces x_t. It suits wide inputs with few elements that are not 0, such as
+    The embedding x_t E replaces x_t. It suits wide inputs with few nonzero elements, such as
     one-hot words. The initial elements of E have variance 1.
 
         >>> core = EmbeddedInputs(snt.LSTM(16), input_size=1000, embedding_size=32)
@@ -251,7 +251,7 @@ class EmbeddedInputs(Wrapper):
     def __call__(
         self, inputs: tf.Tensor, prev_state: Any, training: bool | None = None
     ) -> tuple[tf.Tensor, Any]:
-        """Performs one step of the wrapped core, and raises the errors of that step.
+        """Performs one step of the wrapped core and passes on its errors.
 
         Raises:
           ValueError: if the inputs are narrower than `input_size`.

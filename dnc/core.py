@@ -19,7 +19,7 @@ class DNCState(NamedTuple):
     access_output: Any  # [B, R, W], the words read at the last step
     access_state: AccessState
     controller_state: Any  # the controller's own state, e.g. `snt.LSTMState`
-    bypass: Any = ()  # `DropoutState` of the bypass dropout; () without
+    bypass: Any = ()  # `DropoutState` of the bypass dropout; () without dropout
 
 
 class DNCStep(NamedTuple):
@@ -34,9 +34,9 @@ class DNCStep(NamedTuple):
 class DNC(snt.RNNCore):
     """Differentiable Neural Computer (Graves et al., Nature 538, 2016).
 
-    At each step the controller sees the input and the words read before, tells the memory what to
-    write and what to read, and the output is a linear function of the controller output and the
-    words just read:
+    At each step the controller sees the input and the words last read, and directs what the memory
+    writes and reads. The output is a linear function of the controller output and the words just
+    read:
 
         h_t = controller([x_t; r_{t-1}]),   r_t = access(h_t),   y_t = W [h_t; r_t] + b
 
@@ -71,7 +71,7 @@ class DNC(snt.RNNCore):
           controller: any `snt.RNNCore` with an output of shape [B, H]; any callable or module that
             maps [B, X + R W] to [B, H]; or the keyword arguments of an `snt.LSTM`. Its variables
             must belong to a `tf.Module`: variables of a Keras layer are not found.
-          output_size: width Y of the output, >= 1; or an output layer of your own: a module or
+          output_size: width Y of the output, >= 1; or a custom output layer: a module or
             callable that maps [B, H + R W], the controller output and the words just read, to
             [B, Y].
           clip_value: bound on the absolute value of the controller's output and state and of the
@@ -80,8 +80,8 @@ class DNC(snt.RNNCore):
           with_bias: whether the linear output layer has a bias (released code) or not (paper).
           bypass_dropout: rate, in [0, 1), of a `dnc.Dropout` on the way from the controller to the
             output, which bypasses the memory: y_t = W [dropout(h_t); r_t] + b. It makes the network
-            rely on its memory (Franke et al. 2018: 0.1). 0: none. As with every `dnc.Dropout`,
-            nothing is dropped before `dnc.seed_dropout`.
+            rely on its memory (Franke et al. 2018: 0.1). 0 means no dropout. As with every
+            `dnc.Dropout`, nothing is dropped before `dnc.seed_dropout`.
 
         Raises:
           ValueError: if an argument is out of range or of an unsupported type.
@@ -90,9 +90,9 @@ class DNC(snt.RNNCore):
         if clip_value is not None:
             clip_value = _checks.check_bound("clip_value", clip_value, ", or None for no clipping")
         self._clip_value = clip_value
-        self._input_size: int | None = None  # Known from the first call on, as is the next.
+        self._input_size: int | None = None  # Known after the first call, as is the next.
         self._hidden_size: int | None = None
-        self._controller_size: Any = None  # Known once it was asked for.
+        self._controller_size: Any = None  # Inferred when it is first needed.
 
         if isinstance(access, Mapping):
             access = _checks.call_with(MemoryAccess, access)
@@ -115,7 +115,7 @@ class DNC(snt.RNNCore):
         self.bypass = Dropout(bypass_dropout, name="bypass") if bypass_dropout else None
         if callable(output_size):
             self.output_linear: Any = output_size
-            self._output_size = getattr(output_size, "output_size", None)  # Or from the first call.
+            self._output_size = getattr(output_size, "output_size", None)  # Or known later.
         else:
             self._output_size = _checks.check_size("output_size", output_size)
             self.output_linear = snt.Linear(
@@ -128,10 +128,10 @@ class DNC(snt.RNNCore):
         """Performs one step.
 
         Args:
-          inputs: [B, X]. An array of floating point is cast to the dtype of the state.
-          prev_state: `DNCState` of the step before.
-          training: passed on to a controller and an output layer of your own that have a parameter
-            `training` or `is_training`. `None` leaves their own defaults.
+          inputs: [B, X]. A floating-point array is cast to the dtype of the state.
+          prev_state: `DNCState` of the previous step.
+          training: passed on to a controller and a custom output layer with a parameter `training`
+            or `is_training`. `None` keeps their own defaults.
 
         Returns:
           The output [B, Y] and the next `DNCState`.
@@ -187,12 +187,12 @@ class DNC(snt.RNNCore):
 
         Args:
           batch_size: an integer >= 0 or a scalar integer tensor.
-          dtype: float32 or float64; by default what the controller was made for, e.g. by
-            `snt.LSTM(64, dtype=tf.float64)`; for a controller without a state, the dtype of the
-            variables, or float32 before there are any.
+          dtype: float32 or float64; by default the dtype of the controller's state, as set by
+            `snt.LSTM(64, dtype=tf.float64)`. Without a state it is the dtype of the variables, or
+            float32 before there are any.
 
         Raises:
-          ValueError: if `dtype` is another one, or the controller's state has another one.
+          ValueError: if `dtype` is not allowed, or the controller's state has a different dtype.
         """
         batch_size = _checks.check_batch_size(batch_size)
         dtype = None if dtype is None else _checks.check_state_dtype(dtype)
@@ -203,7 +203,7 @@ class DNC(snt.RNNCore):
             dtype = dtype or _checks.check_state_dtype(part.dtype)
             if part.dtype != dtype:
                 raise ValueError(
-                    f"The controller's state is {part.dtype.name}, but {dtype.name} was asked for "
+                    f"The controller's state is {part.dtype.name}, but {dtype.name} was requested "
                     f"or given as inputs. Pass {part.dtype.name}, e.g. "
                     f"tf.cast(inputs, tf.{part.dtype.name}), or make the controller with "
                     f"dtype=tf.{dtype.name}."
@@ -218,7 +218,7 @@ class DNC(snt.RNNCore):
 
     @property
     def state_size(self) -> DNCState:
-        """Shapes of one example's state: those of `initial_state` without the batch."""
+        """Shapes of one example's state: the shapes in `initial_state` without the batch axis."""
         if self._controller_size is None:
             self._controller_size = _cores.state_size(self.controller)
         return DNCState(
@@ -230,7 +230,7 @@ class DNC(snt.RNNCore):
 
     @property
     def output_size(self) -> tf.TensorShape:
-        """Shape of one example's output; of an output layer of your own, after the first call."""
+        """Shape of one example's output; unknown before the first call of a custom output layer."""
         return tf.TensorShape([self._output_size])
 
     @property
@@ -274,11 +274,11 @@ class DNC(snt.RNNCore):
             )
         dtype, batch_size = inputs.dtype, inputs.shape[0]
         sizes: Any = self.state_size
-        # The rest follows.
+        # The other parts are checked below.
         own = sizes._replace(access_state=None, controller_state=None, bypass=None)
         _checks.check_state("state", prev_state, own, dtype, batch_size)
         self.access.check_state("state.access_state", prev_state.access_state, inputs)
-        # Controllers may carry integers: of their state only floating-point parts have the dtype.
+        # Controllers may carry integer state, so only floating-point parts need the dtype.
         _checks.check_state(
             "state.controller_state",
             prev_state.controller_state,
@@ -296,5 +296,5 @@ class DNC(snt.RNNCore):
 
 
 def flatten_words(x: tf.Tensor) -> tf.Tensor:
-    """[B, R, W] to [B, R W]."""
+    """Reshapes [B, R, W] to [B, R W]."""
     return tf.reshape(x, [-1, x.shape[1] * x.shape[2]])

@@ -1,4 +1,4 @@
-"""Loading of the variables of DeepMind's released DNC (TensorFlow 1, Sonnet 1) into a `dnc.DNC`.
+"""Loading variables of DeepMind's released DNC (TensorFlow 1, Sonnet 1) into a `dnc.DNC`.
 
 The released model is an LSTM whose output feeds ten linear layers, one for each field of the
 interface, and an output layer. Three things differ from the variables of a `dnc.DNC`:
@@ -6,7 +6,7 @@ interface, and an output layer. Three things differ from the variables of a `dnc
 * Sonnet 1 orders the LSTM gates input, candidate, forget, output, and multiplies inputs and hidden
   state by one matrix. Sonnet 2 orders them input, forget, candidate, output, and has two matrices.
 * Sonnet 1 adds the forget bias of 1 in each step. Sonnet 2 includes it in the bias variable.
-* The ten layers are columns of one layer here, see `dnc.interface`.
+* Here the ten layers are columns of one layer, see `dnc.interface`.
 """
 
 import os
@@ -51,9 +51,9 @@ def restore(
       scope: name of the released module, the first part of the variable names.
 
     Raises:
-      ValueError: if `core` has another controller, other interface fields, another output layer or
-        no biases; or if variables are missing, superfluous or of another shape. The message lists
-        all such variables, and nothing is assigned.
+      ValueError: if `core` has a different controller, interface or output layer, or no biases;
+        or if variables are missing, superfluous or of a different shape. The message lists all such
+        variables, and nothing is assigned.
       FileNotFoundError: if there is no checkpoint at the path.
     """
     _check_core(core)
@@ -88,7 +88,7 @@ def restore(
 
 
 def _check_core(core: DNC) -> None:
-    """Raises `ValueError` unless the core is made like the released model."""
+    """Raises `ValueError` unless the core has the structure of the released model."""
     if not isinstance(core.controller, snt.LSTM):
         raise ValueError(
             "core.controller must be an snt.LSTM like the released model's, got "

@@ -1,4 +1,4 @@
-"""Dropout whose random numbers are a function of the state, so that a step can be run again."""
+"""Dropout whose random numbers are a function of the state, so that steps can be run again."""
 
 import itertools
 import math
@@ -26,12 +26,12 @@ class DropoutState(NamedTuple):
 class Dropout(snt.RNNCore):
     """Dropout as a recurrent core, with the key of its random numbers as its state.
 
-    At each step every number of the input is 0 with probability p, the rate, else it is divided by
-    1 - p. Which ones are dropped depends on the state alone, and each step leaves another key
-    behind. So a step that is run again drops the same ones, as `checkpoint_every`, `dnc.record` and
-    `dnc.export` need it.
+    At each step it replaces each element of the input by 0 with probability p, the rate, and
+    divides it by 1 - p otherwise. The choice depends on the state alone, and each step changes the
+    key. So a step that is run again drops the same elements, as `checkpoint_every`, `dnc.record`
+    and `dnc.export` require.
 
-    **Without a key nothing is dropped.** `initial_state` has none, so a model is evaluated as any
+    **Without a key nothing is dropped.** `initial_state` has none, so a model is evaluated like any
     other. A training step passes an initial state with keys, from `dnc.seed_dropout`:
 
         >>> import dnc
@@ -59,7 +59,7 @@ class Dropout(snt.RNNCore):
         """Creates the core.
 
         Args:
-          rate: probability of a number to be dropped, in [0, 1).
+          rate: probability that an element is dropped, in [0, 1).
           name: name of the module.
 
         Raises:
@@ -77,14 +77,14 @@ class Dropout(snt.RNNCore):
 
         Args:
           inputs: [B, X], of any floating point dtype.
-          prev_state: `DropoutState` of the step before.
+          prev_state: `DropoutState` of the previous step.
 
         Returns:
-          The inputs with some numbers dropped, [B, X], and the next `DropoutState`.
+          The inputs with some elements dropped, [B, X], and the next `DropoutState`.
 
         Raises:
-          ValueError: if the inputs are not of floating point or of another shape, or the state is
-            not one of this core.
+          ValueError: if the inputs are not floating-point tensors [B, X], or the state does not
+            belong to this core.
         """
         inputs = _checks.check_tensor("inputs", inputs, [None, None])
         if not isinstance(prev_state, DropoutState):
@@ -105,14 +105,14 @@ class Dropout(snt.RNNCore):
 
         Args:
           batch_size: an integer >= 0 or a scalar integer tensor.
-          dtype: makes no difference.
+          dtype: ignored.
         """
         del dtype
         return DropoutState(tf.zeros([_checks.check_batch_size(batch_size), 2], tf.int64))
 
     @property
     def rate(self) -> float:
-        """Probability of a number to be dropped."""
+        """Probability that an element is dropped."""
         return self._rate
 
     @property
@@ -124,7 +124,7 @@ class Dropout(snt.RNNCore):
 def seed_dropout(state: Any, seed: Any) -> Any:
     """Returns a state with a random key in every `DropoutState` in it, for a training step.
 
-    The key is another one for each example and each `Dropout`. All else is returned as it is.
+    Each example and each `Dropout` gets a different key. All else is returned unchanged.
 
         >>> import dnc
         >>> core = snt.DeepRNN([snt.LSTM(8), dnc.Dropout(0.5)])
@@ -149,7 +149,7 @@ def seed_dropout(state: Any, seed: Any) -> Any:
 
     def seeded(part: Any) -> DropoutState | None:
         if not isinstance(part, DropoutState):
-            return None  # To look further inside.
+            return None  # `traverse` then visits its parts.
         layer = tf.constant(next(layers), tf.int64)
         example = tf.range(tf.cast(_nests.length(part), tf.int64))[:, tf.newaxis]
         key = _hash(*words, layer, example, tf.range(2, dtype=tf.int64))
@@ -167,7 +167,7 @@ def with_keys_of(state: Any, other: Any) -> Any:
 
 
 def _hash(*words: tf.Tensor) -> tf.Tensor:
-    """A pseudo-random number in 0..2^32 - 1 for integers, which broadcast."""
+    """Returns pseudo-random numbers in 0..2^32 - 1 for integers, which broadcast."""
     bits = tf.constant(_START, tf.int64)
     for word in words:
         bits = _mix(tf.bitwise.bitwise_xor(bits, tf.bitwise.bitwise_and(word, _MASK)))
@@ -175,7 +175,7 @@ def _hash(*words: tf.Tensor) -> tf.Tensor:
 
 
 def _mix(x: tf.Tensor) -> tf.Tensor:
-    """A permutation of 0..2^32 - 1 in which each bit depends on every bit."""
+    """Permutes 0..2^32 - 1 so that each bit of the result depends on every bit."""
     x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, 16))
     x = tf.bitwise.bitwise_and(x * _MULTIPLIERS[0], _MASK)
     x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, 15))

@@ -1,4 +1,4 @@
-"""Write and read heads: what they do to the memory with the weightings that the parts compute.
+"""Write and read heads: writing and reading with the weightings that the parts compute.
 
 Paper: Graves et al., Nature 538 (2016), Methods, "Interface parameters" and "Memory addressing".
 Shapes: B batch, N memory slots, W word size, R read heads, V write heads.
@@ -12,7 +12,7 @@ from dnc.allocation import product
 
 
 class ReadMode(NamedTuple):
-    """Shares of content and links in what each read head reads; they sum to 1 for a head."""
+    """Shares of content and links in the weighting of each read head; they sum to 1."""
 
     backward: tf.Tensor  # [B, R, V], pi[1] of the paper
     forward: tf.Tensor  # [B, R, V], pi[3]
@@ -39,7 +39,7 @@ def write_weights(
 
 
 def deallocate(memory: tf.Tensor, retention: tf.Tensor) -> tf.Tensor:
-    """M <- M psi 1^T: erases slots as far as the free gates set them free.
+    """M <- M psi 1^T: erases slots to the extent that free gates set them free.
 
     (Not in the paper: Csordas & Schmidhuber 2019, section 3.2.)
 

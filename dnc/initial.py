@@ -1,4 +1,4 @@
-"""Initial states that are learned, and do not depend on the number of slots."""
+"""Learned initial states that do not depend on the number of slots."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from dnc.controllers import Wrapper
 
 
 class LearnedWord(snt.Module):
-    """A word that is in every slot before the first step, and learned like any weight.
+    """A word that every slot contains before the first step, and that is learned like any weight.
 
     >>> import dnc
     >>> access = dnc.MemoryAccess(16, 8, initial_memory=LearnedWord(8))
@@ -33,7 +33,7 @@ class LearnedWord(snt.Module):
 
         Args:
           word_size: width W of the memory's slots.
-          initial_value: each number before training.
+          initial_value: value of each element before training.
           dtype: float32 or float64.
           name: name of the module.
 
@@ -55,7 +55,7 @@ class LearnedWord(snt.Module):
 
     @property
     def initial_value(self) -> float:
-        """Each number before training."""
+        """Value of each element before training."""
         return self._initial_value
 
     @property
@@ -65,7 +65,7 @@ class LearnedWord(snt.Module):
 
 
 class LearnedState(Wrapper):
-    """A controller whose initial state is learned like any weight, from zeros on.
+    """A controller whose initial state is learned like any weight, starting from zeros.
 
     >>> core = LearnedState(snt.LSTM(16))
     >>> output, state = core(tf.zeros([2, 10]), core.initial_state(batch_size=2))
@@ -81,7 +81,7 @@ class LearnedState(Wrapper):
         """Wraps a core.
 
         Args:
-          core: any `snt.RNNCore` whose state is of floating point.
+          core: any `snt.RNNCore` with a floating-point state.
           name: name of the module.
 
         Raises:
@@ -94,7 +94,7 @@ class LearnedState(Wrapper):
     def __call__(
         self, inputs: tf.Tensor, prev_state: Any, training: bool | None = None
     ) -> tuple[tf.Tensor, Any]:
-        """Performs one step of the wrapped core, and raises the errors of that step."""
+        """Performs one step of the wrapped core and passes on its errors."""
         return _cores.call_with_training(self.core, inputs, prev_state, training=training)
 
     def initial_state(self, batch_size: Any, **kwargs: Any) -> Any:

@@ -1,7 +1,7 @@
-"""The interface vector: what the controller tells the memory at each step.
+"""The interface vector, by which the controller directs the memory at each step.
 
 The parts of a `MemoryAccess` declare the fields that they need, and one linear layer maps the
-controller output to a vector that is cut into all of them. The default parts declare the fields of
+controller output to a vector that is split into fields. The default parts declare the fields of
 the paper (Methods, "Interface parameters"), for R read heads, V write heads and word size W:
 
 ================  =============  ==========  =====================================================
@@ -43,13 +43,13 @@ class Field(NamedTuple):
     """
 
     # Sizes for one example: integers, or letters that stand for sizes of the access: N slots, W
-    # word size, R read heads, V write heads; in a content look-up, H its own heads.
+    # word size, R read heads, V write heads; in a content look-up, its H heads.
     shape: Sequence[int | str]
-    # Applied to [B, *shape] tensors; `None` for none.
+    # Applied to [B, *shape] tensors, unless `None`.
     activation: Callable[[tf.Tensor], tf.Tensor] | None = None
 
     def resolve(self, owner: str, name: str, sizes: Mapping[str, int]) -> "Field":
-        """Returns the field with integers for its letters.
+        """Returns the field with integers in place of its letters.
 
         Args:
           owner: the part that declares the field, for the message.
@@ -57,7 +57,7 @@ class Field(NamedTuple):
           sizes: size for each letter.
 
         Raises:
-          ValueError: if the shape has another letter, or a size that is not an integer >= 1.
+          ValueError: if the shape has an unknown letter, or a size that is not an integer >= 1.
         """
         shape = [sizes.get(size, size) if isinstance(size, str) else size for size in self.shape]
         if not all(type(size) is int and size >= 1 for size in shape):
@@ -87,14 +87,14 @@ class Declaration(NamedTuple):
 def assemble(
     declarations: Sequence[Declaration],
 ) -> tuple[dict[str, Field], dict[str, dict[str, str]]]:
-    """Puts declarations together.
+    """Combines declarations.
 
     Returns:
       All fields by name, with integers as sizes, in the order of the declarations; and for each
       owner the names in the interface by its own names.
 
     Raises:
-      ValueError: if two parts declare a field of the same name, or a shape is impossible.
+      ValueError: if two parts declare a field of the same name, or a shape is invalid.
     """
     fields: dict[str, Field] = {}
     owners: dict[str, str] = {}
@@ -113,9 +113,9 @@ def assemble(
 
 
 class Interface(snt.Module):
-    """Maps the controller output to the fields by one linear layer.
+    """Linear layer that maps the controller output to the fields.
 
-    With `layer_norm` the vector is normalised before it is cut into fields and these are activated
+    With `layer_norm` the vector is normalised before it is split into fields that are activated
     (Franke et al. 2018: "DNC normalisation"). The offset of the normalisation is then the bias.
 
     >>> interface = Interface({"keys": Field((2, 3)), "gates": Field((2,), tf.sigmoid)})
@@ -126,7 +126,7 @@ class Interface(snt.Module):
       fields: the fields by name, in the order of the linear layer's columns.
       widths: the number of columns of each field.
       linear: the linear layer.
-      norm: the normalisation, a `snt.LayerNorm`, or `None`.
+      norm: the normalisation, an `snt.LayerNorm`, or `None`.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Interface(snt.Module):
         return _checks.check_tensor("controller output", controller_output, *expected)
 
     def compute(self, controller_output: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns what `__call__` returns, for arguments that were checked."""
+        """Computes the result of `__call__` for checked arguments."""
         vector = self.linear(controller_output)
         if self.norm is not None:
             vector = self.norm(vector)

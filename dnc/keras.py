@@ -1,13 +1,13 @@
 """Cores in Keras 3, on its TensorFlow backend.
 
 `DNC` is a layer. `RNNCell` makes any core a cell for `RNN`, or for Keras' own `keras.layers.RNN`.
-The weights of all three are the core's own variables, so a network trained in Keras is the same
-network everywhere else.
+The weights of all three are the core's own variables, so a network that is trained in Keras is
+the same network everywhere else.
 
 Importing this module registers the classes. Import it before `keras.models.load_model`.
 
 Keras saves a core in a `.keras` file as a description: the class and the arguments of each part.
-Register classes of your own, as you do with layers of your own:
+Register your own classes, as you do with your own layers:
 
     >>> import dnc
     >>> @keras.saving.register_keras_serializable(package="my_package")
@@ -46,10 +46,10 @@ class RNNCell(keras.layers.Layer):
         >>> layer(tf.zeros([3, 7, 5])).shape  # batch, time, input width
         TensorShape([3, 7, 2])
 
-    Keras needs the state as a flat list of vectors of one dtype. There, every part of the core's
+    Keras needs the state as a flat list of vectors of one dtype. In it, every part of the core's
     state, integers included, is one [B, size] tensor. `pack_state` and `flatten_state` convert.
 
-    Several cells may share a core, and several cores a part. Each variable is one weight.
+    Several cells may share a core, and several cores a part. Each variable is then one weight.
     `keras.models.load_model` restores the sharing; `keras.models.clone_model` does not.
     """
 
@@ -94,7 +94,7 @@ class RNNCell(keras.layers.Layer):
 
     @property
     def output_size(self) -> int | None:
-        """Width Y of the output; `None` before an output layer of your own has run."""
+        """Width Y of the output; `None` before a custom output layer has run."""
         return self.core.output_size[0]
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -182,7 +182,7 @@ class RNN(keras.layers.RNN):
         >>> layer(tf.zeros([3, 7, 5])).shape  # batch, time, input width
         TensorShape([3, 2])
 
-    It has the same arguments, and differs where Keras' own layer
+    It has the same arguments. It differs where Keras' own layer
 
     - resets the state of a stateful layer to 0 instead of the cell's initial state;
     - ignores the mask of its inputs if `initial_state` is given;
@@ -297,8 +297,8 @@ class DNC(RNN):
           access: the memory, or the arguments of a `dnc.MemoryAccess`.
           controller: any controller of a `dnc.DNC`, or the arguments of an `snt.LSTM`. A `.keras`
             file can contain `snt.LSTM`, `snt.GRU`, the controllers of this package, `dnc.DNC`, and
-            classes of your own that are registered. For any other controller, use an `RNNCell`
-            with a registered function that makes the core.
+            registered classes. For any other controller, use an `RNNCell` with a registered
+            function that makes the core.
           output_size: width Y of the output, >= 1, or an output layer; see `dnc.DNC`.
           clip_value: see `dnc.DNC`.
           with_bias: see `dnc.DNC`.
@@ -311,8 +311,8 @@ class DNC(RNN):
           zero_output_for_mask: whether the output of a masked step is 0 instead of the previous
             output. The state is kept in either case.
           **kwargs: arguments of `keras.layers.Layer`. With a mixed `dtype` policy, such as
-            "mixed_bfloat16", the layer computes in the dtype of the variables, float32, and so are
-            its outputs. The next layer casts them.
+            "mixed_bfloat16", the layer computes and returns float32, the dtype of the variables.
+            The next layer casts its inputs.
 
         Raises:
           ValueError: if an argument is out of range or of an unsupported type.
@@ -362,7 +362,7 @@ class DNC(RNN):
 
 
 def _make(part: Any, kind: str, dtype: str) -> Any:
-    """Makes a part if given its description; a controller gets the dtype of the weights."""
+    """Makes a part from its description, if given one; a controller in the dtype of the weights."""
     if not isinstance(part, Mapping):
         return part
     if kind == "LSTM" and part.get("class", kind) in ("LSTM", "GRU", "DeepLSTM"):

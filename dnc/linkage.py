@@ -54,7 +54,7 @@ def update_precedence_weights(precedence_weights: tf.Tensor, write_weights: tf.T
 
 
 def forward_weights(link: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
-    """f = L r: the slots written right after those read.
+    """f = L r: the slots written right after the slots read.
 
     Args:
       link: [B, V, N, N].
@@ -67,7 +67,7 @@ def forward_weights(link: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
 
 
 def backward_weights(link: tf.Tensor, read_weights: tf.Tensor) -> tf.Tensor:
-    """b = L^T r: the slots written right before those read.
+    """b = L^T r: the slots written right before the slots read.
 
     Args:
       link: [B, V, N, N].
@@ -122,8 +122,8 @@ class DirectionalWeights(NamedTuple):
 class Linkage(snt.RNNCore):
     """Base class of the linkages, which remember the order of writes.
 
-    A linkage of your own has a method `compute` and a `state_size`; if its initial state is not all
-    zero, also an `initial_state`.
+    A subclass defines `compute` and `state_size`. If its initial state is not all zero, it also
+    defines `initial_state`.
     """
 
     def __init__(self, memory_size: int, num_writes: int, name: str):
@@ -168,7 +168,7 @@ class Linkage(snt.RNNCore):
 
     @abc.abstractmethod
     def compute(self, inputs: LinkageInputs, prev_state: Any) -> tuple[DirectionalWeights, Any]:
-        """Returns what `__call__` returns, for arguments that were checked."""
+        """Computes the result of `__call__` for checked arguments."""
 
     def initial_state(self, batch_size: Any, dtype: Any = tf.float32) -> Any:
         """Returns the state before any write: all zero."""
@@ -203,7 +203,7 @@ class Linkage(snt.RNNCore):
 
 
 class TemporalLinkage(Linkage):
-    """Remembers the order of writes and follows it, forwards and backwards, from the last read.
+    """A linkage that keeps the links between all slots and follows them in both directions.
 
     >>> linkage = TemporalLinkage(memory_size=3)
     >>> state = linkage.initial_state(batch_size=1)
@@ -228,7 +228,7 @@ class TemporalLinkage(Linkage):
     def compute(
         self, inputs: LinkageInputs, prev_state: TemporalLinkageState
     ) -> tuple[DirectionalWeights, TemporalLinkageState]:
-        """Returns what `__call__` returns, for arguments that were checked."""
+        """Computes the result of `__call__` for checked arguments."""
         # The links need the precedence *before* this write.
         link = update_link(prev_state.link, prev_state.precedence_weights, inputs.write_weights)
         precedence_weights = update_precedence_weights(
@@ -254,13 +254,13 @@ class NoLinkageState(NamedTuple):
     """The empty state."""
 
     def resize(self, memory_size: int) -> "NoLinkageState":
-        """Returns the empty state, which suits any size."""
+        """Returns the empty state, which fits any size."""
         del memory_size
         return self
 
 
 class NoLinkage(Linkage):
-    """Takes the place of `TemporalLinkage` where reads go by content alone.
+    """A linkage without links, for read heads that read by content alone.
 
     It declares no read modes, so the interface is narrower than with links.
 
@@ -286,7 +286,7 @@ class NoLinkage(Linkage):
         super().__init__(memory_size, num_writes, name)
 
     def fields(self) -> dict[str, Field]:
-        """Returns no interface fields: there are no links for a read head to follow."""
+        """Returns no interface fields, because there are no links to follow."""
         return {}
 
     def compute(
@@ -301,12 +301,12 @@ class NoLinkage(Linkage):
 
     @property
     def state_size(self) -> NoLinkageState:
-        """The empty state has no shapes."""
+        """Shapes of the empty state: none."""
         return NoLinkageState()
 
 
 def resize_slots(x: tf.Tensor, memory_size: int, axes: Sequence[int]) -> tf.Tensor:
-    """Pads the given axes with zeros at their ends, or cuts them, to `memory_size`."""
+    """Pads the ends of the given axes with zeros, or shortens the axes, to `memory_size`."""
     x = tf.convert_to_tensor(x)
     begin, size, padding = [0] * x.shape.rank, [-1] * x.shape.rank, [[0, 0]] * x.shape.rank
     for axis in axes:

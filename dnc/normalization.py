@@ -11,7 +11,7 @@ from dnc import _checks
 class LayerNormLSTM(snt.RNNCore):
     """LSTM whose gates and cell are normalised (Ba et al. 2016; Franke et al. 2018: for a DNC).
 
-    Each of the four gates i, f, g, o and the cell is normalised over its H numbers, to mean 0 and
+    Each of the four gates i, f, g, o and the cell is normalised over its H elements, to mean 0 and
     variance 1, and then scaled and shifted by learned vectors:
 
         [i f g o] = x W_x + h W_h,   c' = s(LN(f)) c + s(LN(i)) tanh(LN(g)),
@@ -42,7 +42,7 @@ class LayerNormLSTM(snt.RNNCore):
           name: name of the module.
 
         Raises:
-          ValueError: if the size is not a positive integer or the dtype is another one.
+          ValueError: if the size is not a positive integer or the dtype is not allowed.
         """
         super().__init__(name=name)
         self._hidden_size = _checks.check_size("hidden_size", hidden_size)
@@ -63,7 +63,7 @@ class LayerNormLSTM(snt.RNNCore):
 
         Args:
           inputs: [B, X].
-          prev_state: `snt.LSTMState` of the step before.
+          prev_state: `snt.LSTMState` of the previous step.
 
         Returns:
           The hidden state [B, H] and the next state.

@@ -14,7 +14,7 @@ class Parallel(snt.RNNCore):
 
         y_t = [y_t^1; ...; y_t^n]
 
-    Such as a policy and its value function, each with a memory of its own (Graves et al. 2016):
+    For example, a policy and its value function, each with its own memory (Graves et al. 2016):
 
         >>> import dnc
         >>> policy = dnc.DNC(dnc.MemoryAccess(4, 3), snt.LSTM(8), output_size=7)

@@ -35,7 +35,7 @@ class AccessStep(NamedTuple):
     extras: dict[str, tf.Tensor]  # further quantities that parts return, by name
 
 
-# The parts, and the quantity of a step that each one's extras are computed before.
+# The parts, and the quantity of a step before which the extras of each are computed.
 PARTS = {
     "freeness": "allocation_weights",
     "write_content": "write_content_weights",
@@ -48,7 +48,7 @@ HEADS = {"write_content": "V", "read_content": "R"}
 
 
 def prefix(part: str) -> str:
-    """Prefix of the names of a part's fields and extras."""
+    """Returns the prefix of the names of a part's fields and extras."""
     return part.removesuffix("content") if part.endswith("_content") else ""
 
 

@@ -1,4 +1,4 @@
-"""Transfer of a running state to a memory of another size."""
+"""Transfer of a running state to a memory of a different size."""
 
 import numbers
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ State = TypeVar("State")
 
 
 def resize_memory(state: State, memory_size: int, *, tolerance: float = 0.0) -> State:
-    """Returns a state with another number of memory slots, each with the same content as before.
+    """Returns a state with a different number of memory slots, which keep their contents.
 
     No variable depends on the number of slots, so a network that was trained with a small memory
     can continue with a larger one, even in the middle of a sequence:
@@ -31,8 +31,8 @@ def resize_memory(state: State, memory_size: int, *, tolerance: float = 0.0) -> 
 
     Args:
       state: a `DNCState`, an `AccessState`, or a nest that contains some; all are resized.
-      memory_size: the new number of slots, >= 1. A larger memory has empty slots at the end, of
-        zeros also where `initial_memory` is another word. A smaller one lacks the last slots.
+      memory_size: the new number of slots, >= 1. The additional slots of a larger memory are
+        empty and contain zeros, whatever `initial_memory` is. A smaller one lacks the last slots.
       tolerance: maximum, in [0, 1], of the usage (including the last write) and of the read weights
         of a slot that may be dropped. A soft look-up writes a little to every slot, so exact zeros
         may be rare.

@@ -1,4 +1,4 @@
-"""The core as a TF1-style RNN cell, for `tf.compat.v1.nn.dynamic_rnn` and its relatives."""
+"""The core as a TF1-style RNN cell, for `tf.compat.v1.nn.dynamic_rnn` and similar functions."""
 
 from typing import Any
 

@@ -53,7 +53,7 @@ def export(
       core: a core with inputs [B, X], such as a `dnc.DNC`.
       path: the folder to write, or an address that TensorFlow can write to, such as
         `gs://bucket/model`.
-      input_size: width X of the inputs; by default `core.input_size`, which a core that ran has.
+      input_size: width X of the inputs; by default `core.input_size`, known after the first call.
       dtype: floating point dtype of inputs and state.
       time_major: whether sequences are [T, B, ...]; if false, [B, T, ...].
 
@@ -73,7 +73,7 @@ def export(
     spec = tf.TensorSpec([None, input_size], dtype)
     _cores.run_on_zeros(core, spec, dtype)
     reason = reason_against(core, spec, dtype)
-    implementation = "auto" if reason is None else "steps"  # Without a warning.
+    implementation = "auto" if reason is None else "steps"  # "auto" would warn.
 
     example_with_none = _cores.initial_state(core, 1, dtype)
     example = _nests.without_none(example_with_none)
@@ -136,7 +136,7 @@ def export(
     place = paths.for_tensorflow(path)
     try:
         tf.saved_model.save(module, place, signatures=signatures)
-    except tf.errors.UnimplementedError as error:  # A scheme that TensorFlow was built without.
+    except tf.errors.UnimplementedError as error:  # TensorFlow was built without this scheme.
         raise ValueError(
             f"This TensorFlow cannot write to {place}: {error.message}. Export to a local folder "
             "and copy it there."

@@ -1,4 +1,4 @@
-"""Links with a sharpness: directional weights that do not blur from step to step.
+"""Links with a sharpness, so that directional weights do not blur from step to step.
 
 Csordas & Schmidhuber, "Improving Differentiable Neural Computers Through Memory Masking,
 De-allocation, and Link Distribution Sharpness Control" (2019), section 3.3.
@@ -19,7 +19,7 @@ def sharpen(weights: tf.Tensor, sharpness: tf.Tensor) -> tf.Tensor:
     """S(d, s)[i] = (d[i] + eps)^s / sum_j (d[j] + eps)^s, as softmax_i(s log(d[i] + eps)).
 
     Args:
-      weights: [..., N], d >= 0 (smaller than 0 by rounding only).
+      weights: [..., N], d >= 0 (below 0 only by rounding).
       sharpness: [...], s >= 0.
 
     Returns:
@@ -30,11 +30,11 @@ def sharpen(weights: tf.Tensor, sharpness: tf.Tensor) -> tf.Tensor:
 
 
 class SharpLinkage(Linkage):
-    """A linkage whose forward and backward weights are sharpened, by a strength for each head.
+    """A linkage that sharpens the forward and backward weights of another one.
 
     A link to a slot that was written with a soft weighting is soft itself, and following it step by
-    step blurs the reads. Here each read head emits a sharpness s >= 1 for each direction, and for
-    each write head, which `sharpen` applies.
+    step blurs the reads. Here each read head emits a sharpness s >= 1 for each direction and write
+    head, which `sharpen` applies.
 
     >>> import dnc
     >>> access = dnc.MemoryAccess(16, 8, linkage=SharpLinkage(dnc.TemporalLinkage(16)))
@@ -71,7 +71,7 @@ class SharpLinkage(Linkage):
         return {**self.linkage.fields(), "sharpness": Field(("R", 2 * self.num_writes), oneplus)}
 
     def compute(self, inputs: LinkageInputs, prev_state: Any) -> tuple[DirectionalWeights, Any]:
-        """Returns what `__call__` returns, for arguments that were checked."""
+        """Computes the result of `__call__` for checked arguments."""
         directions, state = self.linkage.compute(inputs, prev_state)
         backward, forward = tf.split(inputs.fields["sharpness"], 2, axis=2)
         return directions._replace(

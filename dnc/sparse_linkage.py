@@ -1,13 +1,13 @@
-"""Temporal links of bounded number: the K strongest of each slot instead of all N.
+"""A bounded number of temporal links: the K strongest of each slot instead of all N.
 
-A `TemporalLinkage` keeps N x N links, a `SparseTemporalLinkage` N x K. Most of the dense ones are
-nearly zero: a slot was written right after few others. Each row of the link matrix is kept as its
-K largest entries and the columns that they are in. Nothing is renormalised: what is dropped only
-makes links weaker, so each kept link is at most the dense one, and the bounds of the dense links
+A `TemporalLinkage` keeps N x N links, a `SparseTemporalLinkage` N x K. Most dense links are nearly
+zero, because a slot was written right after few others. Of each row of the link matrix the K
+largest entries and their columns are kept, without renormalisation. Dropping links only makes
+later ones weaker, so each kept link is at most the dense one, and the bounds of the dense links
 (every row sums to at most 1, and so does every column with its precedence) still hold.
 
-The paper's Methods, "Sparse link matrix", truncate the weightings instead, and scale them up to a
-sum of 1. A write of weight 0.001 then counts as a full one, and one of weight 0 is 0 / 0.
+The paper (Methods, "Sparse link matrix") truncates the weightings instead, and rescales them to a
+sum of 1. A write of weight 0.001 then counts as a full write, and a write of weight 0 is 0 / 0.
 """
 
 from typing import Any, NamedTuple
@@ -94,7 +94,7 @@ def update_sparse_links(
     is_other_slot = j[..., tf.newaxis, :] != tf.range(num_slots)[:, tf.newaxis]
     new = only(is_other_slot, w_i * p_j[..., tf.newaxis, :])  # [B, V, N, C]
 
-    # A new link to a column that is linked already is added to the old link.
+    # A new link to a column that is already linked is added to the old link.
     same = columns[..., tf.newaxis] == j[..., tf.newaxis, tf.newaxis, :]  # [B, V, N, K, C]
     kept += tf.reduce_sum(only(same, new[..., tf.newaxis, :]), axis=4)
     new = only(~tf.reduce_any(same, axis=3), new)
@@ -107,9 +107,9 @@ def update_sparse_links(
 
 
 def strongest_links(links: SparseLinks, num_links: int) -> SparseLinks:
-    """Returns the `num_links` largest entries of each row, of equal ones the first.
+    """Returns the `num_links` largest entries of each row, the first among equal entries.
 
-    Which entries are kept has no gradient, as the order of the free list has none.
+    The choice of entries has no gradient, just as the order of the free list has none.
 
     Args:
       links: `SparseLinks` [B, V, N, L].
@@ -121,7 +121,7 @@ def strongest_links(links: SparseLinks, num_links: int) -> SparseLinks:
     rank = tf.reduce_sum(tf.cast(comes_first, tf.int32), axis=4)  # [B, V, N, L]
     is_chosen = rank[..., tf.newaxis, :] == tf.range(num_links)[:, tf.newaxis]
     values = tf.reduce_sum(only(is_chosen, links.values[..., tf.newaxis, :]), axis=4)
-    is_link = values > 0.0  # Rounding may leave less than 0.
+    is_link = values > 0.0  # Rounding may give less than 0.
     # Counted from 1, so that the sum of one column and zeros is 0 where there is no link.
     columns = tf.reduce_sum(only(is_chosen, links.columns[..., tf.newaxis, :] + 1), axis=4)
     return SparseLinks(only(is_link, values), tf.where(is_link, columns - 1, NO_LINK))
@@ -177,7 +177,7 @@ def sparse_backward_weights(links: SparseLinks, read_weights: tf.Tensor) -> tf.T
     graph = tf.reshape(tf.range(batch_size * num_writes), [batch_size, num_writes, 1, 1])
     target = tf.where(links.columns == NO_LINK, NO_LINK, graph * num_slots + links.columns)
     parts = tf.einsum("bwnk,brn->bwnkr", links.values, read_weights)
-    sums = tf.math.unsorted_segment_sum(  # Leaves negative targets out.
+    sums = tf.math.unsorted_segment_sum(  # It ignores negative targets.
         tf.reshape(parts, [-1, num_reads]),
         tf.reshape(target, [-1]),
         batch_size * num_writes * num_slots,
@@ -187,10 +187,10 @@ def sparse_backward_weights(links: SparseLinks, read_weights: tf.Tensor) -> tf.T
 
 
 class SparseTemporalLinkage(Linkage):
-    """Remembers the order of writes by the K strongest links of each slot, in O(N K).
+    """A linkage that keeps the K strongest links of each slot, in O(N K).
 
-    Takes the place of a `TemporalLinkage`, with which it agrees exactly for K = N, and for writes
-    to one slot at a time already for K = 1:
+    It replaces a `TemporalLinkage`. Both agree exactly for K = N, or for K = 1 if each write goes
+    to a single slot:
 
         >>> import dnc
         >>> linkage = SparseTemporalLinkage(memory_size=1024, num_links=8)
@@ -233,7 +233,7 @@ class SparseTemporalLinkage(Linkage):
     def compute(
         self, inputs: LinkageInputs, prev_state: SparseTemporalLinkageState
     ) -> tuple[DirectionalWeights, SparseTemporalLinkageState]:
-        """Returns what `__call__` returns, for arguments that were checked."""
+        """Computes the result of `__call__` for checked arguments."""
         write_weights, read_weights = inputs.write_weights, inputs.read_weights
         links = update_sparse_links(
             prev_state.link, prev_state.precedence_weights, write_weights, self._num_candidates

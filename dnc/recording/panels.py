@@ -1,7 +1,7 @@
-"""Draws an episode as wide, short pictures over one time axis, by Pillow.
+"""Pictures of an episode, wide and short, over one time axis, drawn with Pillow.
 
-TensorBoard shows images small. So there are a few pictures with few, labelled bands each, instead
-of a single picture with all of them. `dnc_inspector` shows the rest.
+TensorBoard displays images at a small size, so there are several pictures with a few labelled bands
+each instead of a single picture with all of them. `dnc_inspector` shows the rest.
 """
 
 import io
@@ -14,8 +14,8 @@ from dnc.recording.trace import Trace
 
 Colour = tuple[int, int, int]
 
-# As in the inspector: writing is ink, and read heads have hues that differ with any kind of colour
-# vision. They repeat after the last one.
+# As in the inspector, writing is ink, and read heads have hues that differ for any kind of colour
+# vision. The hues repeat after the last one.
 INK: Colour = (28, 33, 40)
 READ_COLOURS: list[Colour] = [
     *((0, 114, 178), (213, 94, 0), (0, 158, 115), (143, 58, 114)),
@@ -45,7 +45,7 @@ Legend = list[tuple[str, Colour]]
 
 
 def episode_panel(trace: Trace, b: int) -> bytes:
-    """Inputs, targets, outputs, and the slots written and read; as PNG, see `_draw`."""
+    """Draws inputs, targets, outputs, and the slots written and read, as PNG; see `_draw`."""
     length = _length(trace, b)
     slots = slots_by_first_write(trace, b)
     bands = [_band("input", _signed(trace.inputs[:length, b]), 64)]
@@ -71,7 +71,7 @@ def episode_panel(trace: Trace, b: int) -> bytes:
 
 
 def usage_panel(trace: Trace, b: int) -> bytes:
-    """Usage of the slots, and all gates; as PNG."""
+    """Draws the usage of the slots and all gates, as PNG."""
     length = _length(trace, b)
     usage = trace.usage[:length, b][:, slots_by_first_write(trace, b)]
     bands = [_band("usage", _glazed([(usage, _USAGE)]), 128)]
@@ -87,7 +87,7 @@ def usage_panel(trace: Trace, b: int) -> bytes:
 
 
 def read_modes_panel(trace: Trace, b: int) -> bytes:
-    """The shares of the read modes of each head, as stacked bars; as PNG."""
+    """Draws the shares of the read modes of each head as stacked bars, as PNG."""
     length, bands = _length(trace, b), []
     num_reads = trace.read_weights.shape[2]
     height = max(12, min(36, 180 // num_reads))
@@ -108,7 +108,7 @@ def read_modes_panel(trace: Trace, b: int) -> bytes:
 
 
 def mode_colour(mode: str, colour: Colour) -> Colour:
-    """The colour of a mode of a head of this colour."""
+    """Returns the colour for a mode of a head with this colour."""
     strength, ink = (np.array([[share]]) for share in _MODES[mode])
     red, green, blue = _glazed([(strength, colour), (ink, INK)])[0, 0, 0]
     return int(red), int(green), int(blue)
@@ -119,10 +119,10 @@ def _read_colour(head: int) -> Colour:
 
 
 def slots_by_first_write(trace: Trace, b: int) -> np.ndarray:
-    """Numbers of the slots in the order of their first write; slots never written are last.
+    """Returns the slots in the order of their first write; slots never written are last.
 
-    A slot counts as written from a weight of 0.1 on, or from half of its example's largest weight
-    if that is smaller. So writing one slot after the other is a diagonal.
+    A slot counts as written if its weight reaches 0.1, or half of its example's maximum weight if
+    that is smaller. Writing one slot after another then appears as a diagonal.
     """
     weights = np.nan_to_num(trace.write_weights[: _length(trace, b), b]).max(axis=1, initial=0.0)
     is_written = weights >= min(0.1, 0.5 * weights.max(initial=0.0) or 0.1)
@@ -132,14 +132,14 @@ def slots_by_first_write(trace: Trace, b: int) -> np.ndarray:
 
 
 def _length(trace: Trace, b: int) -> int:
-    """Number of steps to draw: all of the example, unless there are too many."""
+    """Returns the number of steps to draw: all of the example, unless there are too many."""
     return min(int(trace.sequence_length[b]), _WIDEST // trace.read_weights.shape[2])
 
 
 def _answers(trace: Trace, b: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Outputs and targets [T, Y] as they are drawn, and a mask of the wrong outputs.
+    """Returns outputs and targets [T, Y] as they are drawn, and a mask of the wrong outputs.
 
-    If all targets are 0 or 1, outputs outside of that range are taken for logits. Answers that do
+    If all targets are 0 or 1, outputs outside of that range are treated as logits. Answers that do
     not count are not shown.
     """
     length = _length(trace, b)
@@ -157,7 +157,7 @@ def _answers(trace: Trace, b: int) -> tuple[np.ndarray, np.ndarray | None, np.nd
 
 
 def _band(label: str, colours: np.ndarray, height: int) -> Band:
-    """A band with rows as high as possible; if there are too many, the last ones are omitted."""
+    """Returns a band with rows as high as possible, without the last rows if there are too many."""
     num_rows = len(colours)
     if num_rows > height:
         return Band(f"{label}\n{height} of {num_rows}", colours[:height], 1)
@@ -165,7 +165,7 @@ def _band(label: str, colours: np.ndarray, height: int) -> Band:
 
 
 def _glazed(layers: list[tuple[np.ndarray, Colour]]) -> np.ndarray:
-    """Weights [T, rows] in [0, 1], each in its colour, like glazes on paper: [rows, T, 1, 3]."""
+    """Layers weights [T, rows] in [0, 1] in their colours like glazes on paper: [rows, T, 1, 3]."""
     shape = [*layers[0][0].T.shape, 3]
     light, is_odd = np.ones(shape), np.zeros(shape[:2], bool)
     for weights, colour in layers:
@@ -179,7 +179,7 @@ def _glazed(layers: list[tuple[np.ndarray, Colour]]) -> np.ndarray:
 
 
 def _signed(values: np.ndarray) -> np.ndarray:
-    """Colours [rows, T, 1, 3] of numbers [T, rows]: white at 0, darker for more, blue below 0."""
+    """Returns colours [rows, T, 1, 3]: white at 0, darker for larger values, blue below 0."""
     finite = np.nan_to_num(values, posinf=0.0, neginf=0.0)
     scaled = finite / max(np.abs(finite).max(initial=0.0), 1e-9)
     colours = _glazed([(np.maximum(scaled, 0.0), INK), (np.maximum(-scaled, 0.0), _NEGATIVE)])
@@ -228,5 +228,5 @@ def _draw(trace: Trace, b: int, bands: list[Band], legend: Legend) -> bytes:
 
 
 def _tick(cell: int) -> int:
-    """Steps between two numbers on the time axis."""
+    """Returns the number of steps between two numbers on the time axis."""
     return next(n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if n * cell >= 30)

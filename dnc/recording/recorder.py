@@ -1,4 +1,4 @@
-"""Records every quantity of every step that a core makes."""
+"""Recording of every quantity of every step of a core."""
 
 import contextlib
 import weakref
@@ -20,7 +20,7 @@ from dnc.unrolling.validation import check_sequence_length
 from dnc_trace import schema
 from dnc_trace.quantities import INTERFACE, STEP
 
-# Largest number of entries of the links that are recorded unasked: 128 MiB in float32.
+# Maximum number of entries of links that are recorded by default: 128 MiB in float32.
 LARGEST_LINK = 2**25
 
 
@@ -43,30 +43,30 @@ def record(
         >>> trace.write_weights.shape
         (7, 3, 1, 4)
 
-    The steps are those that the core makes when it is called. They run as a `tf.function`, which is
-    made once for each core and shape of inputs. Interface fields and extras that parts of your own
-    bring, see `dnc.MemoryAccess`, are in `Trace.extras`.
+    The core is called at each step, in a `tf.function` that is made once for each core and shape of
+    inputs. Interface fields and extras of custom parts, see `dnc.MemoryAccess`, are in
+    `Trace.extras`.
 
     Args:
-      core: a `dnc.DNC`, or any `snt.RNNCore` with one in it that is called once a step, such as
+      core: a `dnc.DNC`, or any `snt.RNNCore` with one in it that is called once per step, such as
         `snt.DeepRNN([layer, dnc.DNC(...), layer])`. (Inputs and outputs are then taken from the
-        whole core, all else from the DNC.)
+        whole core, everything else from the DNC.)
       inputs: [T, B, ...]; axes after the second are recorded as one.
       initial_state: state before the first step; `core.initial_state(B)` by default.
       sequence_length: [B], integers in 0..T: the number of steps of each example. All T by default.
       record_link: whether to record the links [T, B, V, N, N]. By default they are recorded if they
         have at most 2^25 entries; `Trace.derived_link` can compute them later.
-      jit_compile: whether to compile with XLA, which pays if `record` is called often.
+      jit_compile: whether to compile with XLA, which pays off if `record` is called often.
 
     Raises:
       ValueError: as `dnc.unroll`; or if there is no DNC in the core, or more than one, or it is not
-        called once a step; or if an interface field or extra has the name of another quantity, or
-        other axes than it declares.
+        called once per step; or if an interface field or extra has the name of another quantity, or
+        axes that it does not declare.
       RuntimeError: if it is called in a graph, where there are no arrays yet.
     """
     if not tf.executing_eagerly():
         raise RuntimeError(
-            "dnc.record returns NumPy arrays and cannot be called inside of a tf.function: call it "
+            "dnc.record returns NumPy arrays and cannot be called inside a tf.function. Call it "
             "outside, or use dnc.unroll(..., return_all_states=True) in the graph."
         )
     recorded = _dnc_in(core)
@@ -112,7 +112,7 @@ _functions: weakref.WeakKeyDictionary[snt.RNNCore, dict[Any, Any]] = weakref.Wea
 
 
 def _compiled(core: snt.RNNCore, record_link: bool, jit_compile: bool) -> Any:
-    """The function that runs and records a core; the same one at each call."""
+    """Returns the function that runs and records a core, the same one at each call."""
     functions = _functions.setdefault(core, {})
     if (record_link, jit_compile) not in functions:
         core_if_alive = weakref.ref(core)
@@ -128,7 +128,7 @@ def _compiled(core: snt.RNNCore, record_link: bool, jit_compile: bool) -> Any:
             )
             return steps
 
-        # Without AutoGraph errors come out as they were raised; there is no loop to convert.
+        # Without AutoGraph, errors stay as they were raised. There is no loop to convert.
         functions[record_link, jit_compile] = tf.function(
             run, jit_compile=jit_compile, autograph=False
         )
@@ -140,7 +140,7 @@ class _Recorder(snt.RNNCore):
 
     def __init__(self, core: snt.RNNCore, record_link: bool):
         super().__init__(name="recorder")
-        # A function hides the core from those who look through a module's parts.
+        # The function hides the core from code that searches a module's parts.
         self._core: Callable[[], snt.RNNCore] = lambda: core
         self._record_link = record_link
 
@@ -151,7 +151,7 @@ class _Recorder(snt.RNNCore):
         self._variables = self._core().variables  # `unroll` looks for the variables of its core.
         if len(steps) != 1:
             raise ValueError(
-                f"dnc.record needs a core that calls its dnc.DNC once a step, got one that calls "
+                f"dnc.record needs a core that calls its dnc.DNC once per step, got one that calls "
                 f"{recorded.name} {len(steps)} times."
             )
         return {"outputs": outputs, **_quantities(recorded, steps[0], self._record_link)}, state
@@ -164,7 +164,7 @@ class _Recorder(snt.RNNCore):
 def _collected(core: DNC) -> Iterator[list[DNCStep]]:
     """Collects the steps that a core makes, also where other layers call it.
 
-    For this time the object has a `step` of its own, which calls the method of its class.
+    Meanwhile the object has its own `step`, which calls the method of its class.
     """
     steps: list[DNCStep] = []
 
@@ -180,7 +180,7 @@ def _collected(core: DNC) -> Iterator[list[DNCStep]]:
 
 
 def _quantities(core: DNC, step: DNCStep, record_link: bool) -> dict[str, Any]:
-    """The arrays of a `Trace` that one step gives, extras included.
+    """Returns the arrays of a `Trace` for one step, extras included.
 
     An interface field that the model lacks, such as the keys of a look-up without keys, is zero.
     """
@@ -200,7 +200,7 @@ def _quantities(core: DNC, step: DNCStep, record_link: bool) -> dict[str, Any]:
     for name in ("read", "write"):
         if (strengths := access.interface.get(f"{name}_strengths")) is not None:
             look_up = getattr(core.access, f"{name}_content")
-            # As it computes with them; unchanged if it has no `strength_op`.
+            # As the look-up uses them; unchanged if it has no `strength_op`.
             activation = getattr(look_up, "strength_op", tf.identity)
             found[f"{name}_strengths"] = activation(strengths)
     sizes = {"R": core.access.num_reads, "V": core.access.num_writes, "W": core.access.word_size}
@@ -223,7 +223,7 @@ def _quantities(core: DNC, step: DNCStep, record_link: bool) -> dict[str, Any]:
 
 
 def _declared(core: DNC) -> dict[str, dict[str, str]]:
-    """The declarations of all quantities that only this model has."""
+    """Returns the declarations of all quantities that only this model has."""
     everywhere = {"read_mode", *(quantity.name for quantity in INTERFACE)}
     return {
         name: {"axes": f"TB{extra.axes}", "before": extra.before}
@@ -233,18 +233,18 @@ def _declared(core: DNC) -> dict[str, dict[str, str]]:
 
 
 def _link(linkage_state: Any) -> Any:
-    """The links of a linkage's state, if they are of a known kind."""
+    """Returns the links of a linkage's state, if they are of a known kind."""
     link: Any = getattr(linkage_state, "link", None)
     is_dense = tf.is_tensor(link) and link.shape.rank == 4
     return link if is_dense or isinstance(link, SparseLinks) else None
 
 
 def _dense_link(link: Any) -> np.ndarray | None:
-    """Links as a matrix [..., N, N]."""
+    """Returns links as a matrix [..., N, N]."""
     if not isinstance(link, SparseLinks):
         return None if link is None else np.asarray(link)
     num_slots = link.values.shape[-2]
-    # Entries without a link go to one more column, which is cut off.
+    # Entries without a link go to an additional column, which is cut off.
     dense = np.zeros([*link.values.shape[:-1], num_slots + 1], link.values.dtype)
     columns = np.where(link.columns == NO_LINK, num_slots, link.columns)
     np.put_along_axis(dense, columns, link.values, axis=-1)
@@ -252,7 +252,7 @@ def _dense_link(link: Any) -> np.ndarray | None:
 
 
 def _initial_fields(state: DNCState) -> dict[str, Any]:
-    """The fields of a `Trace` that say what was there before the first step."""
+    """Returns the fields of a `Trace` that describe the state before the first step."""
     access = state.access_state
     names = ("memory", "read_weights", "write_weights", "usage")
     fields: dict[str, Any] = {
@@ -267,7 +267,7 @@ def _initial_fields(state: DNCState) -> dict[str, Any]:
 
 
 def _dnc_in(core: snt.RNNCore) -> DNC:
-    """The core itself, or the one DNC in it that is not part of another."""
+    """Returns the core itself, or the only DNC in it that is not part of another."""
     if isinstance(core, DNC):
         return core
     found = [part for part in core.submodules if isinstance(part, DNC)]
@@ -282,7 +282,7 @@ def _dnc_in(core: snt.RNNCore) -> DNC:
 
 
 def _find_states(state: Any) -> list[DNCState]:
-    """The states of DNCs in a nest, but not of those within another."""
+    """Returns the states of DNCs in a nest, except DNCs within another."""
     if isinstance(state, DNCState):
         return [state]
     if isinstance(state, (tuple, list)):
@@ -293,6 +293,6 @@ def _find_states(state: Any) -> list[DNCState]:
 
 
 def _as_vectors(x: Any) -> np.ndarray:
-    """[T, B, ...] to [T, B, X]."""
+    """Reshapes [T, B, ...] to [T, B, X]."""
     x = np.asarray(x)
     return x.reshape([*x.shape[:2], int(np.prod(x.shape[2:]))])

@@ -9,7 +9,7 @@ In your own training loop, at each evaluation and always on the same inputs:
         dnc.summaries.write_episode(trace)
 
 Like TensorFlow's own summaries, each function writes nothing where there is no default writer or
-`tf.summary.record_if(False)` holds, and returns whether it has written. Call them outside of a
+`tf.summary.record_if(False)` is active, and returns whether it has written. Call them outside of a
 graph, like `dnc.record`.
 """
 
@@ -33,7 +33,7 @@ def write_scalars(
     """Writes the `statistics` of a trace as `<tag>/<name>`, and other scalars with them.
 
     Args:
-      trace: of any number of examples.
+      trace: a trace of any number of examples.
       scalars: further scalars by name, such as loss and metrics. A mapping inside is a group:
         `{"gradient_norm": dnc.summaries.module_norms(core.trainable_variables, gradients)}`.
       step: training step; by default the writer's step.
@@ -81,9 +81,9 @@ def write_panels(trace: Trace, step: Any = None, tag: str = "memory", example: i
         [
             _write_image(f"{tag}/{name}", functools.partial(draw, trace, example), step, text)
             for name, draw, text in (
-                ("1_episode", _panels.episode_panel, "What goes in and out; writes and reads."),
-                ("2_usage", _panels.usage_panel, "How much each slot is in use, and the gates."),
-                ("3_read_modes", _panels.read_modes_panel, "How each head finds what it reads."),
+                ("1_episode", _panels.episode_panel, "Inputs and outputs; writes and reads."),
+                ("2_usage", _panels.usage_panel, "Usage of each slot, and the gates."),
+                ("3_read_modes", _panels.read_modes_panel, "Shares of each head's read modes."),
             )
         ]
     )
@@ -93,10 +93,10 @@ def write_episode(trace: Trace, step: Any = None, tag: str = "episode") -> bool:
     """Writes all examples of a trace for the DNC Memory tab of TensorBoard.
 
     Numbers are rounded to float16. Memory and links of all steps are stored if they are small;
-    otherwise the viewer computes them and says so.
+    otherwise the viewer computes them and indicates it.
 
     Args:
-      trace: a few examples. One of 43 steps and 32 slots takes 80 kB, for instance.
+      trace: a few examples. An example of 43 steps and 32 slots takes 80 kB, for instance.
       step: training step; by default the writer's step. With the same inputs at each step you can
         watch the model learn.
       tag: name of the episode.
@@ -105,7 +105,7 @@ def write_episode(trace: Trace, step: Any = None, tag: str = "episode") -> bool:
       Whether it was written.
 
     Raises:
-      ValueError: if there is no step or no data, or the tag has quotes or backslashes in it.
+      ValueError: if there is no step or no data, or the tag has quotes or backslashes.
     """
     metadata = summary_pb2.SummaryMetadata(
         summary_description="An episode for the DNC Memory tab.",
@@ -158,7 +158,7 @@ def statistics(trace: Trace) -> dict[str, float]:
 def module_norms(variables: Sequence[tf.Variable], values: Sequence[Any]) -> dict[str, tf.Tensor]:
     """Returns the norm of gradients or updates for each module, by the module's name.
 
-    Can be part of a compiled training step.
+    It can be part of a compiled training step.
 
     Args:
       variables: trainable variables. Modules of the same name count as one.
@@ -184,7 +184,7 @@ def module_norms(variables: Sequence[tf.Variable], values: Sequence[Any]) -> dic
 
 
 def _sharpness(weights: np.ndarray) -> float:
-    """Mean of sum(w^2) / sum(w)^2 over weightings [..., N], weighted by their sums."""
+    """Returns the mean of sum(w^2) / sum(w)^2 over weightings [..., N], weighted by sum(w)."""
     mass = weights.sum(axis=-1)
     squares = np.square(weights).sum(axis=-1)
     sharpness = np.divide(squares, mass**2, out=np.zeros_like(mass), where=mass > 1e-6)
@@ -214,7 +214,7 @@ def _write_image(tag: str, draw: Callable[[], bytes], step: Any, text: str) -> b
 def _write(
     tag: str, parts: Callable[[], list[bytes]], step: Any, metadata: summary_pb2.SummaryMetadata
 ) -> bool:
-    """Writes byte strings as one record; `parts` is called only if there is one to write."""
+    """Writes byte strings as one record; `parts` is called only if the record is written."""
     if json.dumps(tag, ensure_ascii=False) != f'"{tag}"':
         raise ValueError(
             f"A tag must not contain quotes, backslashes or control characters, got {tag!r}. "

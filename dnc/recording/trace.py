@@ -17,7 +17,7 @@ class Trace:
     The arrays are attributes, such as `trace.read_weights`; `dnc_trace.quantities` lists them with
     their axes. Past the end of an example that is shorter than T, all is 0. Optional arrays that
     are absent are `None`. Quantities that are not in the list, such as the mask of a look-up of
-    your own, are in `trace.extras`. A trace does not change: `replace` returns another one.
+    your own, are in `trace.extras`. A trace does not change: `replace` returns a new one.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Trace:
         decoder: Mapping[str, Any] | None = None,
         **arrays: Any,
     ):
-        """Keeps the arrays.
+        """Creates a trace.
 
         Args:
           tokens: B lists of T labels of the steps' inputs.
@@ -42,7 +42,7 @@ class Trace:
           declared: for each extra among the arrays its axes, and the quantity before which a step
             computes it: `{"read_masks": {"axes": "TBRW", "before": "read_content_weights"}}`.
             Axes are "TB" and letters of `dnc_trace.quantities.AXES`, or "?" for another axis.
-          decoder: says in words what is in the memory, see `dnc_trace.decoder`.
+          decoder: decoder of words of the memory into text, see `dnc_trace.decoder`.
           **arrays: arrays or tensors by name; `None` for one that is absent.
 
         Raises:
@@ -70,7 +70,7 @@ class Trace:
 
     @property
     def decoder(self) -> dict[str, Any] | None:
-        """The decoder of words of the memory, see `dnc_trace.decoder`; `None`: there is none."""
+        """The decoder of words of the memory, see `dnc_trace.decoder`, or `None`."""
         return self._meta.get("decoder")
 
     @property
@@ -79,15 +79,15 @@ class Trace:
         return {name: self._arrays[name] for name in self.declared}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Returns all arrays that there are, extras included, by name."""
+        """Returns all arrays of the trace, extras included, by name."""
         return dict(self._arrays)
 
     def meta(self) -> dict[str, Any]:
-        """Returns what is not an array, by name."""
+        """Returns all fields that are not arrays, by name."""
         return dict(self._meta)
 
     def replace(self, **fields: Any) -> "Trace":
-        """Returns the trace with other values of some fields: arrays, tensors, or `None`.
+        """Returns the trace with new values of some fields: arrays, tensors, or `None`.
 
             trace = dnc.record(core, inputs).replace(target=target, mask=mask, task="copy")
 
@@ -97,7 +97,7 @@ class Trace:
         return Trace(**{**self._arrays, **self._meta, **fields})
 
     def examples(self, *indices: int) -> "Trace":
-        """Returns a trace of only the examples of these numbers, in this order."""
+        """Returns a trace of only the examples with these numbers, in this order."""
         changes: dict[str, Any] = {}
         for name, array in self._arrays.items():
             axes = QUANTITIES[name].axes if name in QUANTITIES else "TB"
@@ -107,7 +107,7 @@ class Trace:
         return self.replace(**changes)
 
     def derived_memory(self) -> np.ndarray:
-        """Computes the memory of all steps [T, B, N, W] from what was written and deallocated.
+        """Computes the memory of all steps [T, B, N, W] from the writes and erasures.
 
         Uses the paper's equation, in float64 (`dnc.reference.write`).
         """
@@ -148,7 +148,7 @@ class Trace:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the trace to a compressed .npz file, never with pickled objects.
 
-        `python -m dnc_inspector trace.npz` makes a page of it that shows the episode.
+        `python -m dnc_inspector trace.npz` makes a page that shows the episode.
 
         Raises:
           ValueError: if `path` is not local.
@@ -158,7 +158,7 @@ class Trace:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Trace":
-        """Reads what `save` has written.
+        """Reads a file that `save` has written.
 
         Raises:
           ValueError: if the file is damaged or not a trace, or `path` is not local.
@@ -170,21 +170,21 @@ class Trace:
         return cls(**fields)
 
     def _steps(self) -> Iterator[tuple[int, int]]:
-        """All steps before the ends of the examples."""
+        """Iterates over the steps and examples, up to the end of each example."""
         for b, length in enumerate(self.sequence_length):
             for t in range(length):
                 yield t, b
 
 
 def _array(quantity: Quantity) -> property:
-    """The attribute of an array; `None` if the trace lacks it."""
+    """Returns the attribute for an array, which is `None` if the trace lacks it."""
     name, axes, symbol, meaning, _ = quantity
     doc = f"[{', '.join(axes)}]{symbol and f', {symbol}'}: {meaning}."
     return property(lambda trace: trace._arrays.get(name), doc=doc)
 
 
 def _entry(name: str) -> property:
-    """The attribute of what is not an array."""
+    """Returns the attribute for a field that is not an array."""
     return property(lambda trace: trace._meta[name])
 
 

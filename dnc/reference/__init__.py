@@ -1,10 +1,10 @@
-"""The whole model in plain NumPy, one equation a function: to read, and to test against.
+"""The whole model in plain NumPy, one equation per function, to read and to test against.
 
-Everything here is for one example (no batch axis) and in float64. Slow on purpose: loops over heads
-and slots are written out where that says more than an array expression. Symbols are the paper's
-(Graves et al., Nature 538, 2016, Methods); where the released code differs from the paper, this
-follows the released code and says so. N slots of width W, R read heads, V write heads, controller
-width H.
+Everything here is for one example (no batch axis) and in float64. It is slow on purpose: loops over
+heads and slots are written out where they are clearer than an array expression. Symbols are the
+paper's (Graves et al., Nature 538, 2016, Methods). Where the released code differs from the paper,
+functions follow the released code and note it. N slots of width W, R read heads, V write heads,
+controller width H.
 
     >>> import numpy as np
     >>> w_w, w_r = np.array([[0.3, 0.6]]), np.array([[0.4, 0.1]])
@@ -13,9 +13,9 @@ width H.
     >>> allocation(np.array([0.5, 0.2, 0.9])).round(2)
     array([0.1 , 0.8 , 0.01])
 
-`equations` has the paper's equations, `variants` has those in which other members of the family
-differ, and `model` puts a model of any combination together. `parameters_of` takes the weights and
-the variant of a core.
+`equations` has the paper's equations, `variants` has the equations in which other members of the
+family differ, and `model` combines them into a model. `parameters_of` returns the weights and the
+variant of a core.
 """
 
 from dnc.reference.equations import (

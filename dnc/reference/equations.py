@@ -1,10 +1,10 @@
-"""Equations of the paper, one a function; see the package."""
+"""Equations of the paper, one per function; see the package."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-EPSILON = 1e-6  # Released code: in norms, in the cosine's denominator, and as the least usage.
+EPSILON = 1e-6  # Released code: in norms, in the cosine's denominator, and as the minimum usage.
 
 
 # --- Activations ----------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def usage(u: np.ndarray, w_w: np.ndarray, f: np.ndarray, w_r: np.ndarray) -> np.
 def allocation(u: np.ndarray) -> np.ndarray:
     """a[phi_j] = (1 - u[phi_j]) prod_{i<j} u[phi_i]: [N].
 
-    Here phi sorts u upwards, equal values by index.
+    Here phi sorts u in ascending order, equal values by index.
     """
     u = EPSILON + (1.0 - EPSILON) * u
     a = np.zeros_like(u)
@@ -114,12 +114,12 @@ def precedence(p: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def forward(L: np.ndarray, w_r: np.ndarray) -> np.ndarray:
-    """f = L w^r: the slots written after those read before: [N]."""
+    """f = L w^r: the slots written after the slots last read: [N]."""
     return L @ w_r
 
 
 def backward(L: np.ndarray, w_r: np.ndarray) -> np.ndarray:
-    """b = L^T w^r: the slots written before those read before: [N]."""
+    """b = L^T w^r: the slots written before the slots last read: [N]."""
     return L.T @ w_r
 
 

@@ -1,4 +1,4 @@
-"""The model that the equations make, and its weights; see the package."""
+"""The model built from the equations, and its weights; see the package."""
 
 from typing import Any, NamedTuple
 
@@ -69,7 +69,7 @@ def interface(
 ) -> Interface:
     """Cuts the vector xi in the paper's order and applies the activations.
 
-    A further field comes after the fields that it belongs to.
+    Each field of a variant comes after the fields that it belongs to.
     """
     has = variant
     layout = [
@@ -114,7 +114,7 @@ class Parameters(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is carried from step to step."""
+    """Quantities carried from step to step."""
 
     r: np.ndarray  # [R, W] words read
     M: np.ndarray  # [N, W] memory
@@ -141,7 +141,7 @@ class Step(NamedTuple):
 
 
 def initial_state(N: int, W: int, R: int, V: int, H: int, word: np.ndarray | float = 0.0) -> State:
-    """The state before the first step: all zero, with the word in every slot."""
+    """Returns the state before the first step: all zero, with the word in every slot."""
     return State(
         r=np.zeros([R, W]),
         M=np.zeros([N, W]) + word,
@@ -158,9 +158,9 @@ def initial_state(N: int, W: int, R: int, V: int, H: int, word: np.ndarray | flo
 def access(
     xi: Interface, old: State, variant: Variant = PAPER
 ) -> tuple[State, dict[str, np.ndarray]]:
-    """One step of the memory: usage, allocation, write, links, read.
+    """Performs one step of the memory: usage, allocation, write, links, read.
 
-    Returns the state and what led to it.
+    Returns the state and the quantities that led to it.
     """
     u = usage(old.u, old.w_w, xi.f, old.w_r)
     a = write_allocations(u, xi.g_a, xi.g_w, xi.beta_a)
@@ -186,13 +186,13 @@ def _content(
     m: np.ndarray | None,
     u: np.ndarray,
 ) -> np.ndarray:
-    """The content weightings of all heads of a look-up."""
+    """Returns the content weightings of all heads of a look-up."""
     masks = k if m is None else m
     return np.array([look_up(kind, M, *head, u) for head in zip(k, beta, masks, strict=True)])
 
 
 def _links(xi: Interface, old: State, w_w: np.ndarray, variant: Variant) -> tuple[np.ndarray, ...]:
-    """Links, precedence, forward and backward weightings."""
+    """Returns links, precedence, forward and backward weightings."""
     if not variant.links:
         zeros = np.zeros([len(old.w_r), *w_w.shape])
         return old.L, old.p, zeros, zeros
@@ -216,10 +216,10 @@ def step(
     strength_op: Any = softplus,
     bypass: np.ndarray | float = 1.0,
 ) -> Step:
-    """One step of the DNC for the input x: [X].
+    """Performs one step of the DNC for the input x: [X].
 
     `clip` bounds controller output, its state and the output. `bypass` multiplies the controller
-    output [H] on its way to the output: a mask of dropout.
+    output [H] on its way to the output, as a dropout mask.
     """
     bound = np.inf if clip is None else clip
     R, W = old.r.shape
@@ -247,7 +247,7 @@ def unroll(
     strength_op: Any = softplus,
     bypass: np.ndarray | None = None,
 ) -> list[Step]:
-    """The DNC over the sequence xs: [T, X], from `state`, with masks `bypass`: [T, H]."""
+    """Runs the DNC over the sequence xs: [T, X], from `state`, with masks `bypass`: [T, H]."""
     steps = []
     for t, x in enumerate(xs):
         mask = 1.0 if bypass is None else bypass[t]
@@ -260,7 +260,7 @@ def unroll(
 
 
 def parameters_of(core: Any) -> Parameters:
-    """Takes weights and variant of a `dnc.DNC` with an LSTM controller, after its first call."""
+    """Returns weights and variant of a `dnc.DNC` with an LSTM controller, after its first call."""
     access, lstm, context_size = core.access, core.controller, 0
     while hasattr(lstm, "core"):  # A wrapper.
         context_size += getattr(lstm, "context_size", 0)
@@ -288,7 +288,7 @@ def parameters_of(core: Any) -> Parameters:
 
 
 def lstm_parameters_of(core: Any) -> AnyLSTM:
-    """Takes the weights out of an `snt.LSTM` or a `dnc.LayerNormLSTM`, after its first call."""
+    """Returns the weights of an `snt.LSTM` or a `dnc.LayerNormLSTM`, after its first call."""
     w_x, w_h = _array(core.input_to_hidden), _array(core.hidden_to_hidden)
     if hasattr(core, "gate_norms"):
         gates = tuple(_norm(norm) for norm in core.gate_norms)

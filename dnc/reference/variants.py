@@ -21,9 +21,9 @@ NORM_EPSILON = 1e-5  # Sonnet: in the variance of a layer normalisation.
 class LookUp(NamedTuple):
     """Variant of a content look-up."""
 
-    masked: bool = False  # Compares what a mask selects.
+    masked: bool = False  # Compares only the elements that a mask selects.
     mask_min: float = 0.0  # The minimum of a mask.
-    used: bool = False  # Each slot counts as much as it is used.
+    used: bool = False  # Each slot counts by its usage.
 
     def mask(self, x: np.ndarray) -> np.ndarray:
         """m = mask_min + (1 - mask_min) sigmoid(x)."""
@@ -39,7 +39,7 @@ class Variant(NamedTuple):
     deallocate: bool = False
     links: bool = True  # False: heads read by content only.
     sharp: bool = False  # Directional weightings are sharpened.
-    context_size: int = 0  # The last numbers of the input go to the controller's output instead.
+    context_size: int = 0  # Number of last inputs, which go to the controller's output instead.
 
 
 PAPER = Variant()
@@ -73,7 +73,7 @@ def used_content(M: np.ndarray, k: np.ndarray, beta: float, u: np.ndarray) -> np
 def look_up(
     kind: LookUp, M: np.ndarray, k: np.ndarray, beta: float, m: np.ndarray, u: np.ndarray
 ) -> np.ndarray:
-    """The content weighting of one head: [N]. Its mask m and the usage u may be of no account."""
+    """Returns the content weighting of one head: [N]. The variant may ignore mask m and usage u."""
     m = m if kind.masked else np.ones_like(k)
     if kind.used:
         return used_content(M * m, k * m, beta, u)
@@ -91,7 +91,7 @@ def softmax_allocation(u: np.ndarray, beta: float) -> np.ndarray:
 def write_allocations(
     u: np.ndarray, g_a: np.ndarray, g_w: np.ndarray, beta_a: np.ndarray | None = None
 ) -> np.ndarray:
-    """Each write head allocates as if the heads before it had already written: [V, N].
+    """Allocates for each write head as if the heads before it had already written: [V, N].
 
     (Released code.) With strengths beta_a [V], by a softmax.
     """
@@ -168,14 +168,14 @@ AnyLSTM = LSTMParameters | LayerNormLSTMParameters
 def controller(
     parameters: AnyLSTM, x: np.ndarray, h: np.ndarray, s: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One step of an LSTM of either kind: hidden and cell state, [H] each."""
+    """Performs one step of an LSTM of either kind: hidden and cell state, [H] each."""
     if isinstance(parameters, LayerNormLSTMParameters):
         return layer_norm_lstm(parameters, x, h, s)
     return lstm(parameters, x, h, s)
 
 
 def context(parameters: AnyLSTM, xs: np.ndarray) -> np.ndarray:
-    """Hidden states of an LSTM that runs over xs [T, X] from the end: [T, H].
+    """Returns the hidden states of an LSTM that runs over xs [T, X] backwards: [T, H].
 
     (Franke et al. 2018: the bidirectional DNC appends them to its controller's output.)
     """

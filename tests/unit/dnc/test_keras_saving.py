@@ -650,7 +650,7 @@ def test_a_class_in_a_scope_of_keras_is_described_by_its_attributes():
         (
             lambda: core_of(snt.VanillaRNN(7)),
             r"A VanillaRNN cannot be serialized. Supported classes are DNC, .*"
-            r"register_keras_serializable.*get_config.* or give dnc.keras.RNNCell a registered",
+            r"register_keras_serializable.*get_config.* Or give dnc.keras.RNNCell a registered",
         ),
         (
             lambda: core_of(snt.DeepRNN([snt.LSTM(7)])),
@@ -662,7 +662,7 @@ def test_a_class_in_a_scope_of_keras_is_described_by_its_attributes():
         ),
         (
             lambda: core_of(lambda x: tf.tanh(x)),
-            r"FeedForward\(network=.*<lambda>.*\) cannot .*Decorate a function of your own",
+            r"FeedForward\(network=.*<lambda>.*\) cannot .*Decorate your own functions",
         ),
         (
             lambda: core_of(

@@ -428,7 +428,7 @@ class Twice(snt.RNNCore):
             lambda: snt.DeepRNN([float64_core(), float64_core(input_size=3)]),
             "a core with one dnc.DNC in it, got a DeepRNN with 2",
         ),
-        (lambda: Twice(float64_core()), "calls its dnc.DNC once a step, got one that .* 2 times"),
+        (lambda: Twice(float64_core()), "calls its dnc.DNC once per step, got one that .* 2 times"),
     ],
 )
 def test_a_core_that_cannot_be_recorded_is_refused(core, message):

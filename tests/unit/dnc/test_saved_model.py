@@ -46,7 +46,7 @@ def test_cores_of_sonnet_are_exported_too(tmp_path):
         ),
         (make_core, {"dtype": tf.int32}, "dtype must be a floating point type, got int32"),
         (make_core, {"dtype": tf.bfloat16}, "The state must be float32 or float64"),
-        (make_core, {"dtype": tf.float64}, r"is float32, but float64 was asked for"),
+        (make_core, {"dtype": tf.float64}, r"is float32, but float64 was requested"),
     ],
     ids=["size unknown", "another size", "size 0", "integers", "low precision", "another dtype"],
 )
