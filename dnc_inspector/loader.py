@@ -1,8 +1,8 @@
 """The loader that TensorBoard finds by the entry point `dnc_memory`.
 
 An error in this import would stop all of TensorBoard, and its time is added to TensorBoard's start.
-So it imports only TensorBoard's base classes. `load` imports the rest: if that fails, TensorBoard
-logs the error and continues without the plugin.
+So this module imports only TensorBoard's base classes. `load` imports the rest. If that fails,
+TensorBoard logs the error and continues without the plugin.
 """
 
 import argparse
@@ -13,12 +13,12 @@ from dnc_trace.header import PLUGIN_NAME
 
 
 class DncLoader(base_plugin.TBLoader):
-    """Makes the plugin when TensorBoard starts."""
+    """Loader that makes the plugin when TensorBoard starts."""
 
     def fix_flags(self, flags: argparse.Namespace) -> None:
         """Keeps the episodes of all steps, unless the user specifies a number.
 
-        TensorBoard would keep ten, chosen at random. It reads an episode only to show it.
+        TensorBoard would keep ten, chosen at random. It reads an episode only when it shows it.
         """
         flags.samples_per_plugin.setdefault(PLUGIN_NAME, 0)
 

@@ -2,7 +2,7 @@
 
     python -m dnc_inspector trace.npz [more.npz ...] [--output=page.html]
 
-The page needs no server, and its security policy keeps it from reaching any.
+The page needs no server, and its security policy prevents it from contacting one.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output = output or files[0].with_name(_name(files[0]) + ".html")
         if os.path.realpath(output) in map(os.path.realpath, files):
             raise ValueError(f"The page would replace the trace {output}. Give another --output.")
-        # File names need not be text; what is not is replaced.
+        # File names need not be valid text. Invalid bytes are replaced.
         page = render(traces, title=", ".join(map(_name, files))).encode("utf-8", "replace")
         _write(output, page)
     except ValueError as error:
@@ -113,7 +113,7 @@ def _name(path: pathlib.Path) -> str:
 
 
 def _runs(files: Sequence[pathlib.Path]) -> list[str]:
-    """Names of the runs: the file names, or whole paths where file names are not distinct."""
+    """Returns names of the runs: file names, or whole paths if file names are not distinct."""
     names = [_name(path) for path in files]
     return names if len(set(names)) == len(names) else [str(path) for path in files]
 
@@ -126,7 +126,7 @@ def _load(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _write(path: pathlib.Path, page: bytes) -> None:
-    """Writes all of the page, or nothing."""
+    """Writes the whole page, or nothing."""
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         try:
@@ -141,7 +141,7 @@ def _write(path: pathlib.Path, page: bytes) -> None:
 def _records(
     run: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
 ) -> dict[str, list[dict[str, Any]]]:
-    """The episode of a trace as `plugin` lists those of a run, with data in place of keys."""
+    """Lists the episode of a trace as `plugin` lists a run's, with data in place of keys."""
     try:
         header, *examples = episode.encode(arrays, meta)
     except ValueError as error:
@@ -155,9 +155,9 @@ def _records(
 
 
 def _modules() -> dict[str, str]:
-    """The viewer's modules as data, by name.
+    """Returns the viewer's modules as data, by name.
 
-    A relative import has no meaning in data, which is at no place: so names take its place.
+    Data has no address that a relative import could refer to, so imports are by name.
     """
     modules = {}
     for path in sorted(STATIC.glob("*.js")):
@@ -169,11 +169,11 @@ def _modules() -> dict[str, str]:
 
 
 def _json(value: Any) -> str:
-    """JSON that nothing within can end, as "</script>" would."""
+    """Returns JSON whose contents cannot end a script, as "</script>" would."""
     return json.dumps(value).replace("<", "\\u003c")
 
 
 def _hash(script: str) -> str:
-    """How a security policy names a script."""
+    """Returns the hash by which a security policy names a script."""
     digest = hashlib.sha256(script.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

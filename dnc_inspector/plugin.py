@@ -33,7 +33,7 @@ STATIC = pathlib.Path(__file__).with_name("static")
 _MIME_TYPES = {".css": "text/css", ".js": "text/javascript"}
 # For the viewer, not for data: the addresses of blobs stay the same when a run is written again.
 _SECONDS_TO_CACHE = 60
-# The data provider needs a limit. The loader of the data decides how many episodes are kept.
+# The data provider needs a limit. The loader of the data sets the number of episodes kept.
 _ALL = 2**31 - 1
 # Bytes to inflate at once: however large an example becomes, checking it takes little memory.
 _INFLATE = 2**20
@@ -42,7 +42,7 @@ _logger = tb_logging.get_logger()
 
 
 class DncPlugin(base_plugin.TBPlugin):
-    """Shows recorded episodes in the tab "DNC Memory"."""
+    """Plugin that shows recorded episodes in the tab "DNC Memory"."""
 
     plugin_name = header.PLUGIN_NAME
 
@@ -109,7 +109,7 @@ class DncPlugin(base_plugin.TBPlugin):
         return http_util.Respond(request, data, "application/octet-stream", content_encoding="gzip")
 
     def _blob(self, request: wrappers.Request) -> bytes:
-        """The data that is stored under the key in the request."""
+        """Returns the data that is stored under the key in the request."""
         key = request.args.get("key", "")
         try:
             blob = self._data_provider.read_blob(plugin_util.context(request.environ), blob_key=key)
@@ -141,7 +141,7 @@ class _Refusal(Exception):
 
 
 def _application(answer: Callable[[wrappers.Request], wrappers.Response]) -> "WSGIApplication":
-    """The WSGI application that answers requests by this function, or with a reason in JSON."""
+    """Returns the WSGI application that answers by this function, or with a reason in JSON."""
 
     @wrappers.Request.application
     def application(request: wrappers.Request) -> wrappers.Response:
@@ -164,8 +164,8 @@ def _application(answer: Callable[[wrappers.Request], wrappers.Response]) -> "WS
 
 
 def _static(request: wrappers.Request) -> wrappers.Response:
-    """A file of the viewer."""
-    # A name is looked up among those of the files, and never made a path.
+    """Returns a file of the viewer."""
+    # A name is compared with the names of the files, and never made a path.
     files = {path.name: path for path in STATIC.iterdir() if path.suffix in _MIME_TYPES}
     name = request.path.removeprefix(f"/data/plugin/{header.PLUGIN_NAME}/static/")
     if name not in files:

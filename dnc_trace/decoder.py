@@ -1,9 +1,9 @@
-"""Decoders: linear classifiers that say in words what a word of the memory is about.
+"""Decoders: linear classifiers that translate words of the memory into text.
 
 A decoder is JSON. For each of G groups, such as the digits of a number, it has a softmax over the
 group's classes: `classes` are G lists of names, `kernel` W lists of K numbers and `bias` K numbers,
-where K is the number of all classes. The text of a word is the likeliest name of each group, one
-after another, with "?" where none is likely. `training.decode` fits decoders (Graves et al. 2016,
+where K is the number of all classes. The text of a word consists of the likeliest name of each
+group, or "?" where none is likely. `training.decode` fits decoders (Graves et al. 2016,
 Methods).
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-UNKNOWN = -1  # Class of a group of which none is likely ...
-LEAST = 0.5  # ... as its probability is smaller.
+UNKNOWN = -1  # Class of a group without a likely class ...
+LEAST = 0.5  # ... which has a smaller probability.
 
 
 def classes(decoder: Mapping[str, Any], words: Any) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""An episode as the viewer takes it: a header in JSON, then one compressed blob for each example.
+"""An episode in the viewer's format: a header in JSON, then one compressed blob for each example.
 
-TensorBoard stores the list as one record, a blob sequence; a page of its own carries it in base64.
+TensorBoard stores the list as one record, a blob sequence. A self-contained page has it in base64.
 An example's blob is the gzipped concatenation of its fields' numbers, little-endian, in the order
-of the header; so the viewer fetches the header and the one example that it shows.
+of the header. The viewer fetches the header and only the example that it shows.
 
 Header:
 
@@ -12,15 +12,15 @@ Header:
 `sizes`       the size of each axis of `quantities.AXES`
 `task`        name of the task, or ""
 `linkage`     "dense", "sparse", "none" or "" (unknown): how the model keeps its links
-`memory`      "recorded", or "derived": the viewer computes it from the writes
-`links`       "recorded" (if at least `link_threshold`), or "derived": the viewer computes them; or
-              "missing" for a linkage that only the model can compute
+`memory`      "recorded", or "derived" (the viewer computes it from the writes)
+`links`       "recorded" (if at least `link_threshold`), "derived" (the viewer computes them), or
+              "missing" (only the model can compute them)
 `quantities`  [symbol, meaning] of each field that has a row in `quantities.QUANTITIES`, by name
 `extras`      for each quantity that only this model has, `name`, `meaning`, and `axes`: a letter
               for each axis after time, as in `quantities.AXES`, or "?"
-`decoder`     what says in words what is in the memory, see `dnc_trace.decoder`, or null
-`examples`    for each example `length` (steps), `tokens` (a string a step, or null), `bytes` (size
-              of the blob before compression), and `fields`: [name, type, shape, offset in bytes]
+`decoder`     decoder of words of the memory into text, see `dnc_trace.decoder`, or null
+`examples`    for each example `length` (steps), `tokens` (a string per step, or null), `bytes` (of
+              the blob before compression), and `fields`: [name, type, shape, offset in bytes]
 ============  =====================================================================================
 
 Fields of an example have the names and axes of `quantities.QUANTITIES` without the batch axis; an
@@ -41,18 +41,18 @@ from dnc_trace import schema
 from dnc_trace.header import FORMAT, VERSION
 from dnc_trace.quantities import EXTRA_MEANINGS, QUANTITIES
 
-# Weaker links are not stored. Where an example has more than LARGEST_LINKS, the next threshold is
-# taken.
+# Weaker links are not stored. If an example has more than LARGEST_LINKS, the next threshold is
+# used.
 LINK_THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2)
 LARGEST_LINKS = 2**18
-# Largest number of entries with which the memory of all steps of an example is stored (1 MiB before
-# compression), and with which an extra is.
+# Maximum number of entries of the memory of all steps of an example, and of an extra, with which it
+# is stored (1 MiB before compression).
 LARGEST_MEMORY = 2**19
 LARGEST_EXTRA = 2**19
-# Largest number of entries of the links of all steps of an example that is looked through.
+# Maximum number of entries of the links of all steps of an example that are searched.
 LARGEST_LINK = 2**23
 
-# The viewer does without these, takes them from the header, or gets them in another form.
+# The viewer does not need these, reads them from the header, or gets them in another form.
 _NOT_PLAIN = {
     *("controller_output", "forward_weights", "backward_weights", "sequence_length"),
     *("memory", "link", "initial_link"),
@@ -124,14 +124,14 @@ def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> list[by
 
 
 def _example(arrays: Mapping[str, np.ndarray], name: str, b: int) -> np.ndarray:
-    """An array's numbers of one example."""
+    """Returns an array's numbers of one example."""
     return np.take(arrays[name], b, axis=QUANTITIES[name].axes.index("B"))
 
 
 def _extras(
     arrays: Mapping[str, np.ndarray], declared: Mapping[str, Mapping[str, str]]
 ) -> list[dict[str, str]]:
-    """The header's entries for those extras that are not too large."""
+    """Returns the header's entries for all extras that are not too large."""
     return [
         {
             "name": name,
@@ -140,20 +140,20 @@ def _extras(
             or f"quantity of this model alone, computed before {each['before']}",
         }
         for name, each in declared.items()
-        # The viewer needs the second to derive the memory.
+        # The viewer needs the second one to derive the memory.
         if arrays[name][:, 0].size <= LARGEST_EXTRA or name == "deallocated"
     ]
 
 
 def _links_from(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> str:
-    """Whether the links of an episode are recorded, to be derived, or missing."""
+    """Returns the entry `links` of the header."""
     if "link" in arrays and arrays["link"][:, 0].size <= LARGEST_LINK:
         return "recorded"
     return "derived" if meta.get("linkage") in ("dense", "sparse") else "missing"
 
 
 def _link_threshold(link: np.ndarray) -> float:
-    """The first threshold with which no example has too many links [T, B, V, N, N]."""
+    """Returns the first threshold at which no example has too many links [T, B, V, N, N]."""
     for threshold in LINK_THRESHOLDS[:-1]:
         counts = np.count_nonzero(link >= threshold, axis=(0, 2, 3, 4))
         if counts.max() <= LARGEST_LINKS:
@@ -162,7 +162,7 @@ def _link_threshold(link: np.ndarray) -> float:
 
 
 def _strong_links(link: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-    """The links [T, V, N, N] of at least the threshold, as lists."""
+    """Returns the links [T, V, N, N] that reach the threshold, as lists."""
     num_steps, num_heads, num_slots, _ = link.shape
     flat = link.reshape(num_steps * num_heads, num_slots, num_slots)
     matrix, to, after = np.nonzero(flat >= threshold)
@@ -176,7 +176,7 @@ def _strong_links(link: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
 
 
 def _narrow(values: np.ndarray) -> np.ndarray:
-    """Numbers as float16 if that can hold them, else as float32; integers as they are."""
+    """Returns numbers as float16 if it can hold them, else as float32; integers unchanged."""
     if values.dtype.kind == "u":
         return values
     values = np.asarray(values, "<f4")

@@ -1,4 +1,4 @@
-"""The header of an episode. Without NumPy, because TensorBoard's start waits for this import."""
+"""The header of an episode, without NumPy, because TensorBoard's start waits for this import."""
 
 import json
 from typing import Any, NoReturn

@@ -1,7 +1,7 @@
 """Local paths and addresses from users. An address such as gs://bucket/run is not a local path.
 
-Python would take it for one and make a folder. This module does without TensorFlow, as traces and
-pages do.
+Python would treat it as a local path and make a folder. Like traces and pages, this module does not
+need TensorFlow.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""The quantities of an episode: one table for traces, their files, the viewer and the documents.
+"""The quantities of an episode, in one table for traces, their files, the viewer and the documents.
 
-`STEP` lists them in the order in which a step computes them. A model may add quantities of its
-own, the extras of a trace. Each declares its axes and the quantity of `STEP` before which it is
+`STEP` lists them in the order in which a step computes them. A model may add further quantities,
+the extras of a trace. Each declares its axes and the quantity of `STEP` before which it is
 computed.
 
     python -m dnc_trace.quantities    # prints the table of docs/inspection.md
@@ -82,7 +82,7 @@ _AROUND = (
     Quantity("initial_link", "BVNN", "L_0", "links before the first step, if there are any", True),
 )
 
-# Extras of the package's own parts. Those of other parts have no meaning here.
+# Extras of the package's own parts. Extras of custom parts have no meaning here.
 EXTRA_MEANINGS = {
     "read_masks": "m^r: share of each number that a read key is compared by, in [0, 1]",
     "write_masks": "m^w: share of each number that a write key is compared by, in [0, 1]",

@@ -1,4 +1,4 @@
-"""Checks the arrays of a trace, and keeps them in a file."""
+"""Checks of the arrays of a trace, and the file that stores them."""
 
 import io
 import json
@@ -42,7 +42,7 @@ def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str
     required = {name for name, quantity in QUANTITIES.items() if not quantity.optional}
     if missing := (required | declared.keys()) - arrays.keys():
         raise ValueError(f"The trace has no {', '.join(sorted(missing))}.")
-    # In this order, so that N is known before [N, N] is looked at.
+    # In this order, so that N is known before [N, N] is checked.
     axes_of = {name: quantity.axes for name, quantity in QUANTITIES.items()} | declared
     if unknown := arrays.keys() - axes_of.keys():
         raise ValueError(f"A trace has no field {', '.join(sorted(unknown))}.")
