@@ -1,4 +1,4 @@
-// Unknown to TypeScript 4.8, Debian's; with `skipLibCheck` later versions go by their own.
+// Missing in TypeScript 4.8, Debian's; with `skipLibCheck` later versions use their own.
 
 interface DecompressionStream extends GenericTransformStream {}
 

@@ -1,4 +1,4 @@
-// How to show outputs beside targets, and where they disagree.
+// Outputs as they are shown next to targets, and where the two disagree.
 
 /**
  * @typedef {import("./episode.js").Episode} Episode
@@ -7,9 +7,9 @@
  * @property {Float32Array} outputs [T, Y] as shown
  * @property {""|"sigmoid"|"softmax"} squash what was applied to the recorded outputs to show them
  * @property {?Uint8Array} wrong [T, Y], 1 where the answer counts and is not the target's; null if
- *   that cannot be said
- * @property {number} asked how many answers count
- * @property {number} right how many of them are right
+ *   that is unknown
+ * @property {number} asked number of answers that count
+ * @property {number} right number of these that are right
  * @property {string} unit what is counted: "bit" or "answer"
  */
 
@@ -98,11 +98,11 @@ function largest(values, t, width) {
 }
 
 /**
- * Whether two episodes are of the same inputs, in words.
+ * Compares the inputs of two episodes, in words.
  *
  * @param {Episode} a
  * @param {Episode} b
- * @returns {string} "" if they are; else how they differ
+ * @returns {string} "" if they are the same; else how they differ
  */
 export function differenceOfInputs(a, b) {
   if (a.sizes.X !== b.sizes.X) return "Their inputs are of different widths.";

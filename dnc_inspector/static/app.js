@@ -1,4 +1,4 @@
-// The viewer as a whole: keeps the state, loads what it asks for, and shows it.
+// The viewer as a whole: keeps the state, loads the episodes that it selects, and shows them.
 
 import { compose, fileName, save } from "./picture.js";
 import { count, plural } from "./format.js";
@@ -32,7 +32,7 @@ const PATIENCE = 12; // milliseconds of computing before the browser may draw
  * @property {string[]} emptyHint what to do when there is nothing
  *
  * @typedef {import("./view.js").Shown & {example: number, examples: number, error?: undefined}}
- *   Loaded an episode, the number of its example and how many there are
+ *   Loaded an episode, the number of its example and the number of all examples
  *
  * @typedef {{error: string, episode?: undefined}} Failed
  *
@@ -158,7 +158,7 @@ export class App {
   }
 
   /**
-   * The user wants this step: that ends playing.
+   * Goes to a step that the user has chosen, which ends playing.
    *
    * @type {(t: number) => void}
    */
@@ -173,7 +173,7 @@ export class App {
     this.scheduleDraw();
   }
 
-  /** The step on the screen. The state may ask for a later one, where an episode is short. */
+  /** The step on the screen. The state may have a later one, if an episode is short. */
   get t() {
     return Math.max(0, Math.min(this.steps - 1, this.state.t));
   }
@@ -270,7 +270,7 @@ export class App {
     this.toolbar.coloursOf = this.options.isDark();
   }
 
-  /** Call it when `isDark` gives another answer. */
+  /** Call it when the result of `isDark` has changed. */
   themeChanged() {
     this.readTheme();
     this.show();
@@ -278,7 +278,7 @@ export class App {
 
   // --- Loading -----------------------------------------------------------------------------------
 
-  /** Loads what the state asks for. What is asked for later wins. */
+  /** Loads the episodes that the state selects. The latest call wins. */
   async load() {
     const request = ++this.request;
     if (![...this.index.values()].some((tags) => tags.size)) {
@@ -340,7 +340,7 @@ export class App {
 
   // --- Showing -----------------------------------------------------------------------------------
 
-  /** How many steps the longest episode on the screen has. */
+  /** The number of steps of the longest episode on the screen. */
   get steps() {
     return Math.max(0, ...this.good().map(({ shown }) => shown.episode.length));
   }
@@ -427,7 +427,7 @@ export class App {
     this.root.dataset.drawn = (performance.now() - start).toFixed(1);
   }
 
-  /** Puts the state into the address, not more than a few times a second. */
+  /** Puts the state into the address, at most a few times per second. */
   rememberSoon() {
     this.remembering ??= setTimeout(() => {
       this.remembering = null;
@@ -468,7 +468,7 @@ function facts({ episode, example, examples }) {
 }
 
 /**
- * What went wrong, in words for the user.
+ * Describes an error in words for the user.
  *
  * @type {(error: unknown) => string}
  */

@@ -54,7 +54,7 @@ export function ramp(stops) {
   return table;
 }
 
-// Read heads: hues after Okabe and Ito, told apart with any kind of colour vision. Writing is ink.
+// Read heads: hues after Okabe and Ito, distinct for any kind of colour vision. Writing is ink.
 const THEMES = {
   light: theme({
     background: "#ffffff",
@@ -178,7 +178,7 @@ export function aroundZero(size, theme) {
 }
 
 /**
- * The index of a number in a scale's table: 0 to 255; -1 if it is none or infinite.
+ * The index of a number in a scale's table: 0 to 255; -1 if it is not finite.
  *
  * @type {(value: number, scale: Scale) => number}
  */

@@ -1,6 +1,6 @@
 // Decodes words of the memory into text, as dnc_trace/decoder.py does.
 
-const LEAST = 0.5; // probability from which on a class is named
+const LEAST = 0.5; // minimum probability of a class that is named
 const NOTHING = 1e-3; // a word of smaller numbers is empty
 
 /**
@@ -58,7 +58,7 @@ export function decodedLines(decoder, word) {
 }
 
 /**
- * What a slot contains, as text; null if that is unknown.
+ * The contents of a slot as text; null if they are unknown.
  *
  * @type {(episode: import("./episode.js").Episode, memory: Float32Array, slot: number) => ?string}
  */

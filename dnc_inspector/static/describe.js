@@ -1,4 +1,4 @@
-// What is at a place, in words: for the tooltip and for those who cannot see the picture.
+// Descriptions of places, for the tooltip and for users who cannot see the picture.
 
 import { deallocated, maskInWords, maskOf } from "./extras.js";
 import { describeExtra, extraOf, extrasInWords, matrixOf, places } from "./extras.js";
@@ -29,7 +29,7 @@ export function stepName({ tokens }, t) {
 /**
  * @param {Scene} scene
  * @param {import("./layout.js").TimelineHit} hit from `hitTimeline`
- * @returns {string[]} a heading, then a line for each thing there is to say
+ * @returns {string[]} a heading, then a line for each fact
  */
 export function describeTimeline({ episode, answers, order }, { band, step: t, row: i }) {
   const { fields, sizes } = episode;
@@ -75,7 +75,7 @@ export function describeTimeline({ episode, answers, order }, { band, step: t, r
 }
 
 /**
- * What a quantity means, with its symbol, as the header explains it.
+ * The meaning of a quantity, with its symbol, from the header.
  *
  * @type {(episode: Episode, name: string) => string[]}
  */

@@ -3,7 +3,7 @@
 /**
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
- * @param {Object<string, *>} attributes `on...` are listeners; true and false set or leave out
+ * @param {Object<string, *>} attributes `on...` are listeners; true and false set or omit
  * @param {...(Node|string|null)} children
  * @returns {HTMLElementTagNameMap[Tag]}
  */

@@ -1,4 +1,4 @@
-// What the two pictures share: text, heat maps and scales on a canvas.
+// Drawing that both pictures use: text, heat maps and scales on a canvas.
 
 import { css, headColour, place } from "./colours.js";
 import { number } from "./format.js";
@@ -17,7 +17,7 @@ const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Ar
  * @property {number} [weight]
  * @property {Colour} colour
  * @property {CanvasTextAlign} [align]
- * @property {number} [most] the most width that it may take
+ * @property {number} [most] the maximum width
  * @property {string} [font] its family
  */
 

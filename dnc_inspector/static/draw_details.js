@@ -206,13 +206,13 @@ function drawTitles(context, layout, { episode, theme }, replay, t) {
 }
 
 /**
- * Where the links come from, and how many there are.
+ * Describes the source of the links and their number.
  *
  * @type {(episode: Episode, replay: Replay, t: number) => string}
  */
 export function linksNote(episode, replay, t) {
   const links = replay.linksAt(t);
-  if (!links) return "This model keeps links of a kind of its own: none are shown.";
+  if (!links) return "This model keeps its own kind of links, which are not shown.";
   const found = plural(links.values.length, "link");
   const shown = links.values.length > MOST_ARCS ? `, the ${MOST_ARCS} strongest shown` : "";
   if (episode.links === "derived") {

@@ -19,7 +19,7 @@ import { number } from "./format.js";
 const scales = new WeakMap();
 
 /**
- * What an extra's colours reach to, the same at all steps.
+ * The range of an extra's colours, the same at all steps.
  *
  * @type {(extra: Extra, scene: Scene) => Scale}
  */

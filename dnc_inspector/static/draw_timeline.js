@@ -34,7 +34,7 @@ import { PICTURE_LINE, stepX, ticks } from "./layout.js";
  * @property {string} orderName
  * @property {Set<string>} hidden heads that are not shown: "write 0", "read 2"
  * @property {?number} slot the chosen one
- * @property {number} memoryScale what the memory's colours reach to
+ * @property {number} memoryScale the range of the memory's colours
  * @property {number} memoryLargest the largest size of a number in it
  * @property {Theme} theme
  */
@@ -284,7 +284,7 @@ function largest(pairs) {
 }
 
 /**
- * How to draw weights, but for those that are small beside another in the same cell.
+ * Marks for weights, except weights that are small next to another in the same cell.
  *
  * @type {(pairs: Pairs, least: number, kind: Kind, theme: Theme) => Mark[]}
  */
@@ -384,7 +384,7 @@ function gates(context, box, layout, values, heads, kind, theme) {
 }
 
 /**
- * Values stacked from the bottom up, at one step; the whole column shows what is no number.
+ * Values stacked from the bottom up, at one step; the whole column shows what is not a number.
  *
  * @type {(context: Context, layout: TimelineLayout, t: number, bottom: number, height: number,
  *   stack: Stack, theme: Theme) => void}
@@ -459,7 +459,7 @@ function drawLegend(context, layout, { episode, answers, theme }) {
 const strange = new WeakMap();
 
 /**
- * Whether any number of an episode is none, or infinite.
+ * Whether any number of an episode is not finite.
  *
  * @type {(episode: Episode) => boolean}
  */

@@ -46,7 +46,7 @@ const OPTIONAL = {
 const LINK_FIELDS = ["link_starts", "link_to", "link_from", "link_values"];
 const TYPES = { float16: 2, float32: 4, uint16: 2, uint32: 4 };
 
-/** What is wrong with the data, in words for the user. */
+/** An error in the data, in words for the user. */
 export class DataError extends Error {}
 
 /**
@@ -83,17 +83,17 @@ export class DataError extends Error {}
  *
  * @typedef {object} Episode one example, all numbers as flat arrays
  * @property {Sizes} sizes
- * @property {number} length how many of the T steps there are; the rest is filling
+ * @property {number} length number of steps of the T; the rest is padding
  * @property {?string[]} tokens what to call each step's input
  * @property {string} task
  * @property {string} linkage "dense", "sparse" or "" (unknown)
  * @property {"recorded"|"derived"} memory
  * @property {"recorded"|"derived"|"missing"} links
- * @property {number} linkThreshold recorded links are at least as strong
+ * @property {number} linkThreshold minimum strength of recorded links
  * @property {Fields} fields by name; see `REQUIRED`
  * @property {Map<string, string>} meanings of the fields, by name
  * @property {import("./extras.js").Extra[]} extras
- * @property {?import("./decoder.js").Decoder} decoder says in words what is in the memory
+ * @property {?import("./decoder.js").Decoder} decoder of words of the memory into text
  */
 
 /**
@@ -123,14 +123,14 @@ export function checkHeader(header) {
   }
   if (header.version !== VERSION) {
     throw new DataError(
-      `The episode is of format version ${header.version} and this viewer reads version ` +
-        `${VERSION}: update the package that shows it.`,
+      `The episode has format version ${header.version} and this viewer reads version ` +
+        `${VERSION}. Update the package that shows it.`,
     );
   }
   const sizes = header.sizes;
   for (const axis of "TXYNWRV") {
     if (!sizes || !Number.isInteger(sizes[axis]) || sizes[axis] < 0) {
-      throw new DataError(`The header does not say how large axis ${axis} is.`);
+      throw new DataError(`The header has no size for axis ${axis}.`);
     }
   }
   if (!Array.isArray(header.examples)) throw new DataError("The header lists no examples.");
@@ -163,7 +163,7 @@ export function decodeExample(header, index, buffer) {
   if (!example) throw new DataError(`There is no example ${index} in the header.`);
   if (buffer.byteLength !== example.bytes) {
     throw new DataError(
-      `Example ${index} should have ${example.bytes} bytes, and there are ${buffer.byteLength}: ` +
+      `Example ${index} should have ${example.bytes} bytes but has ${buffer.byteLength}: ` +
         "the record is damaged or cut off.",
     );
   }
@@ -184,7 +184,7 @@ export function decodeExample(header, index, buffer) {
     if (fields[name]) checkShape(name, axes, shapes[name], sizes);
   }
   if (header.memory === "recorded" && !fields.memory) {
-    throw new DataError(`Example ${index} has no memory, though the header says so.`);
+    throw new DataError(`Example ${index} has no memory, though the header lists it.`);
   }
   if (header.links === "recorded") checkLinks(fields, sizes);
   const extras = (header.extras ?? []).map((extra) => {
@@ -257,7 +257,7 @@ let float16Table = null;
  */
 function decodeField(name, type, shape, offset, buffer) {
   const width = TYPES[type];
-  if (!width) throw new DataError(`${name} is of the unknown type ${type}.`);
+  if (!width) throw new DataError(`${name} has the unknown type ${type}.`);
   const size = product(shape);
   if (!Number.isInteger(size) || offset % width || offset + size * width > buffer.byteLength) {
     throw new DataError(`${name} does not fit into its example: the record is damaged.`);

@@ -1,4 +1,4 @@
-// Quantities that only the recorded model has. The viewer knows of each its axes alone.
+// Quantities that only the recorded model has, of which the viewer gets only the axes.
 
 import { number, plural, readHead, writeHead } from "./format.js";
 
@@ -8,7 +8,7 @@ import { number, plural, readHead, writeHead } from "./format.js";
  * @property {string} axes a letter for each axis after time, see dnc_trace/quantities.py, or "?"
  * @property {string} meaning
  * @property {number[]} shape sizes of these axes
- * @property {number} size how many numbers a step has
+ * @property {number} size number of values of a step
  * @property {Float32Array} values [T, ...shape]
  *
  * @typedef {import("./episode.js").Episode} Episode
@@ -88,7 +88,7 @@ export function shapeOf({ axes, shape }) {
 }
 
 /**
- * How many numbers of some axes are shown, with this many slots.
+ * The number of values of some axes that are shown, with this number of slots.
  *
  * @type {(axes: string, shape: number[], slots: number) => number}
  */

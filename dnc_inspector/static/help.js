@@ -9,8 +9,8 @@ const SECTIONS = [
     [
       "A Differentiable Neural Computer is a network with a memory: a table of slots, each " +
         "of which holds one word of numbers. At every time step it writes with its write head " +
-        "and reads with its read heads. How much a head touches each slot is its weighting: " +
-        "numbers from 0 to 1 that sum to at most 1.",
+        "and reads with its read heads. The weighting of a head is how much it touches each " +
+        "slot, in numbers from 0 to 1 that sum to at most 1.",
       "On the left is the whole episode, with time from left to right. On the right is one " +
         "step, t: what each head does, and the memory after the step.",
     ],
@@ -18,28 +18,27 @@ const SECTIONS = [
   [
     "Patterns in “writes and reads”",
     [
-      "With slots in order of first write, a falling diagonal of writes means: one word " +
-        "after the other, each into a fresh slot.",
+      "With slots in order of first write, a falling diagonal of writes means that one word " +
+        "is written after another, each into a fresh slot.",
       "A read head that falls along the same slots reads them back in the order in which " +
         "they were written (forward mode). One that rises reads backward. One that jumps " +
         "looks for content.",
-      "Stripes in one cell: several heads read the same slot at the same step. A coloured " +
-        "core in a cell of ink: it is written and read at once. Weights that are small beside " +
-        "another in the same cell are left out; the tooltip has them all. Pink is never a " +
-        "value: it marks what is not a finite number.",
+      "Stripes in one cell mean that several heads read the same slot at the same step. A " +
+        "coloured core in a cell of ink means that it is written and read at once. Weights " +
+        "that are small compared with another in the same cell are omitted; the tooltip shows " +
+        "them all. Pink marks numbers that are not finite.",
     ],
   ],
   [
     "Usage and the gates",
     [
-      "Usage says whether a slot is in use (1) or free (0), before the step's write. " +
+      "Usage shows whether a slot is in use (1) or free (0), before the step's write. " +
         "Writing raises it. It falls when a read head opens its free gate at the step after " +
         "reading the slot.",
-      "The write gate says whether anything is written at all. The allocation gate says " +
-        "where: 1, to a free slot; 0, to the slot whose content is like the write key.",
-      "Read mode: each head mixes three ways to choose a slot. Content: the slot most like " +
-        "its key. Forward and backward: the slot written after, or before, the one it read " +
-        "last.",
+      "The write gate decides whether anything is written. The allocation gate decides " +
+        "where: 1 is a free slot, 0 is the slot whose content is like the write key.",
+      "Each head mixes three read modes. Content chooses the slot most like its key. Forward " +
+        "and backward choose the slot written after, or before, the one it read last.",
     ],
   ],
   [
@@ -47,13 +46,13 @@ const SECTIONS = [
     [
       "Each row is a slot. The rows above the memory are what the write head compared " +
         "(key), erased and wrote; those below are the keys of the read heads and the words " +
-        "they got. Colours reach to what all but the largest hundredth of the numbers are.",
+        "they got. The colours cover all but the largest hundredth of the numbers.",
       "Bars to the right are the weights of each head; outlines are what its key alone " +
         "would choose. A higher key strength makes that choice sharper.",
       "An arc leads from a slot to the one that was written right after it; its arrow head " +
         "is at the later one. These links are what forward and backward modes follow.",
-      "What only this model has, such as an output of a part of your own, is below: over time " +
-        "on the left, and at t under the memory. Slots are in the order of the other rows.",
+      "Quantities that only this model has, such as an output of a custom part, are below: " +
+        "over time on the left, and at t under the memory. Slots have the order of the rows.",
     ],
   ],
   [
@@ -61,7 +60,7 @@ const SECTIONS = [
     [
       "← → one step, Home End first and last step, Space plays. Click or drag in the " +
         "timeline to choose t. Click a slot for its history; ↑ ↓ go to its neighbours once a " +
-        "picture has the focus; Escape lets go. Click a head's name above to hide or show it, " +
+        "picture has the focus; Escape deselects. Click a head's name above to hide or show it, " +
         "with the links of a write head.",
     ],
   ],

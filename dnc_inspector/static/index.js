@@ -1,4 +1,4 @@
-// Where it starts: `render` as a TensorBoard plugin, `startPage` on a page of its own.
+// The entry points: `render` as a TensorBoard plugin, `startPage` on a self-contained page.
 
 import { address, isDark, onDarkChange, onReload } from "./tensorboard.js";
 import { App } from "./app.js";
@@ -17,7 +17,7 @@ export async function render() {
     emptyHint: [
       "Record one while training, with a summary writer of the log folder as the default:",
       "trace = dnc.record(core, inputs)\ndnc.summaries.write_episode(trace, step)",
-      "train.py does so on its own. Then press Refresh.",
+      "train.py does so automatically. Then press Refresh.",
     ],
   });
   onDarkChange(() => app.themeChanged());
@@ -53,14 +53,14 @@ export async function startPage(root) {
         try {
           history.replaceState(history.state, "", `#${hash}`);
         } catch {
-          // Not allowed in a frame without an address of its own. It is a convenience.
+          // Not allowed in a frame without its own address. It is only a convenience.
         }
       },
     },
     isDark: themes.isDark,
     themes,
     canRefresh: false,
-    emptyHint: ["This page has no episodes in it: make it again with python -m dnc_inspector."],
+    emptyHint: ["This page contains no episodes. Make it again with python -m dnc_inspector."],
   });
   themes.media.addEventListener("change", () => app.themeChanged());
   await app.update();

@@ -1,4 +1,4 @@
-// Where everything is, in CSS pixels; and what is at a point. No drawing here.
+// The place of everything, in CSS pixels, and what is at a point. Nothing is drawn here.
 
 import { bandOf, countShown } from "./extras.js";
 import { pictureOf } from "./format.js";
@@ -15,7 +15,7 @@ import { pictureOf } from "./format.js";
  * @property {BandId} id
  * @property {number} y
  * @property {number} height
- * @property {number} rows how many rows it has, each of the same height
+ * @property {number} rows number of rows, all of the same height
  *
  * @typedef {import("./episode.js").Kind} Kind
  *
@@ -64,7 +64,7 @@ function clamp(value, low, high) {
  * The timeline: bands above each other that share one axis of time.
  *
  * @param {import("./episode.js").Episode} episode
- * @param {number} slots how many slots are shown
+ * @param {number} slots number of slots shown
  * @param {number} width
  * @returns {{width: number, height: number, plot: Box, steps: number, bands: Band[], axisY: number,
  *   tokensY: ?number, picturesY: number, legendY: number}}
@@ -190,7 +190,7 @@ const SECTION_GAP = 26;
  * written and read share its columns.
  *
  * @param {import("./episode.js").Episode} episode
- * @param {number} slots how many slots are shown
+ * @param {number} slots number of slots shown
  * @param {number} width
  */
 export function detailsLayout({ sizes, extras }, slots, width) {

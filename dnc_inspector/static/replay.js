@@ -1,12 +1,12 @@
-// What is not stored is computed from what was written, by the paper's equations (float32 here).
+// Computes what is not stored from the writes, by the paper's equations (here in float32).
 
 import { deallocated } from "./extras.js";
 import { row } from "./episode.js";
 
 const CHECKPOINT_BYTES = 64 * 2 ** 20; // kept for going back in time, at most, for each quantity
 const SAMPLED = 100000; // numbers of the memory that its scale is taken from
-const NOTHING = 1e-3; // smaller numbers of the memory say nothing about its scale
-const STEPS_BETWEEN = 8; // at least so many steps from one checkpoint to the next
+const NOTHING = 1e-3; // smaller numbers of the memory do not count for its scale
+const STEPS_BETWEEN = 8; // minimum number of steps from one checkpoint to the next
 
 /**
  * @typedef {import("./episode.js").Episode} Episode
@@ -76,8 +76,8 @@ export function linkStep(link, precedence, weights) {
 export class Checkpoints {
   /**
    * @param {Float32Array} first the state before step 0
-   * @param {(state: Float32Array, t: number) => void} advance turns a state into that after step t
-   * @param {number} length how many steps there are
+   * @param {(state: Float32Array, t: number) => void} advance makes it the state after step t
+   * @param {number} length number of steps
    */
   constructor(first, advance, length) {
     this.advance = advance;
@@ -85,7 +85,7 @@ export class Checkpoints {
     this.every = Math.max(STEPS_BETWEEN, Math.ceil(length / stepsThatFit));
     this.kept = [first.slice()]; // kept[k] is the state before step k * every
     this.state = first.slice();
-    this.next = 0; // `state` is that before this step
+    this.next = 0; // `state` is the state before this step
   }
 
   /**
@@ -108,16 +108,16 @@ export class Checkpoints {
 }
 
 /**
- * @typedef {object} Links those of one step, the strongest first
+ * @typedef {object} Links the links of one step, the strongest first
  * @property {Uint16Array|Uint32Array} to
  * @property {Uint16Array|Uint32Array} from slot to[k] was written right after slot from[k] ...
  * @property {Float32Array} values ... to this degree
  * @property {Uint8Array} heads ... by this write head
- * @property {number} unknown how many more are not numbers
+ * @property {number} unknown number of further ones that are not numbers
  */
 
 /**
- * The size that all but the largest hundredth keep below.
+ * The size below which all but the largest hundredth are.
  *
  * @type {(sizes: number[]) => number}
  */
@@ -131,7 +131,7 @@ export class Replay {
   /** @param {Episode} episode */
   constructor(episode) {
     this.episode = episode;
-    this.memoryScale = 1; // what the colours of the memory reach to, and ...
+    this.memoryScale = 1; // the range of the memory's colours, and ...
     this.memoryLargest = 1; // ... the largest size of a number in it
     /** @type {{t: number, links: ?Links}} */
     this.linksCache = { t: -1, links: null };
@@ -306,7 +306,7 @@ function sorted(found) {
 }
 
 /**
- * How alike a key and a word are: their cosine, as the model computes it.
+ * Similarity of a key and a word: their cosine, as the model computes it.
  *
  * @param {Float32Array} key [W]
  * @param {Float32Array} word [W]

@@ -1,8 +1,8 @@
-// What happens to each slot over an episode: in which order to show them, and a slot's history.
+// The order in which slots are shown, and the history of a slot over an episode.
 
 import { row } from "./episode.js";
 
-export const EVENT = 0.1; // a weight from which on a slot counts as written, read or freed
+export const EVENT = 0.1; // minimum weight with which a slot counts as written, read or freed
 
 export const ORDERS = {
   written: "first write",
@@ -21,7 +21,7 @@ export const ORDERS = {
  * @param {Episode} episode
  * @param {keyof typeof ORDERS} kind by the time of the first write (several at once: the
  *   strongest first; never written: last), by index, or by usage over the whole episode
- * @param {boolean} touchedOnly leave out slots that are neither written nor read
+ * @param {boolean} touchedOnly omit slots that are neither written nor read
  * @returns {number[]}
  */
 export function slotOrder(episode, kind, touchedOnly = false) {
@@ -55,7 +55,7 @@ export function touchedSlots({ fields, sizes, length }) {
     { weights: fields.read_weights, heads: sizes.R },
   ]) {
     for (let i = 0; i < length * heads * sizes.N; i++) {
-      if (!(weights[i] < EVENT)) touched[i % sizes.N] = true; // also what is not a number
+      if (!(weights[i] < EVENT)) touched[i % sizes.N] = true; // also NaN
     }
   }
   return touched;
@@ -124,7 +124,7 @@ function total(values) {
 }
 
 /**
- * How a write head came to write: shares of its write gate.
+ * Ways in which a write head writes, as shares of its write gate.
  *
  * @param {Episode} episode
  * @param {number} t
@@ -152,7 +152,7 @@ export function writeMode({ fields, sizes }, t, head) {
  */
 
 /**
- * What happens to a slot, in the order of time; within a step first frees, then writes, then reads.
+ * Events of a slot in the order of time; within a step first frees, then writes, then reads.
  *
  * @param {Episode} episode
  * @param {number} slot

@@ -1,4 +1,4 @@
-// Where episodes come from: TensorBoard's routes, or the page itself.
+// The sources of episodes: TensorBoard's routes, or the page itself.
 
 import { checkHeader, DataError, inflate, parseHeader } from "./episode.js";
 
@@ -64,7 +64,7 @@ async function get(url) {
   throw new DataError(String(answer.error ?? `TensorBoard answers: error ${response.status}.`));
 }
 
-/** Episodes that the page carries in itself. */
+/** Episodes that the page itself contains. */
 export class EmbeddedSource {
   /** @param {string} text JSON of <script type="application/json" id="episodes"> */
   constructor(text) {

@@ -1,4 +1,4 @@
-// What the user has chosen, and how it is kept in an address.
+// The user's choices, and their form in an address.
 
 import { ORDERS } from "./slots.js";
 
@@ -66,7 +66,7 @@ export function toHash(state, prefix = "") {
 }
 
 /**
- * The state that an address stands for; what it does not say, or says wrongly, is as in `base`.
+ * The state in an address; entries that are missing or wrong are as in `base`.
  *
  * @param {string} hash
  * @param {State} base
@@ -117,7 +117,7 @@ function decode(text) {
 }
 
 /**
- * The record that a pick stands for. What is not there (any more) gives way to what is.
+ * The record for a pick. An available record replaces one that is missing.
  *
  * @param {Index} index
  * @param {Pick} pick
@@ -139,7 +139,7 @@ function firstKey(map) {
 }
 
 /**
- * What to compare a record with, unless the user says: the step before it, or another run.
+ * The record to compare with by default: the step before it, or another run.
  *
  * @type {(index: Index, found: Found) => Pick}
  */

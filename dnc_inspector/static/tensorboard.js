@@ -1,4 +1,4 @@
-// What TensorBoard does around the plugin's frame: dark mode, reloading, the address.
+// TensorBoard around the plugin's frame: dark mode, reloading, the address.
 
 const PREFIX = "p.dnc_memory."; // names that TensorBoard leaves to this plugin in its address
 

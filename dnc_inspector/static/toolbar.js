@@ -1,4 +1,4 @@
-// The controls above the picture. They show the state and say what the user wants of it.
+// The controls above the picture. They show the state and change it for the user.
 
 import { count, shorten } from "./format.js";
 import { css, headColour } from "./colours.js";
@@ -34,7 +34,7 @@ export class Toolbar {
     this.app = app;
     this.pickers = [new Picker(app, 0), new Picker(app, 1)];
     this.example = select("Example", (value) => app.change({ example: Number(value) }));
-    this.compare = button("Compare", "Show a second recording beside this one", () =>
+    this.compare = button("Compare", "Show a second recording next to this one", () =>
       app.compare(),
     );
     this.stop = button("Stop comparing", "Show one recording only", () => app.compare());

@@ -25,7 +25,7 @@ import { SlotPanel } from "./slot_panel.js";
  * @property {boolean} touched
  * @property {Set<string>} hidden
  * @property {?number} slot
- * @property {number} memoryScale what the memory's colours reach to
+ * @property {number} memoryScale the range of the memory's colours
  * @property {number} memoryLargest the largest size of a number in it
  * @property {import("./colours.js").Theme} theme
  */
@@ -247,7 +247,7 @@ function isOfSlots({ band }) {
 }
 
 /**
- * What the heads do at a step.
+ * Describes the heads at a step.
  *
  * @type {(episode: Shown["episode"], t: number) => string}
  */
@@ -255,7 +255,7 @@ function inWords(episode, t) {
   return episode.length ? summary(episode, t) : "This example has no steps.";
 }
 
-/** A small box with text beside the pointer. */
+/** A small box with text next to the pointer. */
 export class Tooltip {
   constructor() {
     this.node = element("div", { class: "tooltip", role: "tooltip", hidden: true });

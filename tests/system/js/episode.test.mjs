@@ -51,7 +51,7 @@ test("numbers arrive where the model had them", async () => {
 test("a header of another version, or of something else, is told in words", () => {
   const changed = (changes) => JSON.stringify({ ...header, ...changes });
 
-  assert.throws(() => parseHeader(changed({ version: 2 })), /version 2.*reads version 1.*update/);
+  assert.throws(() => parseHeader(changed({ version: 2 })), /version 2.*reads version 1.*Update/);
   assert.throws(() => parseHeader(changed({ format: "other" })), DataError);
   assert.throws(() => parseHeader("null"), DataError);
   assert.throws(() => parseHeader("{"), /not JSON/);

@@ -205,7 +205,7 @@ test("where links come from is said", async () => {
   assert.match(note({}), /links of at least 0.01; weaker ones are not stored/);
   assert.match(note({ links: "derived" }), /computed from the writes, not stored$/);
   assert.match(note({ links: "derived", linkage: "sparse" }), /keeps only the strongest/);
-  assert.match(note({ links: "missing" }), /none are shown/);
+  assert.match(note({ links: "missing" }), /which are not shown/);
 });
 
 test("scales reach from paper to ink, or around zero", () => {
