@@ -1,4 +1,4 @@
-"""How the tests run: how hard XLA compiles, how many examples hypothesis draws, when a hang ends.
+"""Settings of all tests: effort of XLA, number of examples of hypothesis, limits for a hang.
 
 Set before TensorFlow is imported, and inherited by the processes that tests start.
 """
@@ -32,11 +32,11 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
-MAX_SECONDS = 75 * 60  # Of a whole run, which takes minutes: only a hang gets there.
+MAX_SECONDS = 75 * 60  # For a whole run, which takes minutes. Only a hang reaches it.
 
 
 def pytest_configure(config):
-    # The only limit in seconds: a single test must not fail because a machine is slow.
+    # The only limit in seconds, because no test may fail on a slow machine.
     faulthandler.dump_traceback_later(MAX_SECONDS, exit=True)
 
 
@@ -46,7 +46,7 @@ def pytest_unconfigure(config):
 
 @pytest.fixture
 def without_xla(monkeypatch):
-    """Training steps of `bench` are graphs that XLA does not compile: their times do not matter."""
+    """Runs training steps of `bench` without XLA, because their times do not matter."""
     from bench import workloads  # Imports TensorFlow.
 
     step = functools.partial(workloads.training_step, jit=False)

@@ -1,9 +1,9 @@
-"""A pytest plugin that prints at the end what the tests cost, so that they stay cheap.
+"""A pytest plugin that prints the costs of the tests at the end, so that they stay cheap.
 
 TensorFlow never frees a program that XLA has compiled (tensorflow/tensorflow#64170): each stays
 mapped into the memory of its process. So the programs of each process are counted, and the memory
-of all processes together is sampled. Seconds are of processor time, which does not depend on what
-else the machine does.
+of all processes together is sampled. Seconds are processor time, which does not depend on the load
+of the machine.
 """
 
 import collections
@@ -20,7 +20,7 @@ PROC = pathlib.Path("/proc")  # Linux; elsewhere the memory is not sampled.
 
 
 class Programs:
-    """Counts what this process compiles with XLA: the traces of functions with `jit_compile`."""
+    """Number of programs that this process compiles: the traces of functions with `jit_compile`."""
 
     def __init__(self):
         self.count = 0
@@ -44,7 +44,7 @@ class Programs:
 
 
 class Memory(threading.Thread):
-    """Samples the memory of this process and all that it has started, libraries counted once."""
+    """Sampler of the memory of this process and all its descendants, libraries counted once."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -83,12 +83,12 @@ def _private_and_shared_mib(pid):
 
 
 def _processor_seconds():
-    """Returns what this process and those that it has waited for have used."""
+    """Returns the seconds of this process and of those that it has waited for."""
     return sum(os.times()[:4])
 
 
 class Costs:
-    """The plugin: a worker measures and tells the process that started it, which prints."""
+    """The plugin: a worker measures and reports to the process that started it, which prints."""
 
     def __init__(self, config):
         self.config = config

@@ -9,7 +9,7 @@ SIZES = {"memory_size": 5, "word_size": 3, "num_reads": 2, "num_writes": 2}
 
 
 def freeness(kind=dnc.Freeness):
-    """Without the stop_gradient, so that gradients equal finite differences."""
+    """Makes one without the stop_gradient, so that gradients equal finite differences."""
     return kind(5, stop_write_gradient=False)
 
 
@@ -63,6 +63,6 @@ VARIANTS = {
 
 
 def core_of(variant, **options):
-    """A float64 core of a variant, with variables of random values."""
+    """Makes a float64 core of a variant, with random variables."""
     defaults = {"freeness": freeness(), "dtype": tf.float64, "hidden_size": 6}
     return make_core(**{**SIZES, **defaults, **VARIANTS[variant](), **options})

@@ -15,7 +15,7 @@ def gradient_check(core, inputs, *points):
     Args:
       core: the core.
       inputs: [T, B, X].
-      *points: pairs of a state and whether the gradient w.r.t. it is checked, too.
+      *points: pairs of a state and whether the gradient w.r.t. it is also checked.
     """
     like = points[0][0]
     probe = tf.constant(np.random.default_rng(5).normal(size=[*inputs.shape[:2], 3]))
@@ -67,7 +67,7 @@ def check_directions(core, loss_and_gradients, inputs, state, with_state):
 
 
 def far_from_kinks(state):
-    """The state with other usages, no two alike."""
+    """Returns the state with other usages, no two alike."""
     usage = tf.constant(np.linspace(0.1, 0.9, 10).reshape(2, 5))
     return state._replace(access_state=state.access_state._replace(usage=usage))
 

@@ -10,7 +10,7 @@ from training import flags, presets
 from training.config import Config, task_options
 
 SMALL = ["--hidden_size=4", "--memory_size=8", "--word_size=3", "--num_read_heads=1"]
-# The distribution would try other machines.
+# `distribution` would connect to other machines.
 SETTINGS = {k: v for k, v in options.of(Config).items() if k not in ("distribution", "task")}
 HUGE = [2**31 - 1, 2**31, 2**63 - 1, 2**63, 10**40]
 NAMES = st.sampled_from(sorted([*SETTINGS, "task", "preset"]))
@@ -23,7 +23,7 @@ ODD = st.one_of(
 
 
 def sensible(option: Option) -> st.SearchStrategy:
-    """Values that are of use for an option, small ones."""
+    """Draws small, valid values for an option."""
     if option.name in ("checkpoint_dir", "trace_file"):
         return st.sampled_from(["here", "a/b", "naïve", "with space", "."])
     if option.name == "data_dir":
@@ -39,7 +39,7 @@ def sensible(option: Option) -> st.SearchStrategy:
 
 @st.composite
 def sensible_values(draw):
-    """Some flags, with the options of one task."""
+    """Draws some flags, with the options of one task."""
     task = draw(st.sampled_from(tasks.names()))
     left = {k: sensible(v) for k, v in {**SETTINGS, **task_options(task)}.items()}
     chosen = ["none", task] if task in presets.PRESETS else ["none"]
@@ -55,5 +55,5 @@ SENSIBLE = sensible_values()
 
 
 def as_arguments(values: dict) -> list[str]:
-    """The command line with these flags, of a small model."""
+    """Returns the command line with these flags, for a small model."""
     return [*SMALL, *flags.as_arguments(values)]

@@ -1,4 +1,4 @@
-"""The numbers recorded from the released code, and how to compare with them."""
+"""The numbers recorded from the released code, and comparisons with them."""
 
 import pathlib
 
@@ -29,13 +29,13 @@ class Recording(dict):
             super().__init__({key: file[key] for key in file.files})
 
     def below(self, prefix: str) -> dict[str, np.ndarray]:
-        """The entries whose keys start with `prefix`, without it."""
+        """Returns the entries whose keys start with `prefix`, without it."""
         return {
             key.removeprefix(prefix): value for key, value in self.items() if key.startswith(prefix)
         }
 
     def cases(self, unit: str) -> dict[str, dict[str, np.ndarray]]:
-        """The cases of one function in units.npz."""
+        """Returns the cases of one function in units.npz."""
         numbers = sorted({key.split("/")[0] for key in self.below(f"{unit}/")})
         return {number: self.below(f"{unit}/{number}/") for number in numbers}
 
@@ -45,7 +45,7 @@ def config(trace: Recording) -> dict[str, float]:
 
 
 def core_of(trace: Recording, dtype: tf.DType = tf.float32, **access_options) -> dnc.DNC:
-    """A core of the trace's sizes with the trace's variables."""
+    """Makes a core of the trace's sizes with the trace's variables."""
     sizes = config(trace)
     core = dnc.DNC(
         access=dnc.MemoryAccess(
@@ -64,7 +64,7 @@ def core_of(trace: Recording, dtype: tf.DType = tf.float32, **access_options) ->
 
 
 def state_of(arrays: dict[str, np.ndarray], dtype: tf.DType = tf.float32) -> dnc.DNCState:
-    """The state that is recorded under the given names."""
+    """Returns the state that is recorded under the given names."""
     tensors = {name: tf.constant(value, dtype) for name, value in arrays.items()}
     return dnc.DNCState(
         access_output=tensors["access_output"],
@@ -80,7 +80,7 @@ def state_of(arrays: dict[str, np.ndarray], dtype: tf.DType = tf.float32) -> dnc
 
 
 def by_name(state: dnc.DNCState) -> dict[str, np.ndarray]:
-    """The inverse of `state_of`."""
+    """Inverts `state_of`."""
     access = state.access_state
     slots = np.shape(access.write_weights)  # Of a model without links these are zero.
     link = getattr(access.linkage, "link", np.zeros([*slots, slots[2]]))
@@ -131,10 +131,10 @@ SLOT_AXES = {
 def relabel_slots(
     quantities: dict[str, np.ndarray], recorded: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Numbers the slots of `quantities` [T, B, ...] like those of `recorded`.
+    """Numbers the slots of `quantities` [T, B, ...] like the slots of `recorded`.
 
     From an empty memory all untouched slots are interchangeable, and rounding decides which is used
-    next. So there is one permutation for each batch element, the same at all times; it is found by
+    next. So there is one permutation for each batch element, the same at all times. It is found by
     matching the slots' histories of content and usage.
     """
     result = {name: value.copy() for name, value in quantities.items()}
@@ -155,19 +155,19 @@ def relabel_slots(
 
 
 def assert_close(actual, recorded, name: str) -> None:
-    """States, intermediate quantities and outputs: 1e-5 * max(1, largest value)."""
+    """Compares states, intermediate quantities and outputs: 1e-5 * max(1, largest value)."""
     limit = 1e-5 * max(1.0, np.abs(recorded).max())
     np.testing.assert_allclose(np.asarray(actual), recorded, rtol=0, atol=limit, err_msg=name)
 
 
 def assert_gradient_close(actual, recorded, name: str) -> None:
-    """Gradients: 1e-6 + 1e-4 * largest value."""
+    """Compares gradients: 1e-6 + 1e-4 * largest value."""
     limit = 1e-6 + 1e-4 * np.abs(recorded).max()
     np.testing.assert_allclose(np.asarray(actual), recorded, rtol=0, atol=limit, err_msg=name)
 
 
 def masked_loss(logits, target, mask):
-    """The loss of the recordings, in nats: summed over time and channels, mean over the batch."""
+    """Returns the loss of the recordings in nats: a sum over T and channels, a mean over B."""
     target, mask = tf.cast(target, logits.dtype), tf.cast(mask, logits.dtype)
     losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logits)
     return tf.reduce_mean(tf.reduce_sum(tf.reduce_sum(losses, axis=2) * mask, axis=0))

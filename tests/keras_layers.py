@@ -12,7 +12,7 @@ KINDS = ["DNC", "RNN of RNNCell"]
 
 
 def make_layer(kind, dtype=None, **options):
-    """A built layer of either kind with inputs [B, T, 5] and outputs of width 3."""
+    """Makes and builds a layer of either kind with inputs [B, T, 5] and outputs of width 3."""
     if kind == "RNN of RNNCell":
         return keras.layers.RNN(dnc.keras.RNNCell(make_core()), **options)
     layer = dnc.keras.DNC(
@@ -28,17 +28,17 @@ def make_layer(kind, dtype=None, **options):
 
 
 def small_layer(**options):
-    """A layer that is quick to trace, with outputs of width 2."""
+    """Makes a layer that is quick to trace, with outputs of width 2."""
     return dnc.keras.DNC({"memory_size": 3, "word_size": 2}, {"hidden_size": 4}, 2, **options)
 
 
 def sequences(batch_size=3, num_steps=4, dtype=tf.float32, seed=0):
-    """Inputs [B, T, 5]."""
+    """Draws inputs [B, T, 5]."""
     return tf.transpose(random_inputs(num_steps, batch_size, dtype=dtype, seed=seed), [1, 0, 2])
 
 
 def unroll(core, inputs, *args, **kwargs):
-    """`dnc.unroll`, batch first."""
+    """Calls `dnc.unroll`, batch first."""
     return dnc.unroll(core, inputs, *args, time_major=False, **kwargs)
 
 

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 import dnc
 
-# AutoGraph has nothing to convert in this package, and takes half of the time of a trace to find
-# that out. The tests of `training` and of `test_core` trace with it, as users do.
+# AutoGraph has nothing to convert in this package, and takes half of the time of a trace to
+# determine that. The tests of `training` and of `test_core` trace with it, as users do.
 graph = functools.partial(tf.function, autograph=False)
 compiled = functools.partial(graph, jit_compile=True)
 MODES = {"eager": lambda function: function, "graph": graph, "compiled": compiled}
@@ -31,7 +31,7 @@ def make_core(
     bypass_dropout=0.0,
     **access_options,
 ):
-    """A core with variables of random sign and size, `scale` times those of a fresh one."""
+    """Makes a core whose variables have random sign and size, `scale` times the initial size."""
     access = dnc.MemoryAccess(memory_size, word_size, num_reads, num_writes, **access_options)
     controller = controller or snt.LSTM(hidden_size, dtype=dtype)
     core = dnc.DNC(access, controller, output_size, clip_value, bypass_dropout=bypass_dropout)
@@ -45,7 +45,7 @@ def make_core(
 
 
 def random_state(core, batch_size, dtype=tf.float64, seed=0):
-    """A state as it may occur: weightings sum to less than 1, links obey their bounds."""
+    """Draws a possible state: weightings sum to less than 1, and links obey their bounds."""
     rng = np.random.default_rng(seed)
 
     def weighting(*shape):
@@ -79,7 +79,7 @@ def random_state(core, batch_size, dtype=tf.float64, seed=0):
 
 
 def after_some_steps(core, batch_size=3):
-    """A state as it occurs, in which no two slots are equally used."""
+    """Returns a state of a run, in which no two slots are equally used."""
     state = core.initial_state(batch_size, tf.float64)
     usage = tf.constant(np.random.default_rng(1).random(state.access_state.usage.shape))
     state = state._replace(access_state=state.access_state._replace(usage=usage))
@@ -98,13 +98,13 @@ def floats(nest):
 
 
 def weighted_sum(nest):
-    """A scalar in whose gradient every element counts differently."""
+    """Returns a scalar to whose gradient every element contributes differently."""
     rng = np.random.default_rng(1)
     return tf.add_n([tf.reduce_sum(x * rng.normal(size=x.shape)) for x in floats(nest)])
 
 
 def with_gradients(unroll, core, inputs, state, **options):
-    """Results of `unroll`, and gradients w.r.t. the inputs, the state and all variables."""
+    """Returns results of `unroll`, and gradients w.r.t. inputs, state and all variables."""
     watched = floats((inputs, state))
     with tf.GradientTape() as tape:
         tape.watch(watched)

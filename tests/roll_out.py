@@ -12,7 +12,7 @@ def key_of(seed):
 
 
 def rolled_out(task, split, seed, policy):
-    """The batch and the outputs of a policy, from environment and observation [B, X] to outputs."""
+    """Returns batch and outputs of a policy that maps environment and observation [B, X]."""
     environment, observation = task.start(split, seed, 0)
     seen, records, said = [], [], []
     for t in range(task.num_steps):

@@ -37,7 +37,7 @@ class Ended(NamedTuple):
 
 
 class NoEvaluation:
-    """Takes the place of `Evaluation`, which is slow to trace, where no result of it matters."""
+    """Replacement of `Evaluation`, which is slow to trace, where its results do not matter."""
 
     def __init__(self, core, task, seed, jit):
         self._metrics = {task.error_name: 0.0, "solved_sequences": 0.0}
@@ -58,7 +58,7 @@ def run_train(*arguments: str, directory: str | os.PathLike = ".", evaluates: bo
 
 
 def save_untrained(*arguments: str, directory: str | os.PathLike = ".") -> Ended:
-    """Runs train.py but for the training: a run with a checkpoint of step 0 is there at once."""
+    """Runs train.py without training, which leaves a run with a checkpoint of step 0."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop.Loop, "train", _only_save)
         ended = run_train(*arguments, directory=directory, evaluates=False)
@@ -95,13 +95,13 @@ def start(command: list[str], directory: str | os.PathLike = ROOT, **options) ->
 
 
 def modules_after(statement: str) -> set[str]:
-    """Modules that a new Python has imported after a statement."""
+    """Returns the modules that a new Python has imported after a statement."""
     command = f"import sys; {statement}; print(*sys.modules)"
     return set(start([sys.executable, "-c", command], check=True).out.split())
 
 
 def contents(directory: pathlib.Path) -> dict[str, bytes]:
-    """Content of each file of a run but the lock."""
+    """Returns the content of each file of a run except the lock."""
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "lock"}
 
 

@@ -16,13 +16,13 @@ from tests.scripts import ROOT
 def tensorboard(
     logdir: pathlib.Path, folder: pathlib.Path, *options: str, has_read: Callable[[str], bool]
 ) -> Iterator[str]:
-    """Context with the address of a TensorBoard that has read its logs.
+    """Runs a TensorBoard, and enters with its address once it has read its logs.
 
     Args:
       logdir: folder of the logs.
-      folder: an empty one, which declares what setup.py does, as if that were installed.
-      *options: of TensorBoard.
-      has_read: says of an address whether everything is there.
+      folder: an empty folder for the package's metadata, as if the package were installed.
+      *options: options of TensorBoard.
+      has_read: whether everything is available at an address.
     """
     command = [sys.executable, "setup.py", "--quiet", "egg_info", f"--egg-base={folder}"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

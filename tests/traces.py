@@ -17,7 +17,7 @@ EXTRAS = {
 
 
 def make_trace(seed=0, optional=True, extras=False, **sizes):
-    """Arrays of random numbers in [0, 1), and the meta data."""
+    """Returns arrays of random numbers in [0, 1), and the meta data."""
     rng = np.random.default_rng(seed)
     sizes = {**SIZES, "?": 4, **sizes}
     declared = EXTRAS if extras else {}
@@ -33,7 +33,7 @@ def make_trace(seed=0, optional=True, extras=False, **sizes):
 
 
 def write_blobs(directory, blobs, tag="episode", steps=(0,), plugin_name=header.PLUGIN_NAME):
-    """Writes a record for each step, as a training does."""
+    """Writes a record for each step, as a training run does."""
     metadata = summary_pb2.SummaryMetadata(
         plugin_data=summary_pb2.SummaryMetadata.PluginData(plugin_name=plugin_name),
         data_class=summary_pb2.DATA_CLASS_BLOB_SEQUENCE,
