@@ -221,7 +221,7 @@ def run_on_zeros(
 
 
 def unchecked(part: Any) -> Callable[..., Any]:
-    """Returns the function that computes what a part of a core does, without checks if possible.
+    """Returns the function that runs a part of a core, without checks if possible.
 
     `__call__` of this package's parts checks the arguments and calls `compute`. A subclass may
     override either. The override nearest to its class counts.

@@ -74,7 +74,7 @@ def restore(
     gate_biases[hidden_size : 2 * hidden_size] += _FORGET_BIAS
     fields = [f"{scope}/memory_access/{name}" for name in _FIELDS]
     interface = core.access.interface.linear
-    output: Any = core.output_linear  # An `snt.Linear`, as `_check_core` made sure.
+    output: Any = core.output_linear  # An `snt.Linear`, as `_check_core` has ensured.
     for variable, value in (
         (core.controller.input_to_hidden, gate_weights[:-hidden_size]),
         (core.controller.hidden_to_hidden, gate_weights[-hidden_size:]),

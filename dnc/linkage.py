@@ -306,7 +306,7 @@ class NoLinkage(Linkage):
 
 
 def resize_slots(x: tf.Tensor, memory_size: int, axes: Sequence[int]) -> tf.Tensor:
-    """Pads the ends of the given axes with zeros, or shortens the axes, to `memory_size`."""
+    """Pads the given axes with zeros at the end, or truncates them, to size `memory_size`."""
     x = tf.convert_to_tensor(x)
     begin, size, padding = [0] * x.shape.rank, [-1] * x.shape.rank, [[0, 0]] * x.shape.rank
     for axis in axes:

@@ -25,9 +25,9 @@ Header:
 
 Fields of an example have the names and axes of `quantities.QUANTITIES` without the batch axis; an
 extra's field is "extra:" and its name. Types are float16, or float32 for numbers too large for it,
-and uint16 and uint32 for links: the links of step t and write head v are entries k from
-link_starts[t V + v] up to before link_starts[t V + v + 1]: slot link_to[k] was written right after
-slot link_from[k], to the degree link_values[k].
+and uint16 and uint32 for links. The links of step t and write head v are entries k with
+link_starts[t V + v] <= k < link_starts[t V + v + 1]. Slot link_to[k] was written right after slot
+link_from[k], to the degree link_values[k].
 """
 
 import gzip

@@ -36,9 +36,9 @@ class Quantity(NamedTuple):
 
 # Fields of the interface vector that every model has.
 INTERFACE = (
-    Quantity("read_keys", "TBRW", "k^r", "what each read head looks for"),
+    Quantity("read_keys", "TBRW", "k^r", "pattern that each read head looks for"),
     Quantity("read_strengths", "TBR", "beta^r", "sharpness of the look-up by a read key, >= 0"),
-    Quantity("write_keys", "TBVW", "k^w", "what each write head looks for"),
+    Quantity("write_keys", "TBVW", "k^w", "pattern that each write head looks for"),
     Quantity("write_strengths", "TBV", "beta^w", "sharpness of the look-up by a write key, >= 0"),
     Quantity("erase_vectors", "TBVW", "e", "share of each number of a word to erase, in [0, 1]"),
     Quantity("write_vectors", "TBVW", "v", "word to write"),
@@ -71,7 +71,7 @@ STEP = (
 )
 
 _AROUND = (
-    Quantity("target", "TBZ", "", "what the output should be", True),
+    Quantity("target", "TBZ", "", "desired output", True),
     Quantity("mask", "TB", "", "1 where an answer counts", True),
     Quantity("sequence_length", "B", "", "number of steps of each example, an integer"),
     Quantity("initial_memory", "BNW", "M_0", "memory before the first step"),

@@ -1,7 +1,8 @@
 """The choice between the steps of a core and the fused implementation, and use of the latter.
 
 The fused implementation runs a `dnc.DNC`. An `snt.DeepRNN` with DNCs among its layers is taken
-apart: its layers run one after the other, each over the whole sequence. So are cores side by side.
+apart: its layers run one after another, each over the whole sequence. Cores side by side are also
+taken apart.
 """
 
 import warnings

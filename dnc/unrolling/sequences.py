@@ -41,7 +41,7 @@ def unroll(
     results are as if each example had been run alone.
 
     For truncated back-propagation through time, pass the state on to the next segment, outside the
-    tape that recorded it. The contents of the memory are carried along, gradients are not:
+    tape that recorded it. The contents of the memory are carried along, but gradients are not:
 
         >>> state = core.initial_state(batch_size=3)
         >>> for segment in tf.split(tf.random.normal([20, 3, 5]), 4):
@@ -69,7 +69,7 @@ def unroll(
       sequence_length: [B], integers in 0..T: the number of steps of each example. All T by default.
       reset: [T, B], booleans. Where true, the example restarts from `core.initial_state(B)` before
         that step, as at the start of an episode in reinforcement learning, whatever `initial_state`
-        was passed. (Only the key of a `dnc.Dropout` is the one in `initial_state`.)
+        was passed. (Only the key of a `dnc.Dropout` restarts from `initial_state`.)
       reverse: whether each example runs from its last step to its first. Inputs, `reset`, outputs
         and states keep their places in time; the last state is the one after the first time step.
       time_major: whether time is the first axis of inputs, `reset`, outputs and, if returned, all

@@ -30,7 +30,7 @@ BETTER = {
 }
 SPACE = r"[\s#*/]+"  # A phrase may continue on the next line of a comment.
 PHRASES = {rf"\b{phrase.replace(' ', SPACE)}\b": better for phrase, better in BETTER.items()}
-CLAUSE = re.compile(r"(What|Where|Who|How (many|much|often|far|long))\b")
+CLAUSE = re.compile(r"(What|Where|Which|Who|How (many|much|often|far|long))\b")
 
 
 def findings(text, suffix=".py"):

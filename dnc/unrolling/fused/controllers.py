@@ -44,7 +44,7 @@ class _FusedGates(Part):
         return tf.matmul(inputs, self._lstm.input_to_hidden[: inputs.shape[1]])
 
     def weights(self) -> list[tf.Tensor]:
-        """Returns the matrices that `step` multiplies with."""
+        """Returns the matrices that `step` multiplies by."""
         from_words = self._lstm.input_to_hidden[-self._words_width :]
         return [tf.concat([from_words, self._lstm.hidden_to_hidden], axis=0)]
 
@@ -117,7 +117,7 @@ class FusedLSTM(_FusedGates):
         d_results: Any,
         products: list[Callable[[tf.Tensor], tf.Tensor]],
     ) -> tuple[tuple[tf.Tensor, tf.Tensor, snt.LSTMState], list[tf.Tensor]]:
-        """Returns the gradients. `products` multiply with the transposed weights."""
+        """Returns the gradients. `products` multiply by the transposed weights."""
         del results
         prev_cell, gates = arguments[2].cell, _activate(tf.split(residuals, 4, axis=1))
         cell = _next_cell(gates, prev_cell)
@@ -275,7 +275,7 @@ class FusedFeedForward(Part):
         return tf.matmul(inputs, self._layer.w[: inputs.shape[1]]) + self._layer.b
 
     def weights(self) -> list[tf.Tensor]:
-        """Returns the matrix that `step` multiplies the words read with."""
+        """Returns the matrix by which `step` multiplies the words read."""
         return [self._layer.w[-self._words_width :]]
 
     def residuals_spec(self, batch_size: int | None, dtype: tf.DType) -> tf.TensorSpec:
@@ -298,7 +298,7 @@ class FusedFeedForward(Part):
         d_results: Any,
         products: list[Callable[[tf.Tensor], tf.Tensor]],
     ) -> tuple[tuple[tf.Tensor, tf.Tensor, tuple[()]], list[tf.Tensor]]:
-        """Returns the gradients. `products` multiply with the transposed weights."""
+        """Returns the gradients. `products` multiply by the transposed weights."""
         del arguments, results
         d_output = unless_clipped(self._core, residuals, d_results[0])
         d_sums = tf.where(residuals > 0.0, d_output, tf.zeros([], residuals.dtype))

@@ -24,7 +24,7 @@ class LoopState(NamedTuple):
 
 
 class Residuals(NamedTuple):
-    """Quantities of a step that the backward pass needs, in addition to the states around it."""
+    """Quantities of a step that the backward pass needs, besides the states before and after it."""
 
     controller: Any
     memory: Any
@@ -39,17 +39,17 @@ class SavedSteps(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Weights that the steps multiply with."""
+    """Weights that the steps multiply by."""
 
     controller: Any
     memory: Any
 
 
 class Masks(NamedTuple):
-    """Which examples run and start again at each step; `None` for all and for none."""
+    """Masks of the examples that run, or `None` for all, and that restart, or `None` for none."""
 
     running: Any  # [T, B], where false the state is kept
-    reset: Any  # [T, B], where true the example starts again
+    reset: Any  # [T, B], where true the example restarts
 
 
 def reason_against(core: DNC) -> str | None:
@@ -83,7 +83,7 @@ def unroll(
       core: a core without a `reason_against`.
       sequence: `inputs` [T, B, X]; if given, `running` and `reset`, [T, B] booleans.
       state: state before the first step.
-      fresh_state: state to start again from, for `reset`.
+      fresh_state: state to restart from, for `reset`.
       training: passed on to controller and output layer, see `_cores.call_with_training`.
     """
     return FusedUnroll(core, training)(sequence, state, fresh_state)

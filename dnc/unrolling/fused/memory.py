@@ -40,7 +40,7 @@ class MemoryState(NamedTuple):
 
 
 class Residuals(NamedTuple):
-    """Quantities of a step that the backward pass needs, in addition to the states around it."""
+    """Quantities of a step that the backward pass needs, besides the states before and after it."""
 
     rows: Any  # [B, K, N], weightings, and residuals of the parts for each slot
     others: Any  # residuals of the interface and the allocation
@@ -179,7 +179,7 @@ class FusedMemory(Part):
 
     def _cut_rows(self, joined: tf.Tensor) -> dict[str, tf.Tensor]:
         sizes = self._row_sizes()
-        # In one go: cut from a part that was cut before, the directions cost XLA another pass.
+        # In one split, because splitting a part again would cost XLA another pass.
         num_directions = 2 * self._access.num_writes if self._has_links else 0
         num_rows = [size for name, size in sizes.items() if name != "directions"]
         num_rows += [self._access.num_reads] * num_directions

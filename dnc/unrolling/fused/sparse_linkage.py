@@ -162,7 +162,7 @@ class FusedSparseTemporalLinkage(Part):
         rank = tf.reduce_sum(tf.cast(comes_first, tf.int32), axis=1)
         chosen = rank[:, tf.newaxis] == tf.range(num_links)[:, tf.newaxis, tf.newaxis]
         values = tf.reduce_sum(only(chosen, values[:, tf.newaxis]), axis=2)
-        # Counted from 1, so that one number and zeros make that number.
+        # Counted from 1, so that the sum of one number and zeros is that number.
         sources = tf.reduce_sum(only(chosen, position + 1), axis=2) - 1
         columns = tf.reduce_sum(only(chosen, columns[:, tf.newaxis] + 1), axis=2) - 1
         is_link = values > 0.0  # Rounding may give less than 0.

@@ -44,7 +44,7 @@ class FusedWrapper(Part):
         return self._inner.prepare(inputs)
 
     def weights(self) -> list[tf.Tensor]:
-        """Returns the matrices that `step` multiplies with."""
+        """Returns the matrices that `step` multiplies by."""
         return self._inner.weights()
 
     def weight_gradients(self, inputs: Any, d_products: tf.Tensor) -> list[tf.Tensor]:
@@ -67,7 +67,7 @@ class FusedWrapper(Part):
         d_results: Any,
         products: list[Callable[[tf.Tensor], tf.Tensor]],
     ) -> tuple[Any, list[tf.Tensor]]:
-        """Returns the gradients. `products` multiply with the transposed weights."""
+        """Returns the gradients. `products` multiply by the transposed weights."""
         return self._inner.gradient(arguments, results, residuals, d_results, products)
 
 
