@@ -185,7 +185,7 @@ def check_inputs(kind: Any, values: Any) -> Any:
     """Returns a tuple or list of a part's inputs as the named tuple `kind`.
 
     Raises:
-      ValueError: if it is not a tuple or list, or has a wrong number of entries.
+      ValueError: if it is not a tuple or list, or has the wrong number of entries.
     """
     fewest = len(kind._fields) - len(kind._field_defaults)
     if not isinstance(values, (tuple, list)) or not fewest <= len(values) <= len(kind._fields):

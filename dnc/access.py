@@ -208,7 +208,7 @@ class MemoryAccess(snt.RNNCore):
         """Performs one step, as `__call__` does, and returns all of its quantities.
 
         Raises:
-          ValueError: as `__call__`.
+          ValueError: as for `__call__`.
         """
         inputs = _checks.check_tensor("controller output", inputs, [None, None])
         if isinstance(self.interface, Interface):  # Users may replace it.

@@ -25,7 +25,7 @@ LARGEST_COMPARED = 256
 def product(factors: Iterable[tf.Tensor]) -> tf.Tensor:
     """Multiplies tensors, one for each head.
 
-    Not `tf.reduce_prod`: its gradient divides by the factors, which may be exactly 0.
+    It avoids `tf.reduce_prod`, whose gradient divides by the factors, which may be exactly 0.
     """
     return functools.reduce(operator.mul, factors)
 

@@ -79,7 +79,7 @@ class Bidirectional(snt.Module):
           The outputs of the forward core, [T, B, ...], and the last states.
 
         Raises:
-          ValueError: as `dnc.unroll`.
+          ValueError: as for `dnc.unroll`.
         """
         state = initial_state or BidirectionalState(None, None)
         options: dict[str, Any] = {

@@ -274,7 +274,7 @@ class MaskedCosineWeights(CosineWeights):
           name: name of the module.
 
         Raises:
-          ValueError: as `CosineWeights`, or if `mask_min` is not in [0, 1].
+          ValueError: as for `CosineWeights`, or if `mask_min` is not in [0, 1].
         """
         super().__init__(num_heads, word_size, strength_op, name)
         self._mask_min = _checks.check_share("mask_min", mask_min)

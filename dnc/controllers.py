@@ -92,7 +92,7 @@ class FeedForward(snt.RNNCore):
 
     @property
     def output_size(self) -> tf.TensorShape:
-        """Shape of one example's output. The size of a network that was passed is unknown."""
+        """Shape of one example's output. Its size is unknown for a custom network."""
         return tf.TensorShape([self._output_size])
 
 
@@ -164,9 +164,9 @@ class ClippedSignal(Wrapper):
 class InputsOnly(Wrapper):
     """A controller that does not see the words read.
 
-    The input of the paper's controller is [x_t; r_{t-1}^1; ...; r_{t-1}^R], here it is x_t. With
-    `FeedForward` inside, the interface vector then depends on the input of the same time step
-    alone, so it cannot drift in sequences longer than in training.
+    Its input is x_t instead of the paper's [x_t; r_{t-1}^1; ...; r_{t-1}^R]. With `FeedForward`
+    inside, the interface vector then depends on the input of the same time step alone, so it cannot
+    drift in sequences longer than in training.
 
         >>> core = InputsOnly(FeedForward([16]), 10)
         >>> output, state = core(tf.zeros([2, 10 + 8]), core.initial_state(batch_size=2))

@@ -152,7 +152,7 @@ class DNC(snt.RNNCore):
         Unused quantities are pruned from a compiled graph.
 
         Raises:
-          ValueError: as `__call__`.
+          ValueError: as for `__call__`.
         """
         inputs = self._check(inputs, prev_state)
         step = _cores.call_checked(self, self._compute, inputs, prev_state, training)

@@ -1,7 +1,7 @@
 """A bounded number of temporal links: the K strongest of each slot instead of all N.
 
 A `TemporalLinkage` keeps N x N links, a `SparseTemporalLinkage` N x K. Most dense links are nearly
-zero, because a slot was written right after few others. Of each row of the link matrix the K
+zero, because a slot is written right after few others. Of each row of the link matrix the K
 largest entries and their columns are kept, without renormalisation. Dropping links only makes
 later ones weaker, so each kept link is at most the dense one, and the bounds of the dense links
 (every row sums to at most 1, and so does every column with its precedence) still hold.
@@ -189,8 +189,8 @@ def sparse_backward_weights(links: SparseLinks, read_weights: tf.Tensor) -> tf.T
 class SparseTemporalLinkage(Linkage):
     """A linkage that keeps the K strongest links of each slot, in O(N K).
 
-    It replaces a `TemporalLinkage`. Both agree exactly for K = N, or for K = 1 if each write goes
-    to a single slot:
+    It replaces a `TemporalLinkage`. The two agree exactly for K = N, or for K = 1 if each write
+    goes to a single slot:
 
         >>> import dnc
         >>> linkage = SparseTemporalLinkage(memory_size=1024, num_links=8)

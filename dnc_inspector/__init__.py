@@ -6,6 +6,6 @@
 `static/`      the viewer: plain ES modules, no build step
 =============  ====================================================================================
 
-The format of the data is in `dnc_trace`. This package imports neither TensorFlow nor `dnc`, so that
-TensorBoard starts quickly, and also where these are not installed.
+The format of the data is in `dnc_trace`. This package imports neither TensorFlow nor `dnc`, so
+TensorBoard starts quickly and does not need them.
 """

@@ -1,4 +1,4 @@
-"""The loader that TensorBoard finds by the entry point `dnc_memory`.
+"""The loader that TensorBoard finds through the entry point `dnc_memory`.
 
 An error in this import would stop all of TensorBoard, and its time is added to TensorBoard's start.
 So this module imports only TensorBoard's base classes. `load` imports the rest. If that fails,

@@ -50,7 +50,7 @@ class DncPlugin(base_plugin.TBPlugin):
         self._data_provider = context.data_provider
 
     def is_active(self) -> bool:
-        """Returns False: TensorBoard shows the tab as soon as there is data of this plugin."""
+        """Returns False: TensorBoard shows the tab as soon as there is data for this plugin."""
         return False
 
     def frontend_metadata(self) -> base_plugin.FrontendMetadata:

@@ -3,7 +3,7 @@
 =============  ====================================================================================
 `quantities`   the table of the quantities of an episode
 `schema`       checks of a trace, and its file (.npz)
-`episode`      an episode as the viewer takes it: a header, and one blob for each example; `header`
+`episode`      an episode in the viewer's format: a header (`header`) and one blob for each example
 `paths`        local paths and addresses
 =============  ====================================================================================
 

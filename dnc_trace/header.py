@@ -14,7 +14,7 @@ def parse(data: bytes) -> dict[str, Any]:
     """Returns the header of an episode; `episode` lists its entries.
 
     Raises:
-      ValueError: if the data is damaged, is not an episode, or has another version.
+      ValueError: if the data is damaged, is not an episode, or has a different version.
     """
     try:
         # As strict as a browser: UTF-8, and no NaN.

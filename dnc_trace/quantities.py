@@ -109,7 +109,7 @@ def in_order(declared: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def table() -> str:
-    """Returns the table in Markdown, as docs/inspection.md has it."""
+    """Returns the table in Markdown, for docs/inspection.md."""
     lines = ["| quantity | axes | symbol | meaning |", "|---|---|---|---|"]
     for name, axes, symbol, meaning, optional in QUANTITIES.values():
         shown = f"`{symbol}`" if symbol else ""

@@ -125,7 +125,7 @@ def save(
     """Writes a trace as a compressed .npz file, never with pickled objects.
 
     Raises:
-      ValueError: as `check`, or if `path` is not local.
+      ValueError: as for `check`, or if `path` is not local.
       OSError: if the file cannot be written; a previous file is kept.
     """
     path = paths.local(path)

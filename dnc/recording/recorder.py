@@ -59,9 +59,9 @@ def record(
       jit_compile: whether to compile with XLA, which pays off if `record` is called often.
 
     Raises:
-      ValueError: as `dnc.unroll`; or if there is no DNC in the core, or more than one, or it is not
-        called once per step; or if an interface field or extra has the name of another quantity, or
-        axes that it does not declare.
+      ValueError: as for `dnc.unroll`; or if the core does not contain exactly one DNC, called once
+        per step; or if an interface field or extra has the name of another quantity, or axes that
+        it does not declare.
       RuntimeError: if it is called in a graph, where there are no arrays yet.
     """
     if not tf.executing_eagerly():
@@ -162,7 +162,7 @@ class _Recorder(snt.RNNCore):
 
 @contextlib.contextmanager
 def _collected(core: DNC) -> Iterator[list[DNCStep]]:
-    """Collects the steps that a core makes, also where other layers call it.
+    """Collects the steps that a core makes, even when other layers call it.
 
     Meanwhile the object has its own `step`, which calls the method of its class.
     """

@@ -93,7 +93,7 @@ def write_episode(trace: Trace, step: Any = None, tag: str = "episode") -> bool:
     """Writes all examples of a trace for the DNC Memory tab of TensorBoard.
 
     Numbers are rounded to float16. Memory and links of all steps are stored if they are small;
-    otherwise the viewer computes them and indicates it.
+    otherwise the viewer computes them and marks them as computed.
 
     Args:
       trace: a few examples. An example of 43 steps and 32 slots takes 80 kB, for instance.

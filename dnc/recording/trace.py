@@ -15,9 +15,9 @@ class Trace:
     """Everything that happened in a batch of episodes, as NumPy arrays.
 
     The arrays are attributes, such as `trace.read_weights`; `dnc_trace.quantities` lists them with
-    their axes. Past the end of an example that is shorter than T, all is 0. Optional arrays that
-    are absent are `None`. Quantities that are not in the list, such as the mask of a look-up of
-    your own, are in `trace.extras`. A trace does not change: `replace` returns a new one.
+    their axes. Past the end of an example that is shorter than T, all values are 0. Optional arrays
+    that are absent are `None`. Quantities that are not in the list, such as the mask of a custom
+    look-up, are in `trace.extras`. A trace does not change: `replace` returns a new one.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Trace:
 
         Raises:
           ValueError: if `path` is not local.
-          OSError: if the file cannot be written; a file that was there before is kept.
+          OSError: if the file cannot be written; a previous file is kept.
         """
         schema.save(path, self._arrays, self._meta)
 

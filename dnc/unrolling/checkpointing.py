@@ -21,7 +21,7 @@ Run = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
 def checkpointed(run: Run, every: int, spec: Any) -> Run:
-    """Returns a function with the results and gradients of `run` that runs it on segments.
+    """Returns a function that runs `run` on segments, with the same results and gradients.
 
     Args:
       run: function to run on each segment.
@@ -57,7 +57,7 @@ def _split(sequence: Any, length: int) -> list[Any]:
 def _run_segments(
     run: Run, spec: Any, segments: Any, state: Any, fresh_state: Any
 ) -> tuple[Any, Any]:
-    """Runs one segment after the other, and each again when gradients are taken.
+    """Runs one segment after another, and each again when gradients are taken.
 
     Args:
       run: function to run on each.

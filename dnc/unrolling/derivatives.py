@@ -22,7 +22,7 @@ def gradients(
       variables: trainable variables.
 
     Returns:
-      A tensor for each argument and variable; zeros for integers and for unused ones.
+      A tensor for each argument and variable; zeros for integer and unused ones.
     """
     sources = [x for x in arguments if x.dtype.is_floating]
     with tf.GradientTape() as tape:

@@ -53,9 +53,9 @@ def unroll(
     In a graph, as in a `tf.function`, a `dnc.DNC` runs by the fused implementation, with a backward
     pass written by hand. It is several times faster than `snt.dynamic_unroll`, with the same
     outputs and gradients (docs/performance.md). Custom parts, such as another controller, run again
-    in the backward pass, so they must return the same when they run again.
+    in the backward pass, so they must return the same results when they run again.
 
-    So does every `dnc.DNC` in an `snt.DeepRNN` or a `dnc.Parallel`. The layers run one after
+    Every `dnc.DNC` in an `snt.DeepRNN` or a `dnc.Parallel` is also fused. The layers run one after
     another, each over the whole sequence. The layers that are not cores must be `snt.Linear`,
     `snt.LayerNorm` over the last axis, `snt.nets.MLP` without dropout, elementwise activations such
     as `tf.nn.relu`, or `snt.Sequential` of these.
@@ -79,8 +79,8 @@ def unroll(
       checkpoint_every: number k of steps, >= 1. Only the state of every k-th step is kept for the
         gradients, and the steps in between are run again when the gradients are taken. This takes
         memory for T/k + k instead of T steps, and up to twice the time of the forward pass. Memory
-        is smallest for k near sqrt(T). The core must return the same when it is run again, so it
-        must not contain dropout other than `dnc.Dropout`, or batch normalisation in training.
+        is smallest for k near sqrt(T). The core must be repeatable, so it must not contain dropout
+        other than `dnc.Dropout`, or batch normalisation in training. `None` runs no step again.
       training: passed on to a core with a parameter `training` or `is_training`, such as a
         `dnc.DNC`, which passes it on to its controller. An `snt.DeepRNN` has none. `None` leaves
         the core's own default.
@@ -181,7 +181,7 @@ def bidirectional_unroll(
       the pair of their last states. The second of these is the state after the first time step.
 
     Raises:
-      ValueError: as `unroll`; or if `initial_states` is not a pair.
+      ValueError: as for `unroll`; or if `initial_states` is not a pair.
     """
     first, second = _check_pair(initial_states)
     options: dict[str, Any] = {

@@ -150,7 +150,7 @@ def _check_usage(core: snt.RNNCore, name: str, usage: tf.Tensor) -> tf.Tensor:
 def _check(
     name: str, value: tf.Tensor, is_kind: bool, kind: str, axes: str, sizes: list[Any]
 ) -> tf.Tensor:
-    """Returns `value` if it has its kind and the expected sizes, which may be tensors."""
+    """Returns `value` if it has the right kind and sizes, which may be tensors."""
     static = [tf.get_static_value(size) for size in sizes]
     if not is_kind or not value.shape.is_compatible_with(static):
         raise ValueError(

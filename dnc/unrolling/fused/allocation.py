@@ -31,9 +31,9 @@ def _is_sorted(num_slots: int) -> bool:
 class FusedFreeness(Part):
     """`Freeness`.
 
-    For each write head it keeps the product of the usages of all slots before in the free list,
-    which is the weights without the factor 1 - u[i], as that may be 0. If it sorts, it also keeps
-    the free list.
+    For each write head it keeps the product of the usages of all earlier slots in the free list:
+    the weights without the factor 1 - u[i], which may be 0. If it sorts, it also keeps the free
+    list.
     """
 
     def __init__(self, freeness: Freeness, num_writes: int):
