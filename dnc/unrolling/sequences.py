@@ -50,7 +50,7 @@ def unroll(
         ...         loss = tf.reduce_mean(outputs**2)
         ...     gradients = tape.gradient(loss, core.trainable_variables)
 
-    In a graph, as in a `tf.function`, a `dnc.DNC` runs by the fused implementation, with a backward
+    In a graph, as in a `tf.function`, a `dnc.DNC` uses the fused implementation, with a backward
     pass written by hand. It is several times faster than `snt.dynamic_unroll`, with the same
     outputs and gradients (docs/performance.md). Custom parts, such as another controller, run again
     in the backward pass, so they must return the same results when they run again.

@@ -94,7 +94,7 @@ class FusedCosineWeights(Part):
         return look_up.strength_op in (tf.nn.softplus, oneplus)
 
     def step(self, arguments: Any, weights: Any = ()) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the weights [B, H, N] for a `Memory`, fields and usage; and the cosines."""
+        """Returns the weights [B, H, N] for a `Memory`, fields and usage, and the cosines."""
         del weights
         memory, fields, usage = arguments
         norms = _key_norms(fields["keys"]) * memory.norms

@@ -103,7 +103,7 @@ class FusedLSTM(_FusedGates):
     def step(
         self, arguments: Any, weights: list[tf.Tensor]
     ) -> tuple[tuple[tf.Tensor, snt.LSTMState], tf.Tensor]:
-        """Returns the output and the next state, for inputs, words and state; the sums."""
+        """Returns the output and the next state for inputs, words and state, and the sums."""
         sums = self._sums(arguments, weights)
         gates = _activate(tf.split(sums, 4, axis=1))
         cell = _next_cell(gates, arguments[2].cell)
@@ -162,7 +162,7 @@ class FusedLayerNormLSTM(_FusedGates):
     def step(
         self, arguments: Any, weights: list[tf.Tensor]
     ) -> tuple[tuple[tf.Tensor, snt.LSTMState], tf.Tensor]:
-        """Returns the output and the next state, for inputs, words and state; residuals."""
+        """Returns the output and the next state for inputs, words and state, and residuals."""
         sums = tf.reshape(self._sums(arguments, weights), [-1, 4, self._size])
         normalized, inverse_std = normalize(sums)
         gates = self._gates(normalized)
@@ -285,7 +285,7 @@ class FusedFeedForward(Part):
     def step(
         self, arguments: Any, weights: list[tf.Tensor]
     ) -> tuple[tuple[tf.Tensor, tuple[()]], tf.Tensor]:
-        """Returns the output and the empty state, for inputs, words and state; the sums."""
+        """Returns the output and the empty state for inputs, words and state, and the sums."""
         inputs, words, state = arguments
         sums = inputs + tf.matmul(words, weights[0])
         return (self._core.clip(tf.nn.relu(sums)), state), sums

@@ -146,7 +146,7 @@ class FusedUnroll:
         fresh_state: DNCState,
         weights: Weights,
     ) -> tuple[tf.Tensor, tf.Tensor, DNCState]:
-        """Returns words [T, B, R W] and controller outputs [T, B, H] of all steps; the last state.
+        """Returns words [T, B, R W], controller outputs [T, B, H] and the last state.
 
         `_backward` computes its gradient.
         """

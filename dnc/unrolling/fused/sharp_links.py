@@ -42,7 +42,7 @@ class FusedSharpLinkage(Part):
         return self._inner.unpack(state)
 
     def step(self, arguments: Any, weights: Any = ()) -> tuple[Any, tf.Tensor]:
-        """Returns directions [B, R, 2 V, N] and the next state; residuals [B, 2 V R, N]."""
+        """Returns directions [B, R, 2 V, N] and the next state, and residuals [B, 2 V R, N]."""
         del weights
         (directions, state), _ = self._inner.step(arguments)
         sharpened = sharpen(directions, arguments[0].fields["sharpness"])

@@ -56,7 +56,7 @@ class FusedWrapper(Part):
         return self._inner.residuals_spec(batch_size, dtype)
 
     def step(self, arguments: Any, weights: list[tf.Tensor]) -> tuple[Any, Any]:
-        """Returns the output and the next state, for inputs, words and state; residuals."""
+        """Returns the output and the next state for inputs, words and state, and residuals."""
         return self._inner.step(arguments, weights)
 
     def gradient(
@@ -116,7 +116,7 @@ class FusedAppendedContext(FusedWrapper):
         return super().weight_gradients(inputs, self._cut(d_products)[0])
 
     def step(self, arguments: Any, weights: list[tf.Tensor]) -> tuple[Any, Any]:
-        """Returns the output and the next state, for inputs, words and state; residuals."""
+        """Returns the output and the next state for inputs, words and state, and residuals."""
         inputs, *others = arguments
         inputs, context = self._cut(inputs)
         (output, state), residuals = super().step((inputs, *others), weights)
