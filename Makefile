@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 # Two processes, whatever the machine: each needs up to 2.5 GB. A file's tests share what they compile.
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
-.PHONY: train test test-all coverage lint browser tensorboard babi bench bench-solved soak results mutants clean
+.PHONY: train test test-all coverage lint browser tensorboard docs babi bench bench-solved soak results mutants clean
 
 train: $(READY)  ## Train the default task until it makes no errors.
 	$(BIN)/python train.py --stop_when_solved --report_interval=1000
@@ -45,6 +45,9 @@ tensorboard: $(READY)  ## Show all runs in the browser: curves, panels, and the 
 	@echo 'What the memories do: http://localhost:6006/#dnc_memory'
 	$(BIN)/tensorboard --logdir checkpoints
 
+docs: $(READY)  ## Make a web site of the documentation, with the API reference: site/index.html.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 babi: $(READY)  ## Download the bAbI tasks to data/babi, and check each file.
 	$(BIN)/python -m tasks.babi.fetch
 
@@ -79,12 +82,12 @@ mutants: $(READY)  ## Put small faults into a copy of the code: do the tests fin
 	$(BIN)/python -m tests.mutants --jobs=2
 
 clean:  ## Remove the environment and caches; trained models stay.
-	rm -rf $(VENV) build *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build site *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python >= 3.10 is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[train,test]'
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@

@@ -48,7 +48,12 @@ setup(
             "matplotlib>=3.8",  # The plots of evaluate.py.
             "scikit-learn>=1.4",  # The logistic regressions of training.decode.
         ],
+        "docs": [
+            "mkdocs-material>=9.7,<10",  # The web site; 10 and later are not for mkdocs 1.
+            "mkdocstrings[python]>=1.0",  # Its API reference, from the docstrings.
+        ],
         "test": [
+            "dnc-sonnet[docs,train]",  # They are tested, too.
             "gymnasium>=1.1",  # The environment of examples/recurrent_policy.py.
             "hypothesis>=6.100",  # Property tests.
             "networkx>=3.0",  # Shortest paths to compare with.
@@ -56,11 +61,8 @@ setup(
             "pytest-cov>=5.0",  # make coverage.
             "pytest-xdist>=3.5",  # Two processes: most of the tests' time is tracing and compiling.
             "selenium>=4.20",  # Tries the viewer in a browser.
-            "ruff>=0.6",  # Formatter and linter.
+            "ruff>=0.6",  # Formatter and linter; it also sets the signatures in the API reference.
             "mypy>=1.18",  # Type checker; dnc ships its annotations.
-            "tqdm>=4.66",  # train.py is tested too,
-            "matplotlib>=3.8",  # and so are evaluate.py
-            "scikit-learn>=1.4",  # and training.decode.
         ],
     },
     classifiers=[

@@ -55,3 +55,12 @@ def test_the_python_pieces_run_one_after_the_other(page, tmp_path, monkeypatch):
     for piece in re.finditer(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
         lines_before = text.count("\n", 0, piece.start(1))  # So that errors name the page's lines.
         exec(compile("\n" * lines_before + piece[1], str(page), "exec"), names)
+
+
+def test_the_site_is_built_without_warnings(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    ended = start(command, ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
+    assert ended.code == 0, ended.err
+    assert "WARNING" not in ended.err
+    for page in ("index.html", "api/memory.html", "source/dnc/core.py.html"):
+        assert "DNC" in (tmp_path / page).read_text("utf-8")

@@ -1,9 +1,12 @@
-"""What README.md and the pages in docs/ link to exists."""
+"""What README.md and the pages in docs/ link to exists, and the API reference is complete."""
 
 import pathlib
 import re
 
 import pytest
+
+import dnc
+from docs import architecture
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -31,3 +34,17 @@ def test_every_file_and_heading_that_is_linked_exists(page):
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_the_api_reference_has_every_public_name():
+    pages = (ROOT / "docs" / "api").glob("*.md")
+    listed = {
+        name
+        for page in pages
+        for name in re.findall(r"^::: dnc\.(\w+)", page.read_text("utf-8"), re.MULTILINE)
+    }
+    assert set(dnc.__all__) <= listed
+
+
+def test_the_drawing_of_the_architecture_is_current():
+    assert architecture.PICTURE.read_text("utf-8") == architecture.picture()
