@@ -1,4 +1,4 @@
-"""Common parts of the commands that ask a trained model: which one, and its answers."""
+"""Common parts of the commands that query a trained model: its flags and its answers."""
 
 import pathlib
 import shlex
@@ -12,7 +12,7 @@ from training.messages import say
 
 
 def new_flags() -> flags.FlagValues:
-    """Returns the flags of one command: so far --help, the model, and the file for a trace."""
+    """Returns the common flags of the commands: --help, the model, and the trace file."""
     values = command.new_flags()
     flags.DEFINE_string("checkpoint_dir", None, "Directory of the model's run.", flag_values=values)
     flags.DEFINE_string(
@@ -35,10 +35,10 @@ def directory_of_model(values: flags.FlagValues) -> pathlib.Path:
     """Returns the directory of the model that the flags specify.
 
     Raises:
-      ValueError: if they do not specify one, or there is no such pretrained model.
+      ValueError: if they do not specify exactly one, or there is no such pretrained model.
     """
     if bool(values.checkpoint_dir) == bool(values.pretrained):
-        raise ValueError("Give --checkpoint_dir or --pretrained: the model that answers.")
+        raise ValueError("Give --checkpoint_dir or --pretrained to choose a model.")
     if values.pretrained:
         return runs.pretrained(values.pretrained)
     return pathlib.Path(values.checkpoint_dir)
@@ -48,7 +48,7 @@ def say_answers(values: flags.FlagValues, text: str, trace: dnc.Trace | None) ->
     """Prints a model's answers, and saves the trace of its memory if --trace_file was given.
 
     Raises:
-      ValueError: if it was given, but there is no trace.
+      ValueError: if --trace_file was given but there is no trace.
       OSError: if the trace cannot be written.
     """
     if values.trace_file and not trace:
@@ -61,10 +61,10 @@ def say_answers(values: flags.FlagValues, text: str, trace: dnc.Trace | None) ->
 
 
 def remains(trace: dnc.Trace, t: int) -> np.ndarray:
-    """Returns what is left of each step's write in each slot of the first example, [t + 1, N].
+    """Returns the share of each step's write left in each slot of the first example, [t + 1, N].
 
-    A write with weight w leaves the part 1 - w of what a slot contained, so of the write at step s
-    remains w_s (1 - w_(s+1)) ... (1 - w_t) at step t.
+    A write with weight w keeps the share 1 - w of a slot's content, so the share of the write at
+    step s that is left at step t is w_s (1 - w_(s+1)) ... (1 - w_t).
     """
     left = np.prod(1.0 - trace.write_weights[: t + 1, 0], axis=1)
     later = np.append(left[1:], np.ones_like(left[:1]), axis=0)[::-1]

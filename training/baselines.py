@@ -15,7 +15,7 @@ class LSTMBaseline(snt.RNNCore):
         Args:
           controller: the LSTM, or any core.
           output_size: width Y of the output.
-          clip_value: bound on the absolute value of the output; `None`: none.
+          clip_value: bound on the absolute value of the output; `None`: no bound.
         """
         super().__init__(name="lstm_baseline")
         self.controller = controller
@@ -36,8 +36,8 @@ class NTMState(NamedTuple):
     """State of a Neural Turing Machine."""
 
     memory: Any  # [B, N, W]
-    weights: Any  # [B, R + V, N], of read heads, then of write heads
-    words: Any  # [B, R, W], what was read
+    weights: Any  # [B, R + V, N], read heads first, then write heads
+    words: Any  # [B, R, W], the words read
     controller: Any
 
 
@@ -50,8 +50,8 @@ class NTM(snt.RNNCore):
         w   = (w_g * s)^gamma / sum (w_g * s)^gamma              (* is circular convolution)
 
     Write heads also emit e and a: M <- M (1 - w e^T) + w a^T. Heads read the memory before it is
-    written. The memory starts at 1e-6, every head at slot 0 (Collier & Beel 2018: a constant
-    learns faster than random or learned values).
+    written. The memory starts at 1e-6 and every head at slot 0 (Collier & Beel 2018: training from
+    a constant is faster than from random or learned values).
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class NTM(snt.RNNCore):
           num_reads: number of read heads R.
           num_writes: number of write heads V.
           output_size: width Y of the output.
-          clip_value: bound on controller and core outputs; `None`: none.
+          clip_value: bound on controller and core outputs; `None`: no bound.
         """
         super().__init__(name="ntm")
         self.controller = controller
@@ -141,15 +141,15 @@ def address(
     shifts: tf.Tensor,
     sharpening: tf.Tensor,
 ) -> tf.Tensor:
-    """Returns the weightings [B, H, N] of heads, by content and by location.
+    """Returns the weightings [B, H, N] of heads, addressed by content and by location.
 
     Args:
       memory: [B, N, W].
-      prev_weights: [B, H, N], of the step before.
+      prev_weights: [B, H, N], from the previous step.
       keys: [B, H, W].
       strengths: [B, H], beta >= 0.
-      gates: [B, H], g in [0, 1]: 1 for content alone.
-      shifts: [B, H, 3], how much goes one slot down, stays, goes one slot up; sum 1.
+      gates: [B, H], g in [0, 1]; 1 for content alone.
+      shifts: [B, H, 3], the shares that move one slot down, stay, and move one slot up; sum 1.
       sharpening: [B, H], gamma >= 1.
     """
     memory, prev_weights = tf.convert_to_tensor(memory), tf.convert_to_tensor(prev_weights)
@@ -166,13 +166,13 @@ def address(
     weights = (
         down * tf.roll(weights, -1, axis=2) + stay * weights + up * tf.roll(weights, 1, axis=2)
     )
-    # x^gamma as exp(gamma log x): its gradient is finite where x is 0, too.
+    # x^gamma as exp(gamma log x), whose gradient is finite even where x is 0.
     sharpened = tf.exp(sharpening[:, :, tf.newaxis] * tf.math.log(weights + 1e-12))
     return sharpened / tf.reduce_sum(sharpened, axis=2, keepdims=True)
 
 
 def _norm(x: tf.Tensor) -> tf.Tensor:
-    """The length of the vectors along the last axis; its gradient is finite also where it is 0."""
+    """Returns the length of vectors along the last axis, with a finite gradient even at 0."""
     return tf.sqrt(tf.reduce_sum(tf.square(x), axis=-1) + 1e-12)
 
 

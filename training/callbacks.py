@@ -15,27 +15,27 @@ from training.progress import Progress
 from training.reporting import Display, EventFile
 
 _TESTED = 2  # Batches of each test after a lesson.
-_NEARLY_SOLVED = 0.98  # Part of the sequences; to look costs two thousand sequences.
+_NEARLY_SOLVED = 0.98  # Share of the sequences from which a check, of two thousand, is worthwhile.
 
 
 class Report(Callback):
-    """Shows means over the last steps and a sample, and writes them for TensorBoard."""
+    """Callback that shows recent means and a sample, and writes them for TensorBoard."""
 
     def __init__(self, interval: int, evaluation: Evaluation, display: Display, events: EventFile):
         """Prepares the reports.
 
         Args:
           interval: steps between reports.
-          evaluation: makes the samples.
-          display: shows the reports.
-          events: where scalars go.
+          evaluation: source of the samples.
+          display: display of the reports.
+          events: file for scalars.
         """
         self.interval = interval
         self._evaluation, self._display, self._events = evaluation, display, events
         self.means: dict[str, float] = {}  # of the last report
 
     def begin(self, loop: Loop) -> None:
-        """Starts to show the progress."""
+        """Starts the display."""
         self._display.begin(loop.step)
 
     def poll(self, loop: Loop) -> None:
@@ -59,15 +59,15 @@ class Report(Callback):
 
 
 class Curriculum(Callback):
-    """Moves on to the next lesson when the task's criterion holds over a window of episodes."""
+    """Callback that starts the next lesson when a window of episodes meets the task's criterion."""
 
     def __init__(self, task: Task, tests: Mapping[str, Evaluation], events: EventFile):
-        """Prepares the lessons of a task that has some.
+        """Prepares the lessons.
 
         Args:
-          task: the task.
-          tests: what to measure after each lesson, by name.
-          events: where scalars go.
+          task: a task with lessons.
+          tests: evaluations to run after each lesson, by name.
+          events: file for scalars.
         """
         self._task, self._tests, self._events = task, tests, events
         self.interval = math.ceil(task.lessons.window / task.batch_size)
@@ -106,20 +106,20 @@ def lesson_note(task: Task, number: int) -> str:
 
 
 class Success(Callback):
-    """Stops as soon as fresh sequences have no error."""
+    """Callback that stops as soon as fresh sequences have no error."""
 
     def __init__(self, report: Report, evaluation: Evaluation):
-        """Measures where the last report is nearly perfect."""
+        """Prepares a check by `evaluation` whenever a report is nearly perfect."""
         self.interval, self._report, self._evaluation = report.interval, report, evaluation
 
     def begin(self, loop: Loop) -> None:
-        """Measures a run that resumes without a result."""
+        """Checks a resumed run that has no result yet."""
         if loop.progress.solved is None:
             loop.progress.solved = loop.step > 0 and self._evaluation.is_solved(loop.step)
         self._stop(loop)
 
     def after(self, loop: Loop) -> None:
-        """Measures, if success is near."""
+        """Checks for success if the last report was nearly perfect."""
         if self._report.means.get("solved_sequences", 0.0) > _NEARLY_SOLVED:
             loop.progress.solved = self._evaluation.is_solved(loop.step)
             self._stop(loop)
@@ -130,39 +130,39 @@ class Success(Callback):
 
 
 class Look(Callback):
-    """Writes for TensorBoard how the memory behaves in fixed episodes."""
+    """Callback that records for TensorBoard how the memory behaves in fixed episodes."""
 
     def __init__(self, interval: int | None, probe: Probe, events: EventFile):
-        """Prepares the looks.
+        """Prepares looks into the memory.
 
         Args:
-          interval: steps between looks; `None`: none.
-          probe: looks.
-          events: where the looks go.
+          interval: steps between looks; `None`: no looks.
+          probe: recorder of the episodes.
+          events: file for the looks.
         """
         self.interval, self._probe, self._events = interval, probe, events
         self._shown_step: int | None = None
 
     def begin(self, loop: Loop) -> None:
-        """Looks at the untrained memory. A run that resumes looked where it stopped."""
+        """Looks at the untrained memory. A resumed run has already looked where it stopped."""
         if loop.step == 0:
             self.after(loop)
         self._shown_step = loop.step
 
     def after(self, loop: Loop) -> None:
-        """Looks."""
+        """Looks into the memory."""
         with self._events.open():
             self._probe.write(loop.step, loop.progress.module_norms.take())
         self._shown_step = loop.step
 
     def end(self, loop: Loop) -> None:
-        """Looks at the end, which is saved by now: a resumed run looks where it would have."""
+        """Looks at the end. This comes after saving, so it does not change a resumed run."""
         if self._shown_step != loop.step and isinstance(loop.failure, NotFiniteError | None):
             self.after(loop)
 
 
 class Validation(Callback):
-    """Measures the error on data from which nothing is learned."""
+    """Callback that measures the error on data that is not used for training."""
 
     def __init__(
         self,
@@ -179,10 +179,10 @@ class Validation(Callback):
         Args:
           interval: steps between validations.
           task: the task.
-          evaluation: measures.
-          events: where scalars go.
+          evaluation: source of the metrics.
+          events: file for scalars.
           stops_when_solved: whether to stop as soon as the task is solved.
-          patience: consecutive validations without a better one after which to stop; `None`: never.
+          patience: consecutive validations without improvement after which to stop; `None`: never.
         """
         self.interval = interval
         self._task, self._evaluation, self._events = task, evaluation, events
@@ -215,7 +215,7 @@ class Validation(Callback):
 
 
 class Limits(Callback):
-    """Stops after a number of steps, or on request."""
+    """Callback that stops after a number of steps, or on request."""
 
     def __init__(self, num_steps: int, is_interrupted: Callable[[], bool]):
         """Sets the limits.
@@ -237,7 +237,7 @@ class Limits(Callback):
         self._interrupt(loop)
 
     def poll(self, loop: Loop) -> None:
-        """Asks whether to stop; the reports of this step are still made."""
+        """Stops on request; the reports of this step are still made."""
         self._interrupt(loop)
 
     def after(self, loop: Loop) -> None:
@@ -250,16 +250,16 @@ class Limits(Callback):
 
 
 class Checkpoints(Callback):
-    """Saves the run at intervals, after each validation, and at its end."""
+    """Callback that saves the run at intervals, after each validation, and at its end."""
 
     def __init__(self, interval: int | None, validation_interval: int | None, at_start: bool):
         """Prepares the checkpoints.
 
         Args:
-          interval: steps between checkpoints; `None`: none.
-          validation_interval: steps between validations, by whose error the best is chosen;
-            `None`: by the training loss.
-          at_start: whether to save also before the first step.
+          interval: steps between checkpoints; `None`: no checkpoints at intervals.
+          validation_interval: steps between validations, whose error selects the best checkpoint;
+            `None`: the training loss selects it.
+          at_start: whether to save before the first step as well.
         """
         self.interval, self._validation_interval, self._at_start = (
             interval,
@@ -273,7 +273,7 @@ class Checkpoints(Callback):
         return min((step - step % n + n for n in intervals), default=None)
 
     def begin(self, loop: Loop) -> None:
-        """Saves the start."""
+        """Saves the initial state."""
         if self._at_start and loop.step == 0:
             self.after(loop)
 
@@ -288,12 +288,12 @@ class Checkpoints(Callback):
             )
 
     def end(self, loop: Loop) -> None:
-        """Saves the end, unless it is saved or training failed before it began."""
+        """Saves the last step, unless it is saved already or training failed before the first."""
         if loop.step != loop.run.saved_step and not (loop.failure and loop.step == 0):
             loop.unsaved = self._save(loop)
 
     def _save(self, loop: Loop) -> OSError | None:
-        """Saves, or returns why it is not possible."""
+        """Saves the current step. Returns the error if that fails."""
         loss = loop.progress.loss
         if self._validation_interval:  # A checkpoint between validations cannot be the best.
             step, error = loop.progress.validation or (0, math.nan)
@@ -306,7 +306,7 @@ class Checkpoints(Callback):
 
 
 class Faults(Callback):
-    """Explains steps that are not finite, and skips them, goes back, or ends training."""
+    """Callback that explains non-finite steps, then skips them, goes back, or ends training."""
 
     def __init__(self, policy: str, limit: int):
         """Sets the policy.
@@ -318,13 +318,13 @@ class Faults(Callback):
         self._policy, self._guard = policy, Guard(policy, limit)
 
     def not_finite(self, loop: Loop) -> None:
-        """Acts by the policy."""
+        """Applies the policy."""
         run, training = loop.run, loop.training
         line = training.explain(run.directory, run.checkpoint)
         decision = self._guard.decide(loop.step)
         if decision == "skip":
             training.skip()
-            warn(f"{line} It is skipped.")
+            warn(f"{line} Skipping this step.")
             return
         if decision == "restore" and (state := run.go_back()) is not None:
             rate = training.learning_rate / 2.0
@@ -337,7 +337,7 @@ class Faults(Callback):
             return
         why = "There is no checkpoint to go back to"
         if decision == "stop":
-            why = "Training ends" + ("" if self._policy == "stop" else ", after too many")
+            why = "Training ends" + ("" if self._policy == "stop" else " after too many in a row")
         raise NotFiniteError(
             f"{line} {why}. Look at the report; try a lower learning_rate or max_grad_norm, "
             "max_signal=10, or another nan_policy."

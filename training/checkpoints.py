@@ -1,4 +1,4 @@
-"""Checkpoints on disk: each is complete or not there at all, and damage to it is found.
+"""Checkpoints on disk: each is either complete or absent, and damage is detected.
 
 The checkpoint of step 3,000 is `step-3000.index` and `step-3000.data-...`, as TensorFlow writes
 them (`tf.train.load_checkpoint("run/step-3000")` reads them), and `step-3000.json` with the
@@ -6,9 +6,9 @@ settings, the progress of the run, and a checksum of each file. Nothing in them 
 executed.
 
 It is written into the folder `step-3000.tmp`, the JSON file last, and then moved out of it. If such
-a folder is left, `recover` finishes the move where the JSON file shows that the checkpoint is
-complete, and else discards the folder. Removal takes the JSON file last: the rest of an interrupted
-removal cannot be taken for a checkpoint.
+a folder is left over, `recover` finishes the move if the JSON file shows that the checkpoint is
+complete, and otherwise discards the folder. The JSON file is also removed last, so that the remains
+of an interrupted removal are not taken for a checkpoint.
 """
 
 import contextlib
@@ -26,15 +26,15 @@ _FILE_NAME = re.compile(r"step-(\d+)\.(?:json|index|data-\d{5}-of-\d{5})")
 
 
 class DamagedError(Exception):
-    """A checkpoint that cannot be used; the message names the file and what is wrong with it."""
+    """A checkpoint that cannot be used; the message names the file and the fault."""
 
 
 class Best(NamedTuple):
     """The checkpoint with the smallest loss so far.
 
     Attributes:
-      step: its step.
-      loss: the mean training loss before it.
+      step: number of training steps done.
+      loss: mean training loss before the checkpoint.
     """
 
     step: int
@@ -45,11 +45,11 @@ class Checkpoint(NamedTuple):
     """Description of a checkpoint.
 
     Attributes:
-      prefix: path of its files without suffix, as TensorFlow calls it.
+      prefix: path of its files without the suffix.
       step: number of training steps done.
       settings: configuration of the run, see `Config.saved`.
-      state: what the training has to remember besides variables, as JSON values.
-      best: the best checkpoint until then, or `None` if none was judged.
+      state: state of training besides the variables, as JSON values.
+      best: the best checkpoint so far, or `None` if none has a loss.
     """
 
     prefix: str
@@ -68,14 +68,14 @@ def write(
     state: Mapping[str, Any],
     best: Best | None = None,
 ) -> None:
-    """Writes a checkpoint. If that fails, or the process ends meanwhile, all others are as before.
+    """Writes a checkpoint. If that fails or the process ends, all others remain as they were.
 
     Args:
-      directory: where to write.
-      step: number of training steps done. Takes the place of a checkpoint of the same step.
+      directory: directory of the run.
+      step: number of training steps done. A checkpoint of the same step is replaced.
       save: writes TensorFlow's files for a given prefix.
       settings: configuration of the run, JSON values.
-      state: what else to remember, JSON values.
+      state: state of training besides the variables, JSON values.
       best: the best checkpoint so far, which may be this one.
 
     Raises:
@@ -110,8 +110,8 @@ def read(directory: pathlib.Path, step: int) -> Checkpoint:
     """Reads the description of a checkpoint, and verifies all its files.
 
     Raises:
-      DamagedError: if one is missing or not as it was written.
-      ValueError: if it is of a later version of this program.
+      DamagedError: if a file is missing or was altered.
+      ValueError: if a later version of this program wrote the checkpoint.
     """
     path = directory / f"step-{step}.json"
     content = _content(path, step)
@@ -137,17 +137,17 @@ def read(directory: pathlib.Path, step: int) -> Checkpoint:
 def newest_intact(
     directory: pathlib.Path, before: int | None = None
 ) -> tuple[Checkpoint | None, dict[int, str]]:
-    """Finds the newest checkpoint that is as it was written.
+    """Finds the newest intact checkpoint.
 
     Args:
-      directory: where to look.
-      before: if given, only checkpoints of earlier steps count.
+      directory: directory of the run.
+      before: if given, only checkpoints of earlier steps are considered.
 
     Returns:
-      The checkpoint, `None` if there is none; and what is wrong with the newer ones, by step.
+      The checkpoint, or `None` if there is none; and the faults of newer ones, by step.
 
     Raises:
-      ValueError: if one is of a later version of this program.
+      ValueError: if a later version of this program wrote one of them.
     """
     damaged: dict[int, str] = {}
     for step in steps(directory):
@@ -160,7 +160,7 @@ def newest_intact(
 
 
 def steps(directory: pathlib.Path) -> list[int]:
-    """Returns the steps of all checkpoints, damaged ones too, newest first."""
+    """Returns the steps of all checkpoints, including damaged ones, newest first."""
     return sorted(_files(directory), reverse=True)
 
 
@@ -171,7 +171,7 @@ def remove(directory: pathlib.Path, step: int) -> None:
 
 
 def set_aside(directory: pathlib.Path, step: int) -> None:
-    """Renames the files of a checkpoint to `*.damaged`, so that none takes it for one."""
+    """Renames the files of a checkpoint to `*.damaged`, so that it no longer counts as one."""
     for path in _files(directory).get(step, []):
         new, number = path.with_name(f"{path.name}.damaged"), 1
         while new.exists():
@@ -181,7 +181,7 @@ def set_aside(directory: pathlib.Path, step: int) -> None:
 
 
 def recover(directory: pathlib.Path) -> None:
-    """Finishes what a process left that ended while it wrote a checkpoint."""
+    """Cleans up after a process that ended while it was writing a checkpoint."""
     for folder in directory.glob("step-*.tmp"):
         if (folder / f"{folder.stem}.json").exists():
             _move_out(folder)
@@ -192,7 +192,7 @@ def recover(directory: pathlib.Path) -> None:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file so that at any time, whatever happens, the old or the new one is there whole.
+    """Writes a file atomically: at any time, either the old or the new one exists and is complete.
 
     Raises:
       OSError: if it cannot be written.
@@ -210,7 +210,7 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 
 def _move_out(folder: pathlib.Path) -> None:
-    """Moves the files of a complete checkpoint to where they belong, the JSON file last."""
+    """Moves the files of a complete checkpoint into the parent folder, the JSON file last."""
     for path in sorted(folder.iterdir(), key=_is_json):
         path.replace(folder.parent / path.name)
     _flush(folder.parent)
@@ -218,7 +218,7 @@ def _move_out(folder: pathlib.Path) -> None:
 
 
 def _files(directory: pathlib.Path) -> dict[int, list[pathlib.Path]]:
-    """The files of all checkpoints by step, the JSON file last."""
+    """Returns the files of all checkpoints by step, the JSON file last."""
     found: dict[int, list[pathlib.Path]] = {}
     for path in directory.iterdir():
         if match := _FILE_NAME.fullmatch(path.name):
@@ -231,7 +231,7 @@ def _is_json(path: pathlib.Path) -> bool:
 
 
 def _content(path: pathlib.Path, step: int) -> dict[str, Any]:
-    """The JSON file of a checkpoint, verified."""
+    """Returns the content of a checkpoint's JSON file, verified."""
     try:
         content = json.loads(path.read_bytes())
         digest = content.pop("sha256")
@@ -269,7 +269,7 @@ def _checksum(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _flush(path: pathlib.Path) -> None:
-    """Waits until a file, or the list of files in a folder, is on the disk itself."""
+    """Waits until a file, or the list of files in a folder, is physically on the disk."""
     if path.is_dir() and os.name == "nt":
         return  # On Windows only files can be flushed.
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

@@ -1,4 +1,4 @@
-"""Common parts of the commands: flags of their own, help, errors in one line."""
+"""Common parts of the commands: separate flags, help, and one-line errors."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -10,10 +10,10 @@ from training.messages import NO_MEMORY, OUT_OF_MEMORY, in_one_line
 
 
 def new_flags() -> flags.FlagValues:
-    """Returns the flags of one command: at first only --help.
+    """Returns the flags of one command, initially only --help.
 
-    They are its own, not `absl.flags.FLAGS`: commands share names of flags, also with train.py, and
-    a program may import several, as the tests do.
+    They are separate from `absl.flags.FLAGS`, because several commands, including train.py, use the
+    same names, and a program such as the tests may import more than one.
     """
     values = flags.FlagValues()
     flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
@@ -21,7 +21,7 @@ def new_flags() -> flags.FlagValues:
 
 
 def accept_local_paths(values: flags.FlagValues, *names: str) -> None:
-    """Makes string and list flags refuse addresses, such as gs://bucket/run."""
+    """Makes string and list flags reject addresses, such as gs://bucket/run."""
 
     def is_local(given: str | Sequence[str] | None) -> bool:
         try:
@@ -38,7 +38,7 @@ def accept_local_paths(values: flags.FlagValues, *names: str) -> None:
 def parse(
     values: flags.FlagValues, argv: Sequence[str], doc: str, help_text: str | None = None
 ) -> bool:
-    """Sets the flags to what was given, the others to their defaults.
+    """Sets the given flags, and the others to their defaults.
 
     Args:
       values: the command's flags.
@@ -47,7 +47,7 @@ def parse(
       help_text: description of the flags; by default absl's.
 
     Returns:
-      Whether to continue: not if --help was given and answered.
+      Whether to continue; false if the help was printed.
 
     Raises:
       ValueError: if a flag is unknown or out of range, or an argument is not a flag.
@@ -74,15 +74,15 @@ def run(
     help_command: str | None = None,
     help_text: str | None = None,
 ) -> int:
-    """Runs a command: sets its flags and calls a function. An error is one line.
+    """Runs a command: sets its flags and calls a function. An error is printed on one line.
 
     Args:
-      command: its name: a script, or a module that is run with `python -m`.
+      command: name of a script, or of a module for `python -m`.
       values: its flags.
       argv: name of the program and arguments.
       doc: first part of the help.
-      function: does the work, and may return an exit code. Its `ValueError`s and `OSError`s are
-        errors in the input.
+      function: the command itself, which may return an exit code. Its `ValueError`s and `OSError`s
+        are errors in the input.
       help_command: command that prints the help, for errors.
       help_text: as for `parse`.
 
@@ -104,6 +104,6 @@ def run(
 
 
 def fail(command: str, message: Exception | str, code: int = 2) -> int:
-    """Prints one line on standard error about why the command ends. Returns the exit code."""
+    """Prints the reason for a failure in one line on standard error. Returns the exit code."""
     print(f"{command}: {message}", file=sys.stderr)
     return code

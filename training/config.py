@@ -13,7 +13,7 @@ from tasks.options import Option
 from training import presets
 
 MAX_SIZE, MAX_STEPS = 2**31 - 1, 2**63 - 1
-# Settings of earlier versions. No variable depends on them, but an LSTM's on the second.
+# Settings of earlier versions. No variables depend on them, except for an LSTM's on the second.
 _LSTM_OF_EQUAL_SIZE = "match_parameters"
 _LOOK_UP = "content_weights"  # Now `look_up`.
 _REMOVED = ("compute_dtype", _LSTM_OF_EQUAL_SIZE, _LOOK_UP)
@@ -21,11 +21,11 @@ _REMOVED = ("compute_dtype", _LSTM_OF_EQUAL_SIZE, _LOOK_UP)
 _model = functools.partial(options.option, group="Model")
 _optimizer = functools.partial(options.option, group="Optimizer")
 _task = functools.partial(options.option, group="Task")
-# No result depends on these, so a run can resume with others.
+# No result depends on these, so they may change when a run resumes.
 _training = functools.partial(options.option, group="Training", may_change=True, saved=False)
 _size = functools.partial(_model, minimum=1, maximum=MAX_SIZE)
 _steps = functools.partial(_training, minimum=1, maximum=MAX_STEPS)
-_positive = {"minimum": 1e-30, "maximum": 1e30}  # Others are 0 or infinite somewhere, in 32 bits.
+_positive = {"minimum": 1e-30, "maximum": 1e30}  # Other values underflow or overflow in 32 bits.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,57 +52,57 @@ class Config:
     )
     hidden_size: int = _size(64, "Size of each layer of the controller.")
     num_layers: int = _model(
-        1, "Layers of the controllers deep_lstm and feedforward.", minimum=1, maximum=100
+        1, "Number of layers of a deep_lstm or feedforward controller.", minimum=1, maximum=100
     )
     feed_reads: bool = _model(
-        True, "Whether the controller sees the words read at the step before (the paper: yes)."
+        True, "Whether the controller sees the words read at the previous step (the paper: yes)."
     )
     memory_size: int = _size(16, "Number of memory slots.", may_change=True)
     word_size: int = _size(16, "Width of a memory slot.")
-    # Each head makes the program longer: with many more, compiling it would not come to an end.
+    # Each head makes the program longer: with many more, compilation would never finish.
     num_write_heads: int = _model(1, "Number of write heads.", minimum=1, maximum=100)
     num_read_heads: int = _model(4, "Number of read heads.", minimum=1, maximum=100)
     look_up: str = _model(
         "cosine",
-        "Content look-up; masked: by part of a word; used: among the slots in use only.",
+        "Content look-up; masked: by part of a word; used: only among slots in use.",
         choices=("cosine", "used_cosine", "masked_cosine", "used_masked_cosine"),
     )
     mask_min: float = _model(0.0, "Minimum of the masks of a look-up.", minimum=0.0, maximum=1.0)
     deallocate: bool = _model(
-        False, "Whether slots that are set free are erased at once, not at the next write."
+        False, "Whether freed slots are erased at once rather than at the next write."
     )
     linkage: str = _model(
         "dense",
-        "Links between slots; sparse: the strongest of each; none: reads by content alone; "
-        "none_0_1: as in version 0.1, times a content mode.",
+        "Links between slots; sparse: the strongest of each slot; none: reads by content alone; "
+        "none_0_1: as in version 0.1, multiplied by a content mode.",
         choices=("dense", "sparse", "none", "none_0_1"),
     )
-    num_links: int = _size(8, "Links of each slot, for linkage=sparse.")
+    num_links: int = _size(8, "Number of links of each slot, for linkage=sparse.")
     sharp_links: bool = _model(
-        False, "Whether each read head sharpens the weightings that it gets by links."
+        False, "Whether each read head sharpens its forward and backward weightings."
     )
     layer_norm: bool = _model(
         False, "Whether to normalise the interface vector, and the gates of controller=lstm."
     )
     bypass_dropout: float = _model(
         0.0,
-        "Rate of the dropout, in training, on the way from the controller past the memory.",
+        "Dropout rate, in training, of the controller's output where it bypasses the memory.",
         minimum=0.0,
         maximum=0.9999,
     )
     bidirectional: bool = _model(
         False,
-        "Whether an LSTM of hidden_size, which reads the sequence from its end, adds to the "
-        "controller's output; for cores with a DNC.",
+        "Whether the output of a second LSTM of hidden_size, which runs from the end of the "
+        "sequence, is appended to the controller's; for cores with a DNC.",
     )
     separate_value: bool = _model(
         False,
-        "Whether the value of a policy comes from a core of its own (the paper: yes), in tasks "
-        "with rewards.",
+        "Whether a separate core computes the value of a policy (the paper: yes), in tasks with "
+        "rewards.",
     )
     embedding_size: int = _model(
         0,
-        "Width of a learned embedding that the controller sees in place of the input; 0: none.",
+        "Width of a learned embedding that the controller sees instead of the input; 0: none.",
         minimum=0,
         maximum=MAX_SIZE,
     )
@@ -127,13 +127,13 @@ class Config:
     learning_rate: float = _optimizer(1e-4, "Learning rate.", **_positive)
     decay_steps: int = _optimizer(
         0,
-        "Steps over which the learning rate falls to 0 in a straight line; 0: it is constant.",
+        "Number of steps over which the learning rate decays linearly to 0; 0: constant.",
         minimum=0,
         maximum=MAX_STEPS,
     )
     weight_decay: float = _optimizer(
         0.0,
-        "Part of each weight matrix that a step takes away, times the learning rate.",
+        "Decoupled weight decay (AdamW-style), multiplied by the learning rate.",
         or_zero=True,
         **_positive,
     )
@@ -143,7 +143,7 @@ class Config:
         presets.DEFAULT_TASK,
         f"Task to learn: {', '.join(tasks.names())}; or your own, package.module:Class.",
     )
-    batch_size: int = _task(16, "Episodes in a batch.", minimum=1, maximum=MAX_SIZE)
+    batch_size: int = _task(16, "Number of episodes in a batch.", minimum=1, maximum=MAX_SIZE)
     curriculum: str = _task(
         "none",
         "Lessons, from easy to hard episodes, see docs/training.md; none: the task's own, if any.",
@@ -154,40 +154,40 @@ class Config:
     )
     lesson_window: int = _task(
         1600,
-        "Episodes over which the error of a lesson is measured.",
+        "Number of episodes over which the error of a lesson is measured.",
         minimum=1,
         maximum=MAX_SIZE,
     )
     start_from: str = _task(
         "",
-        "Model whose variables to start from, of any task with the same widths: the name of one "
-        "that comes with this program, or the directory of a run.",
+        "Model whose variables to start from: the name of a pretrained model, or the directory of "
+        "a run. Its task may be another one with the same widths.",
     )
     seed: int = _task(0, "Seed of the initial values and of the data.", minimum=0, maximum=MAX_SIZE)
 
     num_training_iterations: int = _steps(100_000, "Number of training steps.")
     stop_when_solved: bool = _training(
         False,
-        "Whether to stop as soon as fresh sequences (twice 1,000) have no error; with "
+        "Whether to stop as soon as fresh sequences (two sets of 1,000) have no error; with "
         "validation_interval, as soon as a validation finds the task solved.",
     )
     validation_interval: int = _training(
         0,
-        "Steps between validations, on all validation data or on fresh sequences. Each is a "
-        "checkpoint, and the best has the smallest error; 0: none.",
+        "Steps between validations, on all validation data or on fresh sequences. Each saves a "
+        "checkpoint; the best is the one with the smallest error. 0: none.",
         minimum=0,
         maximum=MAX_STEPS,
     )
     patience: int = _training(
         0,
-        "Consecutive validations without a better one after which to stop; 0: never.",
+        "Number of consecutive validations without improvement after which to stop; 0: never.",
         minimum=0,
         maximum=MAX_STEPS,
     )
     nan_policy: str = _training(
         "stop",
         "Reaction to a loss or gradient that is not finite: stop; skip the update; restore the "
-        "last checkpoint and continue with half of the learning rate.",
+        "last checkpoint and continue with half the learning rate.",
         choices=("stop", "skip", "restore"),
     )
     nan_limit: int = _steps(10, "Maximum number of consecutive skips or restores.")
@@ -197,12 +197,12 @@ class Config:
     checkpoint_interval: int = _training(
         1000, "Steps between checkpoints; -1: only at the end.", minimum=-1, maximum=MAX_STEPS
     )
-    checkpoints_kept: int = _steps(3, "Newest checkpoints to keep, in addition to the best.")
+    checkpoints_kept: int = _steps(3, "Number of newest checkpoints kept in addition to the best.")
     report_interval: int = _steps(100, "Steps between reports.")
-    quiet: bool = _training(False, "Whether to print warnings and errors only.")
-    summaries: bool = _training(True, "Whether to write anything for TensorBoard.")
+    quiet: bool = _training(False, "Whether to print only warnings and errors.")
+    summaries: bool = _training(True, "Whether to write summaries for TensorBoard.")
     summary_interval: int = _steps(
-        1000, "Steps between looks into the memory for TensorBoard, always at the same episodes."
+        1000, "Steps between looks into the memory for TensorBoard, always in the same episodes."
     )
     trace_file: str | None = _training(
         None, "File for a trace of these episodes at the end; python -m dnc_inspector shows it."
@@ -216,8 +216,8 @@ class Config:
     jit: bool = _training(True, "Whether to compile with XLA.")
     recompute_every: int = _training(
         0,
-        "Time steps between the states that are kept for the gradients. The others are computed "
-        "again, which takes less memory for long sequences; 0: keep all.",
+        "Time steps between the states kept for the gradients. The others are computed again, "
+        "which saves memory in long sequences; 0: keep all.",
         minimum=0,
         maximum=MAX_STEPS,
     )
@@ -253,8 +253,8 @@ class Config:
         """Returns a configuration.
 
         Args:
-          preset: name of the preset whose settings are the defaults; "none": none. By default the
-            preset with the name of the task, if there is one.
+          preset: name of the preset whose settings are the defaults; "none": no preset. By default
+            the preset named after the task, if there is one.
           **settings: settings and options of the task, by name.
 
         Raises:
@@ -265,10 +265,10 @@ class Config:
 
     @classmethod
     def of_run(cls, saved: Mapping[str, Any]) -> "Config":
-        """Returns the configuration that `saved` returned, perhaps in an earlier version.
+        """Returns the configuration for a result of `saved`, possibly from an earlier version.
 
         Raises:
-          ValueError: if it cannot be used any more.
+          ValueError: if it can no longer be used.
         """
         if saved.get(_LSTM_OF_EQUAL_SIZE) and saved.get("core") == "lstm":
             raise ValueError(
@@ -292,18 +292,18 @@ class Config:
         )
 
     def replace(self, **settings: Any) -> "Config":
-        """Returns this configuration with other settings or options of the task."""
+        """Returns a copy with some settings, or options of the task, replaced."""
         own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return self._divided({**own.pop("options"), **own, **settings})
 
     def saved(self) -> dict[str, Any]:
-        """Returns all settings and options that results depend on, as JSON values."""
+        """Returns all settings and options on which results depend, as JSON values."""
         own = options.of(self).values()
         return {**{x.name: getattr(self, x.name) for x in own if x.saved}, **self.options}
 
     @property
     def has_dnc(self) -> bool:
-        """Whether there is a `dnc.DNC` in the core, whose memory can be recorded."""
+        """Whether the core contains a `dnc.DNC`, whose memory can be recorded."""
         return self.core in ("dnc", "adnc", "biadnc")
 
     def declared(self) -> dict[str, Option]:
@@ -319,10 +319,10 @@ class Config:
                 "decay_steps, or 0."
             )
         if self.patience and not self.validation_interval:
-            raise ValueError("patience is a number of validations: give validation_interval.")
+            raise ValueError("patience counts validations. Give a validation_interval.")
         if self.trace_file and not self.has_dnc:
             raise ValueError(
-                "trace_file needs core=dnc, adnc or biadnc: others have no memory to look into."
+                "trace_file needs core=dnc, adnc or biadnc: other cores have no memory to record."
             )
 
 
@@ -344,7 +344,7 @@ def _check_path(path: str) -> None:
     try:
         if b"\0" in path.encode():
             raise ValueError
-    except ValueError as error:  # Also bytes that are not UTF-8: TensorFlow takes no such paths.
+    except ValueError as error:  # Also for bytes that are not UTF-8, which TensorFlow rejects.
         raise ValueError(
             f"A path must be UTF-8 text without null characters, got {path!r}."
         ) from error

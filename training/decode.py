@@ -1,12 +1,12 @@
-"""Fits a decoder to a trained network: it says in words what the network has written.
+"""Fits a decoder to a trained network, to put into words what the network has written.
 
     python -m training.decode --pretrained=traversal_dnc --trace_file=graph.npz
 
-The decoder is a logistic regression from the vector that a step writes to what the step is told,
-such as the digits of a triple of a graph (Graves et al. 2016, Methods). It is fitted to some
-episodes and tried on others: on their write vectors, on the slots that are read for the answers,
-and on the keys of the heads that read them by content. --trace_file saves a trace of one of these
-episodes, of which the inspector then shows in words what slots and keys contain; --plot draws it.
+The decoder is a logistic regression from the vector that a step writes to the contents of its
+input, such as the digits of a triple of a graph (Graves et al. 2016, Methods). It is fitted to some
+episodes and tested on others: on their write vectors, on the slots read for the answers, and on the
+keys of the heads that read these slots by content. --trace_file saves a trace of a test episode, in
+which the inspector then shows slots and keys in words; --plot draws it.
 """
 
 import math
@@ -27,14 +27,14 @@ from training.config import Config
 from training.models import make_task, restore_core
 
 _L2 = 0.1  # The paper's.
-_TRIED = 0.2  # Part of the episodes.
+_TRIED = 0.2  # Share of the episodes.
 _NEVER = -1e9  # Logit of a class that never occurred.
 _BATCH_SIZE = 5
-_WRITTEN = 0.1  # Weight from which on a step counts as written to a slot.
+_WRITTEN = 0.1  # Minimum weight with which a step counts as written to a slot.
 
 _FLAGS = asking.new_flags()
 flags.DEFINE_integer(
-    "num_sequences", 100, "Episodes to fit to and to try.", lower_bound=10, flag_values=_FLAGS
+    "num_sequences", 100, "Episodes to fit and to test.", lower_bound=10, flag_values=_FLAGS
 )
 flags.DEFINE_integer("seed", 0, "Seed of the episodes.", lower_bound=0, flag_values=_FLAGS)
 flags.DEFINE_string("plot", None, "PNG file to draw the trace into.", flag_values=_FLAGS)
@@ -45,7 +45,7 @@ def logistic_regression(l2: float) -> Any:
     """Returns a logistic regression of scikit-learn.
 
     Args:
-      l2: weight of the squares of its coefficients, > 0.
+      l2: weight of the squared coefficients in the loss, > 0.
 
     Raises:
       ValueError: if scikit-learn is not installed.
@@ -77,7 +77,7 @@ def fit(words: Any, classes: Any, names: Sequence[Sequence[str]]) -> dict[str, A
         if len(seen) == 1:
             bias[seen] = 0.0
         else:
-            # Of two classes it has the logit of the second alone.
+            # With two classes there is only a logit of the second.
             found = logistic_regression(_L2).fit(words, own)
             of = seen if len(seen) > 2 else seen[1:]
             bias[seen] = 0.0
@@ -94,10 +94,10 @@ def fit(words: Any, classes: Any, names: Sequence[Sequence[str]]) -> dict[str, A
 def recorded(
     core: Any, task: tasks.Task, step: int, seed: int, num_batches: int
 ) -> Iterator[tuple[dnc.Trace, tasks.Contents]]:
-    """Yields traces of a core's memory in fresh episodes, with what their steps told it.
+    """Yields traces of a core's memory in fresh episodes, with the contents of their steps.
 
     Raises:
-      ValueError: if the core has no memory, or the task does not say what it tells.
+      ValueError: if the core has no memory, or the task defines no contents.
     """
     if not isinstance(core, dnc.DNC):
         raise ValueError("Only the memory of a dnc can be decoded; this model has none.")
@@ -105,33 +105,33 @@ def recorded(
         batch = episodes.collect(core, task, "validation", seed, number)
         contents = task.contents(batch)
         if contents is None:
-            raise ValueError(f"The steps of {task.name} tell nothing that a decoder could name.")
+            raise ValueError(f"Task {task.name} has no contents that a decoder could name.")
         trace = episodes.watch(core, task, batch, step, record_link=False, jit_compile=True)
         yield trace, contents
 
 
 def told(contents: tasks.Contents) -> np.ndarray:
-    """Returns what the steps told as text [T, B]; "" where they told nothing."""
+    """Returns the contents of the steps as text [T, B]; "" for steps without any."""
     is_told = contents.classes[..., 0] >= 0
     return np.where(is_told, named(contents.classes, contents.names), "")
 
 
 def written_at(trace: dnc.Trace) -> np.ndarray:
-    """Returns at which step each slot was last written, int [T, B, N], as of each step; or -1."""
+    """Returns the step of each slot's last write as of each step, int [T, B, N]; -1: none yet."""
     weights = trace.write_weights.sum(axis=2)
     steps = np.arange(len(weights))[:, np.newaxis, np.newaxis]
     return np.maximum.accumulate(np.where(weights >= _WRITTEN, steps, -1), axis=0)
 
 
 class Agreement(NamedTuple):
-    """Where a decoder says what the network was told, in parts of 1.
+    """Shares of vectors from which a decoder recovers the contents of the steps that wrote them.
 
     Attributes:
-      written: of the write vectors of steps that told something.
-      slots: of the slots that are read most at answers, by what told the step of their last write.
-      keys: of the read keys of heads that read by content at answers, by what told the step at
-        which the slot that they read most was last written; for each group of classes. Empty if no
-        head does.
+      written: for the write vectors of steps with contents.
+      slots: for the slots read most at answers, with the contents of the step that last wrote them.
+      keys: for the read keys, at answers, of heads that read by content, with the contents of the
+        step that last wrote the slot they read most. One share for each group of classes; empty if
+        no head reads by content.
     """
 
     written: float
@@ -142,7 +142,7 @@ class Agreement(NamedTuple):
 def agreement(
     found: Sequence[tuple[dnc.Trace, tasks.Contents]], decoder: Mapping[str, Any]
 ) -> Agreement:
-    """Tries a decoder on episodes, from `recorded`."""
+    """Tests a decoder on episodes from `recorded`."""
     written, slots, keys = [], [], []
     for trace, contents in found:
         text, last = told(contents), written_at(trace)
@@ -167,7 +167,7 @@ def agreement(
 
 
 def _of_heads(t: np.ndarray, b: np.ndarray, trace: dnc.Trace) -> list[np.ndarray]:
-    """Steps and episodes [n] with each read head, three arrays [n, R]."""
+    """Combines steps and episodes [n] with each read head. Returns three arrays [n, R]."""
     shape = [len(t), trace.read_weights.shape[2]]
     heads = np.arange(shape[1])
     return [np.broadcast_to(x, shape) for x in (t[:, np.newaxis], b[:, np.newaxis], heads)]
@@ -176,14 +176,14 @@ def _of_heads(t: np.ndarray, b: np.ndarray, trace: dnc.Trace) -> list[np.ndarray
 def draw(trace: dnc.Trace, is_told: np.ndarray, path: str | os.PathLike) -> None:
     """Draws the first episode of a trace with a decoder into a PNG file.
 
-    Above, when each slot is written (blue) and read (red), in the order of their first write, with
-    what they contain in the end, decoded; below, the read modes.
+    The upper part shows when each slot is written (blue) and read (red). The slots are in the order
+    of their first write, labelled with their decoded final content. The read modes are below.
 
     Args:
       trace: the trace.
-      is_told: bool [T], whether a step tells something that can be decoded. Slots that are written
-        at other steps have the labels of these steps.
-      path: where the file goes.
+      is_told: bool [T], whether a step has contents to decode. Slots written at other steps have
+        the labels of those steps.
+      path: path of the file.
     """
     from matplotlib.figure import Figure
 
@@ -254,7 +254,7 @@ def _decode() -> None:
     if _FLAGS.plot:
         draw(episode, contents.classes[:, b, 0] >= 0, _FLAGS.plot)
     text = (
-        f"Fitted to {sum(map(len, words)):,} words, tried in {_BATCH_SIZE * len(tried)} episodes:\n"
+        f"Fitted to {sum(map(len, words)):,} words; test on {_BATCH_SIZE * len(tried)} episodes:\n"
         f"  what was written:        {found.written:.1%} right\n"
         f"  slots read for answers:  {found.slots:.1%} right\n"
         f"  keys, class by class:    {keys or 'no head reads by content'}"

@@ -2,13 +2,13 @@
 
 A replica is a device with a copy of the model's variables. Each replica computes the gradients of
 its part of the batch. Their mean is, up to rounding, the gradient of the whole batch on one device,
-and it updates all copies alike. A process (a worker) has one or more replicas. The first worker is
-the chief, which alone reads, writes and prints.
+and it updates all copies equally. A process (a worker) has one or more replicas. The first worker
+is the chief, which alone reads, writes and prints.
 
-All workers must do the same things in the same order, or they wait for each other forever. So they
-exchange everything that only one of them knows, such as the time that a step takes, a request to
-stop or the contents of the disk: with `Distribution.of_chief`, `shared` and `any`, and with
-`SharedRun`. Nothing else in a training depends on the number of workers.
+All workers must do the same things in the same order, or they wait for each other forever. They
+therefore exchange everything that only one of them has, such as the duration of a step, a request
+to stop or the contents of the disk, through `Distribution.of_chief`, `shared` and `any`, and
+through `SharedRun`. Nothing else in training depends on the number of workers.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from training.messages import NO_MEMORY, OUT_OF_MEMORY, say
 from training.runs import Run
 
 EXIT_CODE_OF_A_LOST_WORKER = os.EX_TEMPFAIL  # 75: "the user is invited to retry".
-# Errors of a collective operation, depending on how TensorFlow noticed.
+# Errors that a collective operation may raise, depending on how TensorFlow notices the loss.
 _SIGNS_OF_A_LOST_WORKER = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -71,8 +71,8 @@ def parse_cluster(text: str | None) -> Cluster:
     )
     if not text:
         raise ValueError(
-            "distribution=multi_worker needs the environment variable TF_CONFIG, the same for all "
-            f"workers but for the index. Set TF_CONFIG='{example}'."
+            "distribution=multi_worker needs the environment variable TF_CONFIG, the same in all "
+            f"workers except for the index. Set TF_CONFIG='{example}'."
         )
     try:
         config = json.loads(text)
@@ -105,11 +105,11 @@ class Distribution:
         Args:
           kind: "none": this process, without replicas; "mirrored": all GPUs of this machine, or,
             if there are none, all logical CPU devices (one, unless the program made more);
-            "multi_worker": the workers that TF_CONFIG names; then nothing of TensorFlow may have
-            run before.
+            "multi_worker": the workers in TF_CONFIG, if no TensorFlow operation has run in this
+            process yet.
 
         Raises:
-          ValueError: if TF_CONFIG does not name the workers, or its address is not free here.
+          ValueError: if TF_CONFIG does not specify the workers, or this worker's port is in use.
         """
         self.num_workers, self.is_chief = 1, True
         self._strategy: tf.distribute.Strategy | None = None
@@ -124,13 +124,13 @@ class Distribution:
         self.num_replicas = self._strategy.num_replicas_in_sync if self._strategy else 1
 
     def __bool__(self) -> bool:
-        """Whether there are replicas: not with "none"."""
+        """Returns whether there are replicas, which kind "none" does not have."""
         return self._strategy is not None
 
     def scope(self) -> contextlib.AbstractContextManager:
-        """Context in which each new variable has a copy on every replica.
+        """Returns a context in which each new variable has a copy on every replica.
 
-        All have the chief's initial value.
+        All copies have the chief's initial value.
         """
         return self._strategy.scope() if self._strategy else contextlib.nullcontext()
 
@@ -155,7 +155,7 @@ class Distribution:
         def packed(*arguments: tf.Tensor) -> tf.Tensor:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             found = function(tf.convert_to_tensor(replica, tf.int32), *arguments)
-            # One vector: one message to the other replicas, however many variables there are.
+            # One vector, so that all variables go to the other replicas in one message.
             return tf.concat([tf.reshape(part, [-1]) for part in tf.nest.flatten(found)], axis=0)
 
         total = self._strategy.reduce("mean", self._strategy.run(packed, tuple(arguments)), None)
@@ -165,7 +165,7 @@ class Distribution:
         return tf.nest.pack_sequence_as(like, parts)
 
     def of_chief(self, function: Callable[[], T]) -> T:
-        """Calls a function in the chief, while the others wait; returns its result in all.
+        """Calls a function in the chief while the others wait. Returns its result in all workers.
 
         Args:
           function: returns a JSON value.
@@ -199,7 +199,7 @@ class Distribution:
         Results are JSON values; `ValueError` and `OSError` are raised in all processes.
 
         Args:
-          own: object whose methods these are; with one process it is returned itself.
+          own: the object with these methods. With a single process, it is returned itself.
         """
         return own if self.num_workers == 1 else _Shared(self, own)
 
@@ -208,7 +208,7 @@ class Distribution:
         return flag if self.num_workers == 1 else bool(self._sum(np.int32(flag)) > 0)
 
     def broadcast(self, variables: Sequence[tf.Variable]) -> None:
-        """Gives variables the chief's values in all processes."""
+        """Assigns the chief's values to variables in all processes."""
         if self.num_workers == 1:
             return
         for variable in variables:
@@ -217,7 +217,7 @@ class Distribution:
 
     def _sum(self, value: np.ndarray) -> np.ndarray:
         """Returns the sum over all processes."""
-        num_devices = len(self._strategy.extended.worker_devices)  # Of this process.
+        num_devices = len(self._strategy.extended.worker_devices)  # In this process.
         values = iter([tf.constant(value)] + [tf.zeros_like(value)] * (num_devices - 1))
         each = self._strategy.experimental_distribute_values_from_function(lambda _: next(values))
         return self._strategy.reduce("sum", each, axis=None).numpy()
@@ -237,9 +237,9 @@ class _Shared:
 
 
 class SharedRun:
-    """A `Run` of the chief, with which all workers do the same at the same time.
+    """The chief's `Run`, whose methods all workers call together.
 
-    The others receive the chief's variables and results, and raise its exceptions.
+    The other workers receive the chief's variables and results, and raise its exceptions.
 
     Attributes:
       directory, changes, saved_step: as in `Run`.
@@ -323,15 +323,15 @@ class SharedRun:
 def leaving_when_a_worker_is_lost(
     kind: str, raised_by_all: tuple[type[Exception], ...] = (ValueError, OSError)
 ) -> Iterator[None]:
-    """Context in which a worker whose peers are gone ends its process, with exit code 75.
+    """Ends the process with exit code 75 if this worker's peers are lost within the context.
 
-    A worker that fails alone ends at once, too, with exit code 1: on the usual way out TensorFlow
-    would wait for peers that wait for this one.
+    A worker that fails alone also ends at once, with exit code 1: in a normal exit TensorFlow would
+    wait for peers that wait for this one.
 
     Args:
       kind: kind of the distribution.
-      raised_by_all: exceptions that all workers raise, such as wrong settings and what
-        `Distribution.of_chief` passes on. They leave the context as usual.
+      raised_by_all: exceptions that all workers raise, such as errors in settings and exceptions
+        from `Distribution.of_chief`. They leave the context as usual.
     """
     if kind != "multi_worker":
         yield
@@ -371,5 +371,5 @@ def _join(cluster: Cluster) -> tf.distribute.Strategy:
             raise
         raise ValueError(f"Cannot listen at {cluster.address}: is the port in use?") from error
     finally:
-        # TensorFlow now catches SIGTERM and does nothing. It shall end the process, as before.
+        # TensorFlow now catches SIGTERM and ignores it. Let it end the process, as before.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))

@@ -15,10 +15,10 @@ import dnc
 import tasks
 from tasks import draws
 
-# A `dnc.Bidirectional` is no `snt.RNNCore`: it sees the whole sequence before its first output.
+# A `dnc.Bidirectional` sees the whole sequence before its first output, so it is no `snt.RNNCore`.
 Core = snt.RNNCore | dnc.Bidirectional
 
-_RESPONSES = 2**31 - 1  # Folded into a batch's key for what an environment draws.
+_RESPONSES = 2**31 - 1  # Folded into a batch's key for the draws of an environment.
 
 
 def run_one_step(core: Core, inputs: tf.Tensor, state: Any) -> None:
@@ -37,7 +37,7 @@ def dropping_state(core: Core, batch_size: int, seed: Any, step: Any) -> Any:
     Args:
       core: the core.
       batch_size: number of episodes B.
-      seed: integer, or integer scalar tensor, as is the other.
+      seed: integer or integer scalar tensor, as is `step`.
       step: number of the training step.
 
     Returns:
@@ -60,17 +60,17 @@ def collect(
     """Returns a batch of a task.
 
     An interactive task is rolled out: the core answers and the environment responds, step by step,
-    without gradients. The observations of the batch are then what the core saw.
+    without gradients. The observations of the batch are then the inputs of the core.
 
     Args:
       core: the core that answers.
-      task: the task. With tensors as arguments, whose values a program does not have yet, it must
-        be the result of `Task.of_length` if its batches differ in length.
+      task: the task. If its batches differ in length and an argument is a tensor, whose value is
+        not available yet, it must be the result of `Task.of_length`.
       split: "train", "validation" or "test".
-      seed: integer >= 0, or integer scalar tensor, as are the others.
+      seed: integer >= 0 or integer scalar tensor, as are `step` and `lesson`.
       step: number of the batch.
       lesson: number of the lesson, from 0; `None`: episodes of all sizes.
-      initial_state: the state from which the core answers; by default its own.
+      initial_state: initial state of the core; by default its own.
     """
     if not any(tf.is_tensor(argument) for argument in (seed, step, lesson)):
         task = task.of_length(task.steps_of_batch(split, seed, step, lesson))
@@ -81,7 +81,7 @@ def collect(
     return task.batch(split, seed, step, lesson)
 
 
-# AutoGraph has nothing to convert in a core, and takes most of the time of a trace to find out.
+# AutoGraph has nothing to convert in a core, and would take most of the tracing time to find out.
 @tf.autograph.experimental.do_not_convert
 def replay(
     core: Core,
@@ -91,8 +91,8 @@ def replay(
 ) -> Any:
     """Returns the core's outputs [T, B, Y] for the observations of a batch.
 
-    In one direction they are also computed in the padding of short episodes, where they have no
-    use. In both, an episode begins at its own end.
+    A unidirectional core also computes them in the padding of short episodes, where they are not
+    used. The backward pass of a bidirectional core starts at each episode's own end.
 
     Args:
       core: the core.
@@ -151,19 +151,19 @@ def watch(
 
 
 def has_memory(core: Core) -> bool:
-    """Whether a core has a memory that can be recorded."""
+    """Returns whether a core has a memory that can be recorded."""
     if isinstance(core, dnc.Parallel):
         core = core.cores[0]
     return isinstance(core, (dnc.DNC, dnc.Bidirectional))
 
 
 def part(batch: tasks.Batch, index: tf.Tensor, num_parts: int) -> tasks.Batch:
-    """Returns part number `index`, of `num_parts` equal parts, of a batch's episodes.
+    """Returns one of several equal parts of a batch's episodes.
 
     Args:
       batch: the batch, of tensors.
-      index: int32 scalar.
-      num_parts: divides B.
+      index: number of the part, an int32 scalar.
+      num_parts: number of parts, a divisor of B.
     """
     return _of_episodes(batch, lambda x, axis: _cut(x, axis, index, num_parts))
 
@@ -208,14 +208,14 @@ def _roll_out(
 
     def advance(t: Any, environment: Any, observation: tf.Tensor, state: Any) -> Any:
         outputs, state = tf.autograph.experimental.do_not_convert(core)(observation, state)
-        # An integer of the key's type: all bits of the new key are random.
+        # An integer of the key's type, so that all bits of the new key are random.
         response_key = draws.fold_in(key, tf.cast(t, tf.int64))
         environment, following, record = task.respond(environment, outputs, response_key)
         return environment, following, state, (observation, record)
 
     environment, observation = task.start(split, seed, step, lesson)
     *following, seen = advance(0, environment, observation, initial_state)
-    # The first step is outside of the loop: it shows what there is to stack.
+    # The first step is outside the loop: its result determines what to stack.
     stacks = [
         tf.TensorArray(x.dtype, task.num_steps, element_shape=x.shape).write(0, x)
         for x in tf.nest.flatten(seen)

@@ -16,10 +16,10 @@ BATCH_SIZE, NUM_BATCHES = 100, 10  # 1,000 episodes.
 
 
 class Evaluation:
-    """Runs a core over batches of a task's splits "validation" and "test".
+    """Evaluation of a core on batches of a task's splits "validation" and "test".
 
-    A task that generates its episodes has fresh ones there: no batch of the training is drawn
-    again. (A small task has few different episodes. Then the same one may come up in both.)
+    A task that generates its episodes draws fresh ones there: no training batch is drawn again. (A
+    small task has few different episodes, so the same one may still occur in both.)
     """
 
     def __init__(self, core: Core, task: tasks.Task, seed: int, jit: bool = True):
@@ -27,8 +27,8 @@ class Evaluation:
 
         Args:
           core: the core to evaluate.
-          task: source of the batches, all of its batch size.
-          seed: the training's seed, >= 0.
+          task: source of the batches, which have its batch size.
+          seed: seed of the training run, >= 0.
           jit: whether to compile with XLA.
         """
         self._core = core
@@ -45,8 +45,8 @@ class Evaluation:
         Args:
           split: "train", "validation" or "test".
           first: number of the first batch.
-          number: number of batches; `None`: all episodes of the split once, or batches without end
-            if the task generates them.
+          number: number of batches; `None`: all episodes of the split once, or endless batches if
+            the task generates them.
         """
         if number is None and (every_batch := self._task.every_batch(split)) is not None:
             for batch in every_batch:
@@ -64,8 +64,8 @@ class Evaluation:
 
         Args:
           split: "validation" or "test".
-          num_episodes: minimum number of episodes, >= 1, if the task generates them; else all
-            episodes of the split count.
+          num_episodes: minimum number of episodes, >= 1, if the task generates them; otherwise all
+            episodes of the split are used.
           num_examples: number of episodes to include as text.
 
         Raises:
@@ -77,7 +77,7 @@ class Evaluation:
         return self._task.report(answers, num_examples)
 
     def metrics(self, first_batch: int, num_batches: int) -> dict[str, float]:
-        """Returns the task's metrics, averaged over the batches from number `first_batch` on."""
+        """Returns the task's metrics, averaged over `num_batches` batches from `first_batch` on."""
         found = [
             self._task.metrics(outputs, batch)
             for batch, outputs in self.answers("validation", first_batch, num_batches)
@@ -85,13 +85,13 @@ class Evaluation:
         return mean_of(found, self._task.metric_names)
 
     def final(self, step: int) -> dict[str, float]:
-        """Returns the metrics of `NUM_BATCHES` fresh batches, others for each training step."""
+        """Returns the metrics of `NUM_BATCHES` fresh batches, which differ for each `step`."""
         return self.metrics(_sets(step)[1], NUM_BATCHES)
 
     def is_solved(self, step: int) -> bool:
-        """Whether two sets of fresh batches have no error: one picks the step, one confirms it.
+        """Returns whether two sets of fresh batches have no error.
 
-        The second is the set of `final`.
+        The first set selects the training step. The second, which `final` also uses, confirms it.
         """
         return all(
             self.metrics(first_batch, NUM_BATCHES)["solved_sequences"] == 1.0
@@ -99,17 +99,17 @@ class Evaluation:
         )
 
     def validate(self, step: int) -> dict[str, float]:
-        """Returns metrics by name, by whose error the best training step is chosen.
+        """Returns the metrics, by name, whose error selects the best training step.
 
-        They are over all episodes that are kept for validation. A task that generates its episodes
-        has the metrics of `final`.
+        They are measured on all validation episodes. A task that generates its episodes has the
+        metrics of `final`.
         """
         if self._is_finite("validation"):
             return dict(self.report("validation").metrics)
         return self.final(step)
 
     def sample_at(self, step: int) -> str:
-        """Returns a fresh episode and the core's answer as text, others for each training step."""
+        """Returns a fresh episode and the core's answer as text, different for each `step`."""
         batch, outputs = next(self.answers("validation", _sets(step)[0], 1))
         return self._task.to_human_readable(batch, outputs)
 
@@ -117,7 +117,7 @@ class Evaluation:
         return self._task.every_batch(split) is not None
 
     def _program(self, split: str, num_steps: int) -> Any:
-        """Returns a program for batches of a number of time steps, the same one at each call."""
+        """Returns the program for batches of `num_steps` time steps, compiled at the first call."""
         if (split, num_steps) not in self._programs:
             core, task, seed = self._core, self._task.of_length(num_steps), self._seed
 
@@ -126,14 +126,14 @@ class Evaluation:
                 return batch, episodes.replay(core, batch)
 
             program = tf.function(answer, jit_compile=self._jit)
-            # Concrete: for a function of several lengths TensorFlow warns of retracing.
+            # Concrete, because TensorFlow warns of retracing if one function has several lengths.
             self._programs[split, num_steps] = program.get_concrete_function(
                 tf.constant(0, tf.int64)
             )
         return self._programs[split, num_steps]
 
     def _replay(self, num_steps: int, like: tasks.Batch) -> Any:
-        """Returns a program that replays batches of a number of time steps."""
+        """Returns the program that replays batches of `num_steps` time steps."""
         if ("", num_steps) not in self._programs:
             core = self._core
             program = tf.function(lambda batch: episodes.replay(core, batch), jit_compile=self._jit)
@@ -142,5 +142,5 @@ class Evaluation:
 
 
 def _sets(step: int) -> tuple[int, int]:
-    """Numbers of the first batches of two sets; each training step has its own two."""
+    """Returns the numbers of the first batches of the two sets for a training step."""
     return 2 * NUM_BATCHES * step, 2 * NUM_BATCHES * step + NUM_BATCHES

@@ -1,4 +1,4 @@
-"""A whole training run, from its configuration to its result."""
+"""A complete training run, from its configuration to its result."""
 
 import contextlib
 import errno
@@ -45,7 +45,7 @@ class Result(NamedTuple):
       directory: directory of the run; `training.load` loads it again.
       step: number of training steps done.
       metrics: the task's metrics on fresh sequences; {} if training was interrupted.
-      ending: "solved", "finished", "no_progress", "interrupted", or the word of a callback.
+      ending: "solved", "finished", "no_progress", "interrupted", or a callback's own ending.
     """
 
     core: Core
@@ -57,10 +57,10 @@ class Result(NamedTuple):
 
 
 class NotSavedError(OSError):
-    """The end of training could not be saved in the directory of the run.
+    """Failure to save the end of training in the directory of the run.
 
     Attributes:
-      directory: another directory in which it was saved instead; `None`: nowhere.
+      directory: directory in which it was saved instead; `None`: it was not saved.
     """
 
     directory: pathlib.Path | None = None
@@ -75,10 +75,10 @@ def train(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
 
     Args:
       config: all settings.
-      callbacks: called after the ones of the configuration, and before a checkpoint is saved.
+      callbacks: called after the callbacks of the configuration, before a checkpoint is saved.
 
     Raises:
-      ValueError: if settings contradict each other, or the directory holds another run.
+      ValueError: if settings contradict each other, or the directory contains another run.
       OSError: if the directory cannot be written; a `NotSavedError` at the end of training.
       NotFiniteError: if a step is not finite, and `nan_policy` has no remedy.
       MemoryError, tf.errors.ResourceExhaustedError: if there is not enough memory.
@@ -90,7 +90,7 @@ def train(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
     distribution.check_batch_size(config.batch_size)
     tf.random.set_seed(config.seed)
     with distribution.scope():
-        # Before the directory: what cannot be leaves nothing.
+        # Before the directory is created, so that a faulty configuration leaves nothing behind.
         core = make_core(config, task, for_training=True)
         if config.start_from and not (pathlib.Path(directory) / CONFIG_FILE).exists():
             load_variables(core, start(config.start_from))
@@ -109,7 +109,7 @@ def train(config: Config, callbacks: Sequence[Callback] = ()) -> Result:
 
 
 class _Experiment:
-    """The parts of one run, put together."""
+    """The assembled parts of one run."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class _Experiment:
         distribution: Distribution,
         run: SharedRun,
     ):
-        """Makes the parts, and loads the newest checkpoint, if there is one."""
+        """Creates the parts, and loads the newest checkpoint, if there is one."""
         self._config, self._core, self._task, self._run = config, core, task, run
         self._distribution = distribution
         variables = core.trainable_variables
@@ -167,7 +167,7 @@ class _Experiment:
             own = self._callbacks(events, is_interrupted)
             loop = Loop(self._training, run, [*own[:-1], *callbacks, own[-1]], self._state)
             if run.changes or not config.stop_when_solved:
-                loop.progress.solved = None  # It was another model that was measured.
+                loop.progress.solved = None  # The earlier result may be for another model.
             loop.train()
         unsaved = loop.unsaved and self._save_elsewhere(loop)
         if loop.failure:
@@ -197,10 +197,10 @@ class _Experiment:
             + (", again for each new length of batches." if varies else ".")
         )
         for name, before in run.changes.items():
-            say(f"It continues with {name}={config.saved()[name]}; before it was {before}.")
+            say(f"Continuing with {name}={config.saved()[name]} (was {before}).")
 
     def _callbacks(self, events: EventFile, is_interrupted: Callable[[], bool]) -> list[Callback]:
-        """The callbacks of the configuration, in their order. The last one saves."""
+        """Returns the callbacks of the configuration, in order. The last one saves."""
         config, task, evaluation = self._config, self._task, self._evaluation
         steps = config.num_training_iterations
         validates = config.validation_interval or None
@@ -238,7 +238,7 @@ class _Experiment:
         ]
 
     def _tests(self) -> dict[str, Evaluation]:
-        """The tests of the task that have published results after each lesson."""
+        """Returns the tests of the task with published results after each lesson."""
         config = self._config
         return {
             each.name: self._distribution.shared(
@@ -256,31 +256,34 @@ class _Experiment:
         )
 
     def _save_elsewhere(self, loop: Loop) -> NotSavedError:
-        """Saves the end of training among temporary files, so that it is not lost."""
+        """Saves the end of training in a temporary directory, so that it is not lost."""
         why = loop.unsaved.strerror
         message = f"Cannot save step {loop.step:,} in {self._run.directory}: {why}. "
         error = NotSavedError(loop.unsaved.errno, "")
         try:
             error.directory = self._run.save_elsewhere(loop.step, loop.progress.state())
-            message += f"It is in {error.directory} instead: move it to where it is safe."
+            message += f"Saved in {error.directory} instead. Move it to a safe place."
         except OSError as second:
-            message += f"Nor in {tempfile.gettempdir()}: {second.strerror}. {self._run.last_saved}"
+            message += (
+                f"Cannot save in {tempfile.gettempdir()} either: {second.strerror}. "
+                f"{self._run.last_saved}"
+            )
         error.strerror = message
         return error
 
 
 _ENDINGS = {
     "solved": "Solved at",
-    "no_progress": "No better in recent validations. Stopped at",
+    "no_progress": "No improvement in recent validations. Stopped at",
     "finished": "Finished",
 }
 
 
 def _check_trace_file(path: str, run_directory: str | os.PathLike) -> None:
-    """Raises `ValueError` if no file can be written there: now rather than after training."""
+    """Raises `ValueError` if the file cannot be written, rather than failing after training."""
     file, folder = pathlib.Path(path).resolve(), pathlib.Path(run_directory).resolve()
     if file.parent == folder and not file.is_dir():
-        return  # The run will make the folder, or has.
+        return  # The run creates this folder.
     try:
         if file.is_dir() or file == folder or file in folder.parents:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

@@ -17,7 +17,7 @@ _DEFINE = {
 
 
 def define(values: flags.FlagValues, declared: Iterable[Option]) -> None:
-    """Defines a flag for each option. Ranges are checked where the options are used."""
+    """Defines a flag for each option. Ranges are checked later, where the options are used."""
     for each in declared:
         _DEFINE[each.kind](each.name, each.default, each.help, flag_values=values)
 
@@ -45,5 +45,5 @@ def help_text(declared: Iterable[Option]) -> str:
 
 
 def as_arguments(settings: Mapping[str, Any]) -> list[str]:
-    """Returns settings as they are typed on a command line."""
+    """Returns settings as command-line arguments."""
     return [f"--{name}={value}" for name, value in settings.items()]

@@ -1,4 +1,4 @@
-"""Keeps two processes from working in one directory."""
+"""A lock that keeps two processes from working in one directory."""
 
 import contextlib
 import errno
@@ -9,17 +9,17 @@ from collections.abc import Callable
 
 try:
     import fcntl
-except ImportError:  # Windows: there, one has to take care oneself.
+except ImportError:  # On Windows there is no locking.
     fcntl = None
 
 LOCK_FILE = "lock"
 
 
 class Lock:
-    """A directory that belongs to this process until `release`, or until the process ends.
+    """Exclusive use of a directory until `release`, or until the process ends.
 
-    The operating system holds the lock, so that it never outlives the process, however that ends.
-    The file stays behind, empty if it was released.
+    The operating system holds the lock, so it never outlives the process, even after a crash. The
+    lock file remains; it is empty after a release.
     """
 
     def __init__(self, directory: pathlib.Path, warn: Callable[[str], None]):
@@ -27,13 +27,13 @@ class Lock:
 
         Args:
           directory: an existing directory.
-          warn: called with a message if the file system has no locks; then nothing is locked.
+          warn: called with a message if the file system has no locks. Nothing is locked then.
 
         Raises:
-          ValueError: if another process has it.
+          ValueError: if another process holds the lock.
           OSError: if the file cannot be written.
         """
-        # Not truncated: it names its holder. Programs started from here do not inherit it.
+        # Not truncated, as it names the holder. Child processes do not inherit the descriptor.
         self._file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             if fcntl:
@@ -51,16 +51,15 @@ class Lock:
                 raise
             warn(
                 f"The file system of {directory} has no locks ({error.strerror}): "
-                "start no second run there."
+                "do not start a second run there."
             )
-        with contextlib.suppress(
-            OSError
-        ):  # On a full disk the lock holds, but cannot say for whom.
+        # On a full disk the lock is held, but the file does not name the holder.
+        with contextlib.suppress(OSError):
             os.ftruncate(self._file, 0)
             os.write(self._file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
     def release(self) -> None:
-        """Gives the directory up."""
+        """Releases the directory."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._file, 0)
         os.close(self._file)

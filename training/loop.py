@@ -1,4 +1,4 @@
-"""The training loop: makes steps, and calls back where something is due."""
+"""The training loop, which makes steps and calls the callbacks that are due."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from training.progress import Progress
 from training.runs import Run
 from training.step import TrainingStep
 
-_SECONDS_BETWEEN_POLLS = 0.5  # How long the compiled program runs before Ctrl-C is noticed.
+_SECONDS_BETWEEN_POLLS = 0.5  # Run time of the compiled program before Ctrl-C is noticed.
 
 
 class NotFiniteError(RuntimeError):
@@ -17,7 +17,7 @@ class NotFiniteError(RuntimeError):
 
 
 class Callback:
-    """An action during training. Override any method; by default they do nothing.
+    """An action during training. Override any of the methods, which do nothing by default.
 
     Attributes:
       interval: steps between two calls of `after`; `None`: it is never called.
@@ -26,7 +26,7 @@ class Callback:
     interval: int | None = None
 
     def next_step(self, step: int) -> int | None:
-        """Returns the first multiple of `interval` after `step`: there `after` is called."""
+        """Returns the next step at which to call `after`: a multiple of `interval`."""
         return step - step % self.interval + self.interval if self.interval else None
 
     def begin(self, loop: "Loop") -> None:
@@ -46,20 +46,20 @@ class Callback:
         """
 
     def end(self, loop: "Loop") -> None:
-        """Called once after the last step, also after a failure; the last callback comes first."""
+        """Called once after the last step, even after a failure; the last callback comes first."""
 
 
 class Loop:
-    """Trains step after step.
+    """Loop over training steps.
 
     Attributes:
-      training: makes the steps.
+      training: the training step.
       run: directory and checkpoints of the run.
-      progress: everything to remember besides variables.
-      ending: why training ends, a word, or "" while it continues: "finished", "solved",
+      progress: state of training besides the variables.
+      ending: reason for the end of training, or "" while it continues: "finished", "solved",
         "no_progress", "interrupted", or a callback's own.
       failure: the exception that ended training, if any.
-      unsaved: the exception for which the end of training could not be saved, if any.
+      unsaved: the exception that prevented saving the end of training, if any.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Loop:
         """Takes the parts of a training run.
 
         Args:
-          training: makes the steps.
+          training: the training step.
           run: directory and checkpoints of the run.
           callbacks: called in this order.
           state: result of `run.restore`.
@@ -96,7 +96,7 @@ class Loop:
         self.ending = self.ending or ending
 
     def train(self) -> None:
-        """Trains until a callback stops it, or it fails. See the attributes for how it ended."""
+        """Trains until a callback stops the loop or a step fails: see `ending` and `failure`."""
         try:
             for callback in self._callbacks:
                 callback.begin(self)
@@ -106,13 +106,13 @@ class Loop:
             self.failure = error
         except OUT_OF_MEMORY as error:
             if self.training.has_peers:
-                raise  # The others do not know.
+                raise  # The other workers have not failed.
             self.failure = error
         for callback in reversed(self._callbacks):
             callback.end(self)
 
     def _advance(self) -> None:
-        """Makes some steps, and calls back."""
+        """Makes some steps, then calls the callbacks that are due."""
         first_step, progress = self.step, self.progress
         due = [(callback, callback.next_step(first_step)) for callback in self._callbacks]
         until_due = min(step - first_step for _, step in due if step is not None)

@@ -1,4 +1,4 @@
-"""Measures a trained model: in the standard tests of its task, or at several sizes."""
+"""Measurement of a trained model in the standard tests of its task, or at several sizes."""
 
 import dataclasses
 import math
@@ -14,23 +14,23 @@ from training.episodes import Core
 from training.evaluation import BATCH_SIZE, Evaluation
 from training.models import has_slots, make_task, num_parameters, restore_core
 
-_FACTORS = (1, 2, 4, 8)  # Of the largest size in training, for the sizes tried by default.
+_FACTORS = (1, 2, 4, 8)  # Default sizes, as multiples of the largest size in training.
 
 Row = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class SizeReport(Report):
-    """Result of one model at several sizes, a row for each."""
+    """Results of one model at several sizes, one row for each."""
 
     @staticmethod
     def head(row: Row) -> str:
-        """Returns the line above a table whose first row is given."""
+        """Returns the header of a table, given its first row."""
         return _line("model", "size", "slots", row["error_name"].replace("_", " "), "right", "")
 
     @staticmethod
     def line(name: str, row: Row) -> str:
-        """Returns a line of the table, for a model of this name."""
+        """Returns a line of the table for the model of this name."""
         verdict = {None: "", True: "solved", False: "not solved"}[row["solved"]]
         slots = "-" if row["memory_size"] is None else str(row["memory_size"])
         error, right = f"{row['error']:.4g}", f"{row['solved_sequences']:.1%}"
@@ -38,7 +38,7 @@ class SizeReport(Report):
 
     @classmethod
     def plot(cls, reports: Mapping[str, Report], path: str | os.PathLike) -> None:
-        """Draws error against size into a PNG file, the range in training shaded."""
+        """Plots error against size into a PNG file, with the range in training shaded."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(7, 4), layout="constrained")
@@ -60,23 +60,23 @@ class SizeReport(Report):
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkReport(Report):
-    """Result of one model in the standard tests of its task, a row for each."""
+    """Results of one model in the standard tests of its task, one row for each."""
 
     @staticmethod
     def head(row: Row) -> str:
-        """Returns the line above a table."""
+        """Returns the header of a table."""
         return _test_line("model", "test", "slots", "right", "published")
 
     @staticmethod
     def line(name: str, row: Row) -> str:
-        """Returns a line of the table, for a model of this name."""
+        """Returns a line of the table for the model of this name."""
         published = "" if row["published"] is None else f"{row['published']:.1f}%"
         cells = [shown(row["memory_size"]), f"{row['right']:.1%}", published]
         return _test_line(name, row["test"], *cells, row["in_words"])
 
     @classmethod
     def plot(cls, reports: Mapping[str, Report], path: str | os.PathLike) -> None:
-        """Draws what is right in each test into a PNG file, and what was published."""
+        """Plots the percentage of right answers in each test, and the published one, as PNG."""
         from matplotlib.figure import Figure
 
         rows = next(iter(reports.values())).rows
@@ -106,14 +106,14 @@ def at_benchmarks(
     seed: int = 0,
     jit: bool = True,
 ) -> Iterator[tuple[Row, list[str]]]:
-    """Yields a row of the table for each standard test of the model's task, and episodes as text.
+    """Yields a table row for each standard test of the model's task, and episodes as text.
 
     Args:
       checkpoint: the model, trained on a task with such tests.
       config: its configuration.
       slots: number of memory slots in all tests; by default as in training, or the test's own.
-      num_sequences: episodes of each test, as are the others as in `at_sizes`.
-      num_examples: episodes of each test to return as text.
+      num_sequences: number of episodes of each test, rounded up to whole batches.
+      num_examples: number of episodes of each test to return as text.
       seed: seed of the episodes.
       jit: whether to compile with XLA.
 
@@ -148,27 +148,27 @@ def at_sizes(
     seed: int = 0,
     jit: bool = True,
 ) -> Iterator[tuple[Row, list[str]]]:
-    """Yields a row of the table for each size, and episodes as text.
+    """Yields a table row for each size, and episodes as text.
 
     Args:
       checkpoint: the model, trained on a task with sizes.
-      config: its configuration, perhaps with other options of the task than in training.
+      config: its configuration, possibly with options of the task changed.
       sizes: values of the task's first size; by default the largest in training, and 2, 4 and 8
         times as large.
       slots: numbers of memory slots, one for all sizes or one for each; by default as in training.
-      num_sequences: episodes of each size, rounded up to whole batches.
-      num_examples: episodes of each size to return as text.
+      num_sequences: number of episodes of each size, rounded up to whole batches.
+      num_examples: number of episodes of each size to return as text.
       seed: seed of the episodes.
       jit: whether to compile with XLA.
 
     Raises:
-      ValueError: if a value is out of range, or there are neither one nor as many slots as sizes.
+      ValueError: if a value is out of range, or `slots` has neither one entry nor one per size.
     """
     trained = Config.of_run(checkpoint.settings)
     name, (_, trained_to) = next(iter(make_task(trained).sizes.items()))
     for option in (f"min_{name}", f"max_{name}"):
         if config.options.get(option) != trained.options.get(option):
-            raise ValueError(f"Give lengths, the values of {name}, in place of {option}.")
+            raise ValueError(f"Give lengths, the values of {name}, instead of {option}.")
     batch_size = min(BATCH_SIZE, num_sequences)
     sizes = sizes or [trained_to * factor for factor in _FACTORS]
     for size, memory_size in zip(sizes, _for_each(sizes, slots, trained), strict=True):
@@ -207,7 +207,7 @@ def _result(report: Report, task: Task) -> Row:
 
 
 def _for_each(sizes: Sequence[int], slots: Sequence[int] | None, trained: Config) -> Sequence[int]:
-    """The number of memory slots for each size."""
+    """Returns the number of memory slots for each size."""
     slots = slots or [trained.memory_size]
     if len(slots) not in (1, len(sizes)):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Messages to the user. One that cannot be delivered stops no training."""
+"""Messages to the user. Training continues if one cannot be delivered."""
 
 import contextlib
 import os
@@ -21,14 +21,14 @@ _is_muted = False
 
 
 def mute() -> None:
-    """Lets `say` print nothing from now on, in a worker that is not the chief."""
+    """Makes `say` print nothing from now on, in workers other than the chief."""
     global _is_muted
     _is_muted = True
 
 
 @contextlib.contextmanager
 def muted(is_muted: bool = True) -> Iterator[None]:
-    """Context in which `say` prints nothing."""
+    """Makes `say` print nothing within a context."""
     global _is_muted
     before, _is_muted = _is_muted, _is_muted or is_muted
     try:
@@ -42,26 +42,26 @@ def say(text: str, stream: TextIO | None = None) -> None:
     if _is_muted:
         return
     stream = stream or sys.stdout
-    if stream.encoding:  # What it has no letters for becomes \\x..
+    if stream.encoding:  # Characters that it cannot encode become \\x..
         text = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
     try:
         print(text, file=stream, flush=True)
-    except OSError as error:  # Its disk is full, or nobody reads it.
-        warn(f"Cannot write the output: {reason(error)}. Training continues in silence.")
-        # Python would otherwise try again at its end, and fail.
+    except OSError as error:  # The disk is full, or nothing reads the pipe.
+        warn(f"Cannot write the output: {reason(error)}. Training continues without output.")
+        # Python would otherwise try again when it exits, and fail.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
 
 
 def warn(text: str) -> None:
-    """Prints one line on standard error about a fault that ends nothing."""
+    """Prints a one-line warning on standard error."""
     with contextlib.suppress(OSError):
         print(f"Warning: {text}", file=sys.stderr, flush=True)
 
 
 def reason(error: OSError | tf.errors.OpError) -> str:
-    """Returns why a file could not be written or read, without TensorFlow's surroundings."""
+    """Returns why a file could not be written or read, without the parts that TensorFlow adds."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     message = error.message.splitlines()[0]
@@ -70,5 +70,5 @@ def reason(error: OSError | tf.errors.OpError) -> str:
 
 
 def in_one_line(text: str) -> str:
-    """Returns a text with escapes for what would not be printed, such as the end of a line."""
+    """Returns a text with escapes for characters that do not print, such as line breaks."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

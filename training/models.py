@@ -1,4 +1,4 @@
-"""From a run's configuration to its task and its core."""
+"""Construction of a run's task and core from its configuration."""
 
 import dataclasses
 import functools
@@ -34,7 +34,7 @@ def make_task(config: Config, batch_size: int | None = None) -> tasks.Task:
 
     Args:
       config: the configuration.
-      batch_size: episodes in a batch; as configured unless given.
+      batch_size: number of episodes in a batch; as configured unless given.
 
     Raises:
       ValueError: if there is no such task, an option is out of range, or the task has no such
@@ -50,16 +50,16 @@ def make_task(config: Config, batch_size: int | None = None) -> tasks.Task:
 
 
 def make_core(config: Config, task: tasks.Task, *, for_training: bool = False) -> Core:
-    """Returns a core of a configuration's kind and sizes for a task, with its variables created.
+    """Returns the core that a configuration specifies for a task, with its variables created.
 
     Args:
       config: the configuration.
-      task: the task that the core is for.
+      task: the task for the core.
       for_training: whether memory is also needed for gradients and the state of an optimizer.
 
     Raises:
       ValueError: if a part's size is out of range, or the variables and the states of a batch do
-        not fit into this machine's memory. Then none of them was allocated.
+        not fit into this machine's memory. In this case none of them is allocated.
     """
     _check_memory(_measure(config, task), task, for_training)
     core = _make_core(config, task)
@@ -68,16 +68,16 @@ def make_core(config: Config, task: tasks.Task, *, for_training: bool = False) -
 
 
 def with_memory(core: Core, config: Config, task: tasks.Task, memory_size: int) -> Core:
-    """Returns a core with the variables of another one and its own number of memory slots.
+    """Returns a core with the variables of another one but a different number of memory slots.
 
     Args:
       core: core of the configuration.
       config: the configuration.
-      task: the task that the core is for.
+      task: the task for the core.
       memory_size: number of slots N.
 
     Raises:
-      ValueError: as `make_core`.
+      ValueError: as for `make_core`.
     """
     resized = make_core(config.replace(memory_size=memory_size), task)
     pairs = zip([resized, *resized.submodules], [core, *core.submodules], strict=True)
@@ -89,7 +89,7 @@ def with_memory(core: Core, config: Config, task: tasks.Task, memory_size: int) 
 
 
 def _make_core(config: Config, task: tasks.Task) -> Core:
-    """A core without the variables that depend on the width of its input."""
+    """Returns a core without the variables that depend on the width of its input."""
     if not config.separate_value:
         return _make_one(config, task, task.output_size)
     if not task.num_values:
@@ -210,7 +210,7 @@ def _make_linkage(config: Config) -> dnc.Linkage:
 
 
 def has_slots(config: Config) -> bool:
-    """Whether the core of a configuration has memory slots."""
+    """Returns whether the core of a configuration has memory slots."""
     return config.core != "lstm"
 
 
@@ -226,11 +226,11 @@ def load(
 
     Args:
       directory: directory of the run.
-      batch_size: episodes in a batch of the task.
+      batch_size: number of episodes in a batch of the task.
       best: whether to load the best checkpoint of the run, if there is one, instead of the newest
         intact one.
-      **overrides: settings, and options of the task, that differ from training where the variables
-        do not depend on them: `memory_size=64`, `max_length=20`.
+      **overrides: settings and options of the task to change, if the variables do not depend on
+        them, such as `memory_size=64` or `max_length=20`.
 
     Raises:
       FileNotFoundError: if there is no run in the directory, or no checkpoint.
@@ -248,11 +248,11 @@ def restore(
 
     Args:
       checkpoint: result of `newest_checkpoint`.
-      config: its configuration, perhaps with other settings, as for `load`.
-      batch_size: episodes in a batch of the task; as configured unless given.
+      config: its configuration, possibly with settings changed as for `load`.
+      batch_size: number of episodes in a batch of the task; as configured unless given.
 
     Raises:
-      ValueError: as `make_task` and `restore_core`.
+      ValueError: as for `make_task` and `restore_core`.
     """
     task = make_task(config, batch_size)
     return restore_core(checkpoint, config, task), task
@@ -262,12 +262,11 @@ def restore_core(checkpoint: Checkpoint, config: Config, task: tasks.Task) -> Co
     """Returns the core of a configuration with a checkpoint's variables.
 
     Args:
-      checkpoint: as for `restore`, as is `config`.
-      config: see `checkpoint`.
-      task: a task with the widths of the one that the core was trained on.
+      checkpoint, config: as for `restore`.
+      task: a task with the same widths as the task that the core was trained on.
 
     Raises:
-      ValueError: as `make_core`, or if the variables have other shapes.
+      ValueError: as for `make_core`, or if the variables have other shapes.
     """
     core = make_core(config, task)
     load_variables(core, checkpoint)
@@ -275,7 +274,7 @@ def restore_core(checkpoint: Checkpoint, config: Config, task: tasks.Task) -> Co
 
 
 def load_variables(core: Core, checkpoint: Checkpoint) -> None:
-    """Gives a core the variables of a checkpoint.
+    """Loads the variables of a checkpoint into a core.
 
     Raises:
       ValueError: if they have other shapes.
@@ -285,22 +284,22 @@ def load_variables(core: Core, checkpoint: Checkpoint) -> None:
         status.assert_existing_objects_matched().expect_partial()
     except (ValueError, AssertionError) as error:
         raise ValueError(
-            f"The variables of {checkpoint.prefix} do not fit a core of these settings: give only "
-            "settings that no variable depends on, such as memory_size."
+            f"The variables of {checkpoint.prefix} do not fit a core of these settings. Change "
+            "only settings that no variable depends on, such as memory_size."
         ) from error
 
 
 class _Sizes(NamedTuple):
-    """Numbers that a core consists of."""
+    """Size of a core, in numbers."""
 
     parameters: int  # in all variables; each is trainable
     state: int  # in the states of one batch
 
 
 def _measure(config: Config, task: tasks.Task) -> _Sizes:
-    """Counts without allocating anything: traces one step, with tensors in place of variables.
+    """Measures a core without allocating it, by tracing one step with tensors as variables.
 
-    It works for every kind of core, since it needs nothing of the core but this step.
+    This works for every kind of core, since it requires only this step.
     """
     shapes: list[tf.TensorShape] = []
     state_size = 0
@@ -318,7 +317,7 @@ def _measure(config: Config, task: tasks.Task) -> _Sizes:
             core = _make_core(config, task)
             state = core.initial_state(task.batch_size)
             state_size = sum(math.prod(part.shape) for part in tf.nest.flatten(state))
-            if 4 * state_size <= _available_memory():  # Larger ones overflow shapes in the step.
+            if 4 * state_size <= _available_memory():  # Larger states overflow shapes in the step.
                 run_one_step(core, tf.zeros([task.batch_size, task.input_size]), state)
 
     step.get_concrete_function()
@@ -328,8 +327,7 @@ def _measure(config: Config, task: tasks.Task) -> _Sizes:
 def _check_memory(sizes: _Sizes, task: tasks.Task, for_training: bool) -> None:
     """Raises `ValueError` if variables and one batch do not fit into this machine's memory.
 
-    An operating system may well grant more memory than there is, and end the process when it is
-    used.
+    An operating system may grant more memory than there is, and end the process that uses it.
     """
     available = _available_memory()
     copies = 4 if for_training else 1  # Value, gradient, and two averages of the optimizer.
@@ -339,15 +337,15 @@ def _check_memory(sizes: _Sizes, task: tasks.Task, for_training: bool) -> None:
     if variables + batch > available:
         training = " with gradients and the optimizer's averages" if for_training else ""
         raise ValueError(
-            f"This needs {(variables + batch) / 2**30:,.0f} GiB of memory, of "
-            f"{available / 2**30:,.0f} GiB in this machine: {variables / 2**30:,.1f} GiB for "
+            f"This needs {(variables + batch) / 2**30:,.0f} GiB of memory, but this machine has "
+            f"{available / 2**30:,.0f} GiB: {variables / 2**30:,.1f} GiB for "
             f"{sizes.parameters:,} parameters{training}, {batch / 2**30:,.1f} GiB for a batch of "
             f"{task.batch_size:,} and its states. {LESS_MEMORY}"
         )
 
 
 def _available_memory() -> float:
-    """Bytes of this machine's memory; infinite on Windows, where the number is not at hand."""
+    """Returns the bytes of memory in this machine; infinity on Windows, where it is unknown."""
     if not hasattr(os, "sysconf"):
         return math.inf
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

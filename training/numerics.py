@@ -1,4 +1,4 @@
-"""Finds the first number that is not finite in a training step."""
+"""Search for the first non-finite number in a training step."""
 
 import pathlib
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def first_not_finite(
     trace: dnc.Trace | None,
     initial_state: Any = None,
 ) -> Finding | None:
-    """Looks for numbers that are not finite, in the order in which a training step computes them.
+    """Finds the first non-finite number, in the order in which a training step computes them.
 
     Args:
       core: the core, with the variables from before the step.
@@ -52,9 +52,9 @@ def first_not_finite(
       initial_state: state from which the core ran; by default its own.
 
     Returns:
-      The first such quantity; or else a gradient so large that the norm of all gradients may not be
-      finite; or `None`. (A compiled step rounds differently: a number that was just too large there
-      may be finite here.)
+      The first quantity with such a number, or else a gradient so large that the norm of all
+      gradients may not be finite, or else `None`. (A compiled step rounds differently: a number
+      that was just too large there may be finite here.)
     """
     return next(_not_finite(core, task, batch, trace, initial_state), None)
 
@@ -97,13 +97,13 @@ def _not_finite(
 
 
 def _arrays(batch: tasks.Batch) -> dict[str, np.ndarray]:
-    """The arrays of a batch by the path of each, such as "observations" or "extras/0"."""
+    """Returns the arrays of a batch by path, such as "observations" or "extras/0"."""
     found = tree.flatten_with_path(batch)
     return {"/".join(map(str, path)): np.asarray(value) for path, value in found}
 
 
 def _by_step(name: str, values: np.ndarray, steps: Any) -> Iterator[Finding]:
-    """Yields the numbers that are not finite in values [T, B, ...] at some of the steps."""
+    """Yields the non-finite numbers in values [T, B, ...] at some of the steps."""
     for t in steps:
         if np.isfinite(values[t]).all():
             continue
@@ -113,16 +113,16 @@ def _by_step(name: str, values: np.ndarray, steps: Any) -> Iterator[Finding]:
 
 
 def _kinds(values: np.ndarray) -> str:
-    """The kinds of numbers that are not finite, as text; "" if there are none."""
+    """Returns the kinds of non-finite numbers as text; "" if there are none."""
     odd = values[~np.isfinite(values)]
     return " and ".join(sorted({str(float(x)) for x in odd.ravel()[:1000]}))
 
 
 class Guard:
-    """Decides how to treat steps that are not finite, by the setting nan_policy."""
+    """Policy for steps that are not finite, as specified by the setting nan_policy."""
 
     def __init__(self, policy: str, limit: int):
-        """Starts before any such step.
+        """Sets the policy.
 
         Args:
           policy: "stop"; "skip" to omit such a step; "restore" to go back to the last checkpoint
@@ -135,12 +135,12 @@ class Guard:
         self._in_a_row = 0
 
     def decide(self, step: int) -> str:
-        """Returns "stop", "skip" or "restore", for the step of this number."""
+        """Returns "stop", "skip" or "restore" for the step of this number."""
         if self._last is None:
             continues = False
         elif self._policy == "skip":
             continues = step == self._last + 1
-        else:  # From a checkpoint it got no further than last time.
+        else:  # Since the checkpoint, training has got no further than last time.
             continues = step <= self._last
         self._in_a_row = self._in_a_row + 1 if continues else 1
         self._last = step
@@ -156,7 +156,7 @@ def explain(
     checkpoint: tf.train.Checkpoint,
     initial_state: Any = None,
 ) -> str:
-    """Runs a step that is not finite again, looks for the first such number, and saves a report.
+    """Repeats a step that is not finite, finds the first such number, and saves a report.
 
     Args:
       core: the core, with the variables from before the step.
@@ -175,7 +175,7 @@ def explain(
         seen = batch._replace(lengths=np.full(batch.mask.shape[1], batch.mask.shape[0]))
     trace = episodes.watch(core, task, seen, step, initial_state)
     finding = first_not_finite(core, task, batch, trace, initial_state)
-    found = finding or "nothing was found when it was run again"
+    found = finding or "nothing was found when it was repeated"
     line = f"Training step {step:,} is not finite: {found}."
     folder = directory / f"not-finite-{step}"
     try:
@@ -211,7 +211,7 @@ def write_report(
       OSError, tf.errors.OpError: if the report cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    text = f"Training step {step}: {finding or 'nothing was found when it was run again'}.\n"
+    text = f"Training step {step}: {finding or 'nothing was found when it was repeated'}.\n"
     (folder / "report.txt").write_text(text, encoding="utf-8")
     np.savez_compressed(folder / "batch.npz", **_arrays(batch))
     if trace:

@@ -1,4 +1,4 @@
-"""From gradients to updates: optimizers, the way of the learning rate, and weight decay."""
+"""From gradients to updates: optimizers, the learning-rate schedule, and weight decay."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ def rmsprop(
     ms <- 0.9 ms + 0.1 g^2,   mom <- momentum mom + learning_rate g / sqrt(ms + epsilon),
     variable <- variable - mom
 
-    It keeps the first updates small, which the released training depends on.
+    This keeps the first updates small, on which the released training depends.
     """
     optimizer = snt.optimizers.RMSProp(learning_rate, momentum=momentum, epsilon=epsilon)
     optimizer.apply([tf.zeros_like(variable) for variable in variables], variables)  # Creates `ms`.
@@ -39,12 +39,12 @@ class Update:
     """Update of the variables in a training step.
 
     Attributes:
-      optimizer: with its state; its learning rate is a number.
+      optimizer: the optimizer with its state; its learning rate is a number.
       max_grad_norm: bound on the gradients' global norm, > 0.
-      decay_steps: number of steps over which the learning rate goes to 0 in a straight line, >= 1;
-        `None`: it stays as it is.
-      weight_decay: what part of each weight matrix is taken away in a step, times the learning rate
-        (Loshchilov & Hutter 2019), >= 0.
+      decay_steps: number of steps over which the learning rate decays linearly to 0, >= 1; `None`:
+        it is constant.
+      weight_decay: decoupled weight decay (Loshchilov & Hutter 2019), multiplied by the learning
+        rate, >= 0.
     """
 
     optimizer: snt.Optimizer
@@ -71,7 +71,7 @@ class Update:
             for variable in variables:
                 if variable.shape.rank > 1:
                     variable.assign_sub(learning_rate * self.weight_decay * variable)
-        self.optimizer.learning_rate = learning_rate  # It takes a tensor, too.
+        self.optimizer.learning_rate = learning_rate  # A tensor is allowed.
         try:
             self.optimizer.apply(gradients, variables)
         finally:

@@ -1,6 +1,6 @@
-"""Settings for each task, by name. The command line overrides each of them.
+"""Presets: settings for each task, by name. The command line overrides each of them.
 
-A task's own name is its preset by default. docs/results.md contains their results.
+By default a task uses the preset of its own name. docs/results.md contains the results.
 """
 
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from typing import Any
 NONE = "none"
 DEFAULT_TASK = "repeat_copy"
 
-# Settings of presets that core=lstm does not take: they go with a memory.
+# Settings of presets that core=lstm does not use: they belong to a memory.
 _OF_MEMORIES = ("controller", "num_layers", "feed_reads", "layer_norm", "sharp_links")
 
-# What makes an advanced DNC of a DNC (Franke et al. 2018), in addition to how its memory starts.
+# Settings of an advanced DNC (Franke et al. 2018), in addition to the initial state of its memory.
 _ADNC = {
     "controller": "lstm",
     "num_layers": 1,
@@ -24,14 +24,14 @@ _ADNC = {
 }
 _OF_CORES = {"adnc": _ADNC, "biadnc": {**_ADNC, "bidirectional": True}}
 
-# For most small tasks. With the released code's 1e-4 they need many times as many steps.
+# For most small tasks. With the released code's rate of 1e-4 they need many times as many steps.
 _SMALL = {"hidden_size": 64, "word_size": 16, "learning_rate": 1e-3, "max_grad_norm": 10.0}
 
 _ADAM = {"optimizer": "adam", "optimizer_epsilon": 1e-7}
 
-# Gradients explode where slots are not set free exactly: bounds on them, and Adam, which remembers
-# how large they were. It should not take large steps where they have become small, or what was
-# learned is lost again: hence the large epsilon.
+# Gradients explode where slots are not freed exactly. They are therefore bounded, and Adam scales
+# them by their recent size. Its large epsilon prevents large steps where gradients have become
+# small, which would destroy what was learned.
 _SERIES = {
     **_SMALL,
     **_ADAM,
@@ -64,11 +64,11 @@ _BABI = {
 
 
 def _steps(number: int) -> dict[str, Any]:
-    """A number of training steps, the learning rate falling to 0."""
+    """Returns settings for a number of steps over which the learning rate decays to 0."""
     return {"num_training_iterations": number, "decay_steps": number}
 
 
-# What made most of a difference in tasks 1 and 15, see docs/results.md.
+# The settings that mattered most in tasks 1 and 15, see docs/results.md.
 _BABI_ADNC = {
     **_BABI,
     **_steps(120_000),
@@ -119,8 +119,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_read_heads": 1,
         "look_up": "used_cosine",
     },
-    # Half of the paper's ten copies: then it does ten and more. With fewer it need not free slots;
-    # with all ten it takes longer. Lessons from one copy on teach it to write at every step.
+    # Half of the paper's ten copies: it then solves ten and more. With fewer it need not free
+    # slots; with all ten it takes longer. Lessons from one copy on teach it to write at every step.
     "copy_series": {**_SERIES, **_steps(30_000), "min_copies": 5, "max_copies": 5},
     "copy_series_paper": {**_SERIES, **_steps(40_000)},
     "copy_series_bgavran": {
@@ -155,12 +155,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         **_steps(20_000),
         "task": "associative_recall",
         "look_up": "used_cosine",
-        "sharp_links": True,  # Without, it depends on the seed whether it is solved.
+        "sharp_links": True,  # Without them, success depends on the seed.
         "memory_size": 32,
         "num_read_heads": 2,
     },
-    # With as many slots as pairs it must not write while it is asked. With more it often does, and
-    # then finds the key in what it has just written: a plateau that it does not leave.
+    # With as many slots as pairs it must not write during queries. With more it often does, and
+    # then finds the key in the slot just written: a plateau that it does not leave.
     "key_value": {
         **_SMALL,
         **_ADAM,
@@ -201,13 +201,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 64,
         "min_length": 2,
         "max_length": 6,
-        "hidden_size": 192,  # With 64 or 128 it orders less exactly.
+        "hidden_size": 192,  # With 64 or 128 it sorts less exactly.
         "memory_size": 16,
         "num_read_heads": 2,
         "look_up": "used_cosine",
     },
-    # The paper's (extended data table 2: DNC1); momentum as in most re-implementations. A look
-    # into its memory on the longest stories takes some 20 MB in the event file.
+    # The paper's settings (extended data table 2: DNC1), with the momentum of most
+    # re-implementations. A look into its memory on the longest stories adds some 20 MB of events.
     "babi_paper": {
         **_BABI,
         "batch_size": 1,
@@ -216,8 +216,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "babi": _BABI_ADNC,
     "babi_bidirectional": {**_BABI_ADNC, "core": "biadnc"},
-    # Without the embedding it long names the last place that was mentioned, whoever is asked about
-    # (45 % wrong in task 1), and then learns the stories by heart.
+    # Without the embedding, for a long time it names the last place mentioned, whoever the question
+    # is about (45 % wrong in task 1), and then memorises the stories.
     "babi_small": {
         **_BABI,
         **_steps(20_000),
@@ -232,17 +232,17 @@ PRESETS: dict[str, dict[str, Any]] = {
         "validation_interval": 2_000,
         "summary_interval": 2_000,
     },
-    # 600,000 episodes. With a rate of 3e-4, or with Adam and `used_cosine`, trials stayed on the
-    # plateau of the first lesson, on which the destination of an edge is guessed.
+    # 600,000 episodes. With a rate of 3e-4, or with Adam and `used_cosine`, trials did not leave
+    # the plateau of the first lesson, on which the destination of an edge is guessed.
     "traversal": {**_GRAPHS, **_steps(37_500), "task": "traversal", "memory_size": 256},
     "shortest_path": {
         **_GRAPHS,
         **_steps(60_000),
         "task": "shortest_path",
-        "hints": 0.2,  # Without, it does not learn to plan more than one edge.
+        "hints": 0.2,  # Without hints it does not learn to plan more than one edge.
         "memory_size": 128,
         "lesson_threshold": 0.2,
-        # Of which one in eight is measured: 200.
+        # One in eight of these episodes is measured: 200.
         "lesson_window": 1_600,
     },
     "inference": {**_GRAPHS, **_steps(100_000), "task": "inference", "memory_size": 128},
@@ -263,8 +263,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_grad_norm": 10.0,
         "clip_value": 0.0,  # The value is a sum of rewards.
     },
-    # Without the reads, what a feed-forward controller does at a step depends on its input alone;
-    # few slots, and no links that it could use: what is left is to add up.
+    # Without the reads, a feed-forward controller depends on the current input alone. With few
+    # slots and no links, the only way left is to add up.
     "addition": {
         **_SMALL,
         **_ADAM,
@@ -294,11 +294,11 @@ def settings(preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings of a preset.
 
     Args:
-      preset: name of the preset, or "none"; `None`: the one with the name of the task, if any.
-      given: the settings that were given, which decide which preset fits.
+      preset: name of the preset, or "none"; `None`: the preset named after the task, if any.
+      given: the given settings, which a preset must fit.
 
     Raises:
-      ValueError: if there is no such preset, or it belongs to another task than the given one.
+      ValueError: if there is no such preset, or it is for another task than the given one.
     """
     task = given.get("task")
     name = (task or DEFAULT_TASK) if preset is None else preset
@@ -317,5 +317,5 @@ def settings(preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_core(core: str | None) -> Mapping[str, Any]:
-    """Returns the settings that a core has by default."""
+    """Returns the default settings of a core."""
     return _OF_CORES.get(core, {})

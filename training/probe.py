@@ -1,4 +1,4 @@
-"""Looks into the memory while it learns, always on the same episodes."""
+"""Looks into the memory during training, always in the same episodes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,24 +14,24 @@ _NUM_EXAMPLES = 4
 
 
 class Probe:
-    """A few fixed episodes that show again and again what the memory has learned.
+    """A few fixed episodes that repeatedly show what the memory has learned.
 
     Episodes of an interactive task start in the same way at each look. How they continue depends
     on the core.
 
     Attributes:
-      last_look: state from one look to the next, for checkpoints: a trackable object.
+      last_look: state kept between two looks, a trackable object for checkpoints.
     """
 
     def __init__(self, core: Core, task: tasks.Task, seed: int):
         """Prepares the probe.
 
         Args:
-          core: the core to watch; its variables exist already. If it has no memory, there are
-            scalars only.
+          core: the core to watch; its variables exist already. If it has no memory, only scalars
+            are written.
           task: source of the episodes: the longest of a batch that neither training nor evaluation
             uses.
-          seed: the training's seed, >= 0.
+          seed: seed of the training run, >= 0.
         """
         self._core = core
         self._task = task
@@ -41,7 +41,7 @@ class Probe:
         self.last_look = tf.train.Checkpoint(step=self._step_before, variables=self._before)
 
     def record(self, step: int) -> dnc.Trace | None:
-        """Returns a trace of these episodes after `step` training steps; `None` without memory."""
+        """Returns a trace of these episodes after `step` training steps, `None` without memory."""
         return episodes.watch(self._core, self._task, self._episodes(), step)
 
     def write(self, step: int, gradient_norms: Mapping[str, float]) -> None:
@@ -49,8 +49,8 @@ class Probe:
 
         Args:
           step: number of training steps done.
-          gradient_norms: of each module, by its name; written as they are, next to the distance
-            that its variables moved since the last call, per step.
+          gradient_norms: norm for each module, by name. It is written next to the distance that
+            the module's variables have moved per step since the last call.
         """
         if not tf.summary.should_record_summaries():
             return

@@ -1,4 +1,4 @@
-"""Progress of a training run: everything that it remembers besides variables."""
+"""Progress of a training run: its state besides the variables."""
 
 import dataclasses
 import math
@@ -25,12 +25,12 @@ class Means:
         return dict(self._totals)
 
     def advance(self, totals: Mapping[str, Any], num_steps: int) -> None:
-        """Takes the new `totals`, to which `num_steps` steps were added."""
+        """Sets the new `totals`, to which `num_steps` steps were added."""
         self._totals = {name: float(total) for name, total in totals.items()}
         self._steps += num_steps
 
     def take(self) -> dict[str, float]:
-        """Returns the mean of each over the steps, {} if there were none, and starts again."""
+        """Returns the means over the steps, {} if there were none, and starts again."""
         means = {name: total / self._steps for name, total in self._totals.items() if self._steps}
         self._steps, self._totals = 0, {}
         return means
@@ -40,7 +40,7 @@ class Means:
 class Progress:
     """Progress from one checkpoint to the next.
 
-    With it a resumed run reports, keeps and stops as if it had never been interrupted.
+    It lets a resumed run report, keep checkpoints and stop as if it had never been interrupted.
 
     Attributes:
       learning_rate: learning rate of the optimizer; may be lower than at the beginning.
@@ -66,7 +66,7 @@ class Progress:
 
     @classmethod
     def of(cls, state: Mapping[str, Any] | None, learning_rate: float) -> "Progress":
-        """Returns the progress in a `state`; what it lacks is as at the beginning."""
+        """Returns the progress in a `state`, with initial values for what is missing in it."""
         state = {"learning_rate": learning_rate, **(state or {})}
         values = {f.name: state[f.name] for f in dataclasses.fields(cls) if f.name in state}
         for name in ("means", "module_norms", "window"):
@@ -76,13 +76,13 @@ class Progress:
         return cls(**values)
 
     def validated(self, step: int, error: float) -> None:
-        """Takes the error of a validation."""
+        """Records the error of a validation."""
         self.validation = step, error
         is_better = error < self.best_error
         self.best_error = min(error, self.best_error)
         self.not_better = 0 if is_better else self.not_better + 1
 
     def state(self) -> dict[str, Any]:
-        """Returns it as JSON values."""
+        """Returns the progress as JSON values."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {k: v.state if isinstance(v, Means) else v for k, v in values.items()}

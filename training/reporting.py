@@ -1,4 +1,4 @@
-"""Display of a training run: a line of progress or plain lines, samples, TensorBoard scalars."""
+"""Display of a training run: a progress line or plain lines, samples, and TensorBoard scalars."""
 
 import contextlib
 import os
@@ -19,10 +19,10 @@ from training.messages import reason, say, warn
 
 
 class Interruption:
-    """Context in which the first Ctrl-C or SIGTERM only asks to stop; a second one stops at once.
+    """Context in which the first Ctrl-C or SIGTERM requests a stop and a second one stops at once.
 
     Attributes:
-      requested: whether to stop.
+      requested: whether a stop was requested.
     """
 
     def __init__(self):
@@ -56,7 +56,7 @@ class EventFile:
 
         Args:
           directory: directory of the file; `None`: there is no file.
-          warn: called with a message if it cannot be written.
+          warn: called with a message if the file cannot be written.
         """
         self._warn = warn
         self._writer: tf.summary.SummaryWriter | None = None
@@ -66,7 +66,7 @@ class EventFile:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Context in which summaries go to the file. An error in it ends the file only."""
+        """Directs summaries to the file within a context. A write error ends only the file."""
         if self._writer is None:
             yield
             return
@@ -75,12 +75,12 @@ class EventFile:
             self._writer.flush()
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
-        """Writes settings for TensorBoard's tab HParams, which compares runs by them."""
+        """Writes settings for TensorBoard's HParams tab, which compares runs by their settings."""
         with self.open():
             hparams.hparams({k: "" if v is None else v for k, v in settings.items()})
 
     def close(self) -> None:
-        """Ends the file."""
+        """Closes the file."""
         if self._writer is not None:
             with self._until_an_error():
                 self._writer.close()
@@ -92,15 +92,15 @@ class EventFile:
         except (OSError, tf.errors.OpError) as error:
             if self._writer is not None:
                 with contextlib.suppress(tf.errors.OpError):
-                    self._writer.close()  # Or `as_default` would flush it once more at its end.
+                    self._writer.close()  # Otherwise `as_default` would flush it again on exit.
                 self._writer = None
             self._warn(
-                f"Cannot write for TensorBoard: {reason(error)}. Training continues without."
+                f"Cannot write for TensorBoard: {reason(error)}. Training continues without it."
             )
 
 
 class _Line(tqdm.tqdm):
-    """One line with the progress, within the width of the terminal."""
+    """Progress in one line, within the width of the terminal."""
 
     figures = ""
 
@@ -115,9 +115,9 @@ class _Line(tqdm.tqdm):
 
 
 class Display:
-    """Shows the progress of training, and writes it to the default summary writer.
+    """Display of the progress of training, which also goes to the default summary writer.
 
-    A terminal has one line with the progress below the samples; elsewhere each report is a line.
+    A terminal shows one progress line below the samples. Elsewhere each report is a line.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Display:
         Args:
           last_step: number of steps in total.
           error_name: name of the task's error.
-          stream: where to show; standard output by default.
+          stream: output stream; standard output by default.
           is_quiet: whether to show nothing.
         """
         self._last_step, self._error_name = last_step, error_name
@@ -141,7 +141,7 @@ class Display:
         self._line: _Line | None = None
 
     def begin(self, step: int) -> None:
-        """Starts at a step."""
+        """Starts the display at a step."""
         if self._stream.isatty() and not self._is_quiet:
             self._line = _Line(
                 total=self._last_step,
@@ -152,8 +152,8 @@ class Display:
             )
 
     def advance(self, step: int) -> None:
-        """Moves on to `step`."""
-        if self._last_report is None:  # Speed is counted from here: the first call compiled.
+        """Advances to `step`."""
+        if self._last_report is None:  # Speed is measured from here: the first call compiled.
             self._last_report = step, time.monotonic()
         if self._line is not None:
             self._line.update(step - self._line.n)
@@ -163,8 +163,8 @@ class Display:
 
         Args:
           step: number of steps done.
-          scalars: `loss`, the task's error and further scalars for TensorBoard, by name; with
-            `tokens`, their number in a step, the speed is also shown in tokens.
+          scalars: `loss`, the task's error and further scalars for TensorBoard, by name. If they
+            include `tokens`, the number per step, the speed is also shown in tokens.
           sample: an episode as text.
           note: further text.
         """
@@ -195,6 +195,6 @@ class Display:
         tf.summary.flush()
 
     def close(self) -> None:
-        """Ends the line."""
+        """Closes the progress line."""
         if self._line is not None:
             self._line.close()

@@ -20,7 +20,7 @@ from training.lock import Lock
 from training.messages import reason, warn
 
 CONFIG_FILE = "flags.json"
-# The models that come with this program, one directory each: training/ship.py makes them.
+# The models that come with this program, one directory each. training/ship.py creates them.
 PRETRAINED = pathlib.Path(__file__).parents[1] / "checkpoints" / "pretrained"
 
 
@@ -28,8 +28,8 @@ class Run:
     """The directory of one training run, for one process at a time.
 
     Attributes:
-      directory: where everything is, a `pathlib.Path`.
-      changes: settings that differ from the run so far, but may: their former values, by name.
+      directory: path of the directory, a `pathlib.Path`.
+      changes: former values, by name, of settings that changed when the run was resumed.
       saved_step: step of the newest checkpoint, `None` if there is none.
     """
 
@@ -48,8 +48,8 @@ class Run:
           warn: called with a message about a fault that does not end the run.
 
         Raises:
-          ValueError: if the directory is not local or is in use, or holds a run of another
-            configuration, or no checkpoint in it is intact.
+          ValueError: if the directory is not local, is in use, contains a run with another
+            configuration, or contains checkpoints but no intact one.
           OSError: if the directory cannot be written.
         """
         self.directory = paths.local(directory)
@@ -76,7 +76,7 @@ class Run:
 
     @property
     def checkpoint(self) -> tf.train.Checkpoint:
-        """The objects that `save` saves; `None` before `restore`."""
+        """Checkpoint of the objects that `save` saves; `None` before `restore`."""
         return self._checkpoint
 
     def __enter__(self) -> "Run":
@@ -86,22 +86,22 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Lets other processes use the directory."""
+        """Releases the directory for other processes."""
         self._lock.release()
 
     def restore(self, **objects: Any) -> dict[str, Any] | None:
-        """Loads the newest intact checkpoint, if there is one, into what `save` is to save.
+        """Loads the newest intact checkpoint, if there is one, into the objects that `save` saves.
 
-        Damaged ones that are newer are renamed to `*.damaged`, with a warning.
+        Newer checkpoints, which are damaged, are renamed to `*.damaged`, with a warning.
 
         Args:
           **objects: modules and variables by name; their variables exist already.
 
         Returns:
-          The state that was handed to `save`; `None` if there was no checkpoint.
+          The state that was passed to `save`; `None` if there was no checkpoint.
 
         Raises:
-          ValueError: if the checkpoint is not of these objects, or none can be read.
+          ValueError: if the checkpoint does not match these objects, or none can be read.
           OSError: if the directory cannot be written.
         """
         self._objects = objects
@@ -126,7 +126,7 @@ class Run:
         """Loads the newest intact checkpoint into the objects given to `restore`.
 
         Returns:
-          The state that was handed to `save`; `None` if there is no checkpoint, and nothing is
+          The state that was passed to `save`; `None` if there is no checkpoint and nothing was
           loaded.
 
         Raises:
@@ -138,24 +138,24 @@ class Run:
     def save(
         self, step: int, state: Mapping[str, Any] | None = None, loss: float = math.nan
     ) -> None:
-        """Saves the objects given to `restore`, then removes checkpoints that are too many.
+        """Saves the objects given to `restore`, then removes surplus checkpoints.
 
         Args:
           step: number of training steps done.
-          state: what else to remember, JSON values.
-          loss: recent mean of the training loss. The checkpoint with the smallest is kept.
+          state: state of training besides these objects, JSON values.
+          loss: recent mean training loss. The checkpoint with the smallest loss is kept.
 
         Raises:
-          OSError: if it cannot be saved; then the checkpoints are as before.
+          OSError: if saving fails. The existing checkpoints then remain as they were.
         """
         best = self._best
         if best and best.step not in checkpoints.steps(self.directory):
-            best = None  # Somebody removed it.
+            best = None  # The best checkpoint was removed.
         if math.isfinite(loss) and (best is None or loss < best.loss):
             best = Best(step, loss)
         self._write(self.directory, step, state or {}, best)
         self.saved_step, self._best = step, best
-        # Whatever cannot be removed now will be after the next checkpoint.
+        # A file that cannot be removed now is removed after the next checkpoint.
         with contextlib.suppress(OSError):
             kept = checkpoints.steps(self.directory)[: self._config.checkpoints_kept]
             for old in checkpoints.steps(self.directory):
@@ -163,13 +163,13 @@ class Run:
                     checkpoints.remove(self.directory, old)
 
     def save_elsewhere(self, step: int, state: Mapping[str, Any] | None = None) -> pathlib.Path:
-        """Saves as `save` does, but in a new directory among the temporary ones.
+        """Saves as `save` does, but in a new temporary directory.
 
         Returns:
-          The directory, with which the run can go on.
+          The directory, from which the run can continue.
 
         Raises:
-          OSError: if it cannot be saved.
+          OSError: if saving fails.
         """
         directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.directory.name}-"))
         try:
@@ -219,7 +219,7 @@ class Run:
         except (OSError, ValueError) as error:
             if self._found:
                 what = "missing" if isinstance(error, FileNotFoundError) else "damaged"
-                self._warn(f"{path} is {what}; the checkpoint contains the settings, too.")
+                self._warn(f"{path} is {what}; the checkpoint also contains the settings.")
         text = json.dumps(self._config.saved(), indent=2, sort_keys=True)
         checkpoints.write_text(path, f"{text}\n")
 
@@ -228,12 +228,12 @@ def pretrained(name: str) -> pathlib.Path:
     """Returns the directory of a model that comes with the program.
 
     Raises:
-      ValueError: if there is none of this name.
+      ValueError: if there is no model of this name.
     """
     known = sorted(path.name for path in PRETRAINED.glob("*") if path.is_dir())
     if name not in known:
         raise ValueError(
-            f"There is no pretrained model {name!r}. There are: {', '.join(known) or 'none'}."
+            f"There is no pretrained model {name!r}. Choose from: {', '.join(known) or 'none'}."
         )
     return PRETRAINED / name
 
@@ -256,7 +256,7 @@ def newest_checkpoint(directory: str | os.PathLike, best: bool = False) -> Check
 
     Raises:
       FileNotFoundError: if there is no checkpoint.
-      ValueError: if the directory is not local, no checkpoint can be used, or the best one cannot.
+      ValueError: if the directory is not local, or the checkpoint cannot be used.
     """
     directory = paths.local(directory)
     if not directory.is_dir():
@@ -285,7 +285,7 @@ def _load(checkpoint: Checkpoint, objects: Mapping[str, Any]) -> None:
 
     Raises:
       DamagedError: if its files cannot be read.
-      ValueError: if it is not of these objects.
+      ValueError: if it does not match these objects.
     """
     try:
         tf.train.Checkpoint(**objects).read(checkpoint.prefix).assert_consumed()
@@ -296,13 +296,13 @@ def _load(checkpoint: Checkpoint, objects: Mapping[str, Any]) -> None:
     except (AssertionError, ValueError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
-            f"Checkpoint {checkpoint.prefix} is of another model: {first_line} "
+            f"Checkpoint {checkpoint.prefix} belongs to another model: {first_line} "
             "Give another directory."
         ) from error
 
 
 def _changes(directory: pathlib.Path, checkpoint: Checkpoint, config: Config) -> dict[str, Any]:
-    """Settings that differ from a checkpoint's but may, with their former values, by name."""
+    """Returns, by name, the former values of settings that have changed and may do so."""
     saved, now = Config.of_run(checkpoint.settings).saved(), config.saved()
     different = [
         name for name in sorted(saved.keys() | now.keys()) if saved.get(name) != now.get(name)

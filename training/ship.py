@@ -1,9 +1,9 @@
-"""Makes a trained model one of those that come with the program.
+"""Adds a trained model to the pretrained models that come with the program.
 
     python -m training.ship --checkpoint_dir=checkpoints/addition --name=addition_dnc
 
-Of the newest checkpoint (with --best, the best) it keeps the variables and the settings, and leaves
-out the optimizer's averages, which only further training needs.
+It keeps the variables and the settings of the newest checkpoint (with --best, the best one), and
+omits the optimizer's averages, which only further training needs.
 `evaluate.py --pretrained=addition_dnc` finds it in checkpoints/pretrained.
 """
 
@@ -22,10 +22,10 @@ from training import checkpoints, command, models, runs
 from training.config import Config, task_options
 from training.messages import reason, say
 
-MAX_BYTES = 4_000_000  # Of a model: all who clone the program get it.
+MAX_BYTES = 4_000_000  # Limit for a model, which everyone who clones the program downloads.
 
 _FLAGS = command.new_flags()
-flags.DEFINE_string("checkpoint_dir", None, "Where the model was saved.", flag_values=_FLAGS)
+flags.DEFINE_string("checkpoint_dir", None, "Directory of the model's run.", flag_values=_FLAGS)
 flags.DEFINE_bool(
     "best", False, "Whether to take the best checkpoint, not the newest.", flag_values=_FLAGS
 )
@@ -34,20 +34,20 @@ command.accept_local_paths(_FLAGS, "checkpoint_dir")
 
 
 def ship(source: str | os.PathLike, name: str, best: bool = False) -> pathlib.Path:
-    """Copies a checkpoint of a run, without what only training needs.
+    """Copies a checkpoint of a run, without the state that only training needs.
 
     Args:
       source: directory of the run.
-      name: name of the model; a former one is replaced, once the new one is written.
+      name: name of the model; an existing one is replaced once the new one is written.
       best: whether to take the best checkpoint instead of the newest.
 
     Returns:
       The model's directory.
 
     Raises:
-      ValueError: if the name is not of letters, digits and "_", or the model is too large, or
-        there is no intact checkpoint.
-      OSError: if there is no run in the directory, or a folder cannot be made.
+      ValueError: if the name does not consist of lower-case letters, digits and "_", the model is
+        too large, or there is no intact checkpoint.
+      OSError: if there is no run in the directory, or a folder cannot be created.
       tensorflow.errors.OpError: if nothing can be written.
     """
     if not re.fullmatch(r"[a-z0-9_]+", name):
@@ -67,7 +67,7 @@ def ship(source: str | os.PathLike, name: str, best: bool = False) -> pathlib.Pa
         new = pathlib.Path(folder) / name
         new.mkdir()
         save = tf.train.Checkpoint(core=core).write
-        # Folders, of data or of the model that it began from, differ on other machines.
+        # Folders of data, or of the model that training started from, differ between machines.
         own = task_options(config.task).values()
         settings = config.saved() | {each.name: each.default for each in own if each.may_change}
         settings["start_from"] = ""
@@ -85,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _ship() -> None:
     if not (_FLAGS.checkpoint_dir and _FLAGS.name):
-        raise ValueError("Give --checkpoint_dir and --name: what to ship, and as what.")
+        raise ValueError("Give --checkpoint_dir and --name: the model and its new name.")
     try:
         say(f"Shipped as {ship(_FLAGS.checkpoint_dir, _FLAGS.name, _FLAGS.best)}.")
     except tf.errors.OpError as error:

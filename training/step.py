@@ -17,7 +17,7 @@ from training.optimization import Update
 
 
 class Gradients(NamedTuple):
-    """The result of the forward and the backward pass of a batch."""
+    """Result of the forward and the backward pass of a batch."""
 
     loss: tf.Tensor  # scalar
     gradients: list[tf.Tensor]  # one for each variable, clipped
@@ -62,7 +62,7 @@ def gradients(
     recompute_every: int | None = None,
     initial_state: Any = None,
 ) -> Gradients:
-    """Runs the core over a batch; returns the loss and its gradients, clipped by global norm.
+    """Runs the core over a batch. Returns the loss and its gradients, clipped by global norm.
 
     With `recompute_every` k, only the state of every k-th time step is kept for the gradients. The
     initial state is the core's own unless given.
@@ -94,17 +94,17 @@ def _clip(variables: Sequence[tf.Variable], found: _Found, max_grad_norm: float)
 
 
 class TrainingStep:
-    """Trains a core on a task, some steps at a call.
+    """Training of a core on a task, several steps per call.
 
-    Step number s trains on the task's batch "train", seed, s, and its dropout has the seed
-    (seed, s), so a run is determined by the seed, the initial values and the lessons.
+    Step s trains on batch s of the split "train", and its dropout has the seed (seed, s). A run is
+    therefore determined by the seed, the initial values and the lessons.
 
     Attributes:
       step: number of steps done, an int64 variable.
       lesson: number of the current lesson, from 0, an int64 variable.
       core: the core that is trained.
       task: the task.
-      update: turns a batch's gradients into changes of the variables.
+      update: update of the variables by a batch's gradients.
     """
 
     def __init__(
@@ -123,18 +123,18 @@ class TrainingStep:
         Args:
           core: the core to train; its variables exist already.
           task: source of batches and of the loss.
-          update: turns a batch's gradients into changes of the variables.
+          update: update of the variables by a batch's gradients.
           seed: seed of the batches and of the dropout.
           jit: whether to compile with XLA.
           recompute_every: as for `gradients`.
-          distribution: over whose replicas each batch is split; the core's variables were made in
-            its scope. Without replicas all of a program is compiled with XLA.
+          distribution: replicas over which each batch is split; the core's variables were created
+            in its scope. Without replicas, XLA compiles the entire program.
           with_memory: returns a core with the same variables and a given number of memory slots,
-            for lessons that ask for one.
+            for lessons that specify one.
 
         Raises:
-          ValueError: if the batch cannot be split, or a lesson asks for a memory without
-            `with_memory`.
+          ValueError: if the batch cannot be split, or a lesson specifies a memory size and
+            `with_memory` is missing.
         """
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.lesson = tf.Variable(0, dtype=tf.int64, trainable=False, name="lesson")
@@ -155,7 +155,7 @@ class TrainingStep:
         self._distribution = distribution or Distribution()
         self._distribution.check_batch_size(task.batch_size)
         if with_memory is None and any(each.memory_size for each in task.lessons.lessons):
-            raise ValueError("The lessons ask for another memory size: give with_memory.")
+            raise ValueError("The lessons change the memory size. Give with_memory.")
         self._with_memory = with_memory
         self._cores: dict[int | None, Core] = {None: core}
         self._programs: dict[tuple[int, int | None], Any] = {}
@@ -167,16 +167,16 @@ class TrainingStep:
         module_norms: Mapping[str, float] | None = None,
         window: Mapping[str, float] | None = None,
     ) -> Totals:
-        """Makes `num_steps` >= 1 updates, if all goes well.
+        """Makes `num_steps` >= 1 updates, or fewer if a step is not finite.
 
-        It ends before a step whose loss or gradient is not finite: variables, optimizer, totals and
-        `step` are then as if that had not been tried, and `step` is its number.
+        It ends before a step whose loss or gradient is not finite. That step changes no variables,
+        optimizer state or totals, and `step` is its number.
 
         Args:
           num_steps: number of updates, the same in all workers.
-          scalars: totals to add to, as returned by `Totals.scalars`; 0 by default. Ten steps, and
-            ten more that add to their totals, give the same to the last bit as twenty: the steps'
-            values are added one by one.
+          scalars: totals to add to, as returned by `Totals.scalars`; 0 by default. The values of
+            steps are added one by one, so ten steps, and ten more that add to their totals, give
+            exactly the totals of twenty.
           module_norms: totals to add to, as in `Totals`; 0 by default.
           window: totals to add to, as in `Totals`; 0 by default.
 
@@ -205,7 +205,7 @@ class TrainingStep:
         return totals
 
     def agreed(self, num_steps: int) -> int:
-        """Returns the chief's number of steps, in all workers: they know different times."""
+        """Returns the chief's number of steps in all workers, which measure different times."""
         return self._distribution.of_chief(lambda: num_steps)
 
     @property
@@ -214,7 +214,7 @@ class TrainingStep:
         return self._distribution.num_workers > 1
 
     def explain(self, directory: pathlib.Path, checkpoint: tf.train.Checkpoint) -> str:
-        """Returns why the next step is not finite, see `numerics.explain`."""
+        """Explains why the next step is not finite, see `numerics.explain`."""
         step, lesson = int(self.step), self._current_lesson
         core = self._core_of(self._memory_size(lesson))
 
@@ -230,12 +230,12 @@ class TrainingStep:
 
     @property
     def num_programs(self) -> int:
-        """Number of programs: one for each number of time steps and memory size met so far."""
+        """Number of programs: one for each number of time steps and memory size so far."""
         return len(self._programs)
 
     @property
     def learning_rate(self) -> float:
-        """The optimizer's learning rate. It is part of the programs, which a new one replaces."""
+        """The optimizer's learning rate, a constant in the programs: a new one recompiles them."""
         return self.update.optimizer.learning_rate
 
     @learning_rate.setter
@@ -252,7 +252,7 @@ class TrainingStep:
         return None if lesson is None else self.task.lessons[lesson].memory_size
 
     def _core_of(self, memory_size: int | None) -> Core:
-        """The core with a memory size; `None`: as configured."""
+        """Returns the core with the given memory size; `None`: as configured."""
         if memory_size not in self._cores:
             self._cores[memory_size] = core = self._with_memory(memory_size)
             own = [variable.ref() for variable in self.core.trainable_variables]
@@ -261,7 +261,7 @@ class TrainingStep:
         return self._cores[memory_size]
 
     def _program(self, num_steps: int, lesson: int | None) -> Any:
-        """The program for batches with a number of time steps, in a lesson."""
+        """Returns the program for batches of `num_steps` time steps in a lesson."""
         key = num_steps, self._memory_size(lesson)
         if key not in self._programs:
             core, task = self._core_of(key[1]), self.task.of_length(num_steps)
@@ -269,10 +269,10 @@ class TrainingStep:
         return self._programs[key]
 
     def _recomputes(self, num_steps: int) -> int | None:
-        """As `recompute_every`, for batches with a number of time steps.
+        """Returns `recompute_every` for batches of `num_steps` time steps.
 
         Batches that need no more memory without recomputation than the longest ones need with it
-        keep all states: that is faster, and the program is half as large.
+        keep all states, which is faster and halves the program.
         """
         every = self._recompute_every
         if every and num_steps <= every + -(-self.task.num_steps // every):
@@ -295,14 +295,14 @@ class TrainingStep:
         number = self._distribution.num_replicas
 
         def find_part(replica: tf.Tensor, step: tf.Tensor, lesson: tf.Tensor) -> _Found:
-            # Each replica makes the whole batch: cheap compared with learning from it, and right
-            # for any task.
+            # Each replica draws the whole batch, which is cheap compared with learning from it, and
+            # correct for any task.
             batch, state = start(step, lesson)
             own = episodes.part(batch, replica, number)
             own_state = episodes.part_of_state(state, replica, number)
             return _find(core, task, own, recompute_every, own_state)
 
-        # A compiled function cannot exchange gradients with other replicas: it ends there.
+        # A compiled function cannot exchange gradients with other replicas, so it ends before that.
         find_part = tf.function(find_part, jit_compile=self._jit)
         scalar = tf.TensorSpec([])
         like = _Found(
@@ -335,16 +335,16 @@ class TrainingStep:
             tf.nest.map_structure(lambda _: tf.TensorSpec([], tf.float32), self._no_totals),
         ]
         jit = self._jit and not self._distribution
-        # Concrete: for a function of several lengths TensorFlow warns of retracing.
+        # Concrete, because TensorFlow warns of retracing if one function has several lengths.
         return tf.function(steps, jit_compile=jit).get_concrete_function(*signature)
 
     def _make_one(self, find: Callable[[], _Found]) -> tuple[Totals, tf.Tensor]:
-        """Makes one step, if it is finite; returns its values, and whether it is."""
+        """Makes one step if it is finite. Returns its values, and whether it is finite."""
         variables = self.core.trainable_variables
         result = _clip(variables, find(), self.update.max_grad_norm)
-        # With anything in a gradient that is not finite, the norm is not either.
+        # If any part of a gradient is not finite, neither is the norm.
         is_finite = tf.math.is_finite(result.loss) & tf.math.is_finite(result.norm)
-        # Replicas cannot differ here: they decide by the mean over all of them.
+        # Replicas cannot differ here, because they decide by the mean over all of them.
         if is_finite:
             self.update.apply(result.gradients, variables, self.step)
             self.step.assign_add(1)

@@ -54,7 +54,7 @@ def test_the_data_may_lie_elsewhere_when_a_run_is_resumed(trained, tmp_path):
     )
 
     assert ended.code == 0
-    assert f"It continues with data_dir={tmp_path / 'elsewhere'}" in ended.out
+    assert f"Continuing with data_dir={tmp_path / 'elsewhere'}" in ended.out
     assert "again for each new length of batches." in ended.out
 
 

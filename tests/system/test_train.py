@@ -58,11 +58,11 @@ def test_where_no_file_can_grow_the_training_goes_on_to_an_error(tmp_path):
     assert [line for line in ended.lines if line.startswith("Finished step 20.")]
     too_large = "File too large."
     assert [x for x in ended.err.splitlines() if x.startswith(("Warning", "train.py"))] == [
-        f"Warning: Cannot write for TensorBoard: {too_large} Training continues without.",
+        f"Warning: Cannot write for TensorBoard: {too_large} Training continues without it.",
         f"Warning: Cannot save step 10 in run: {too_large} Training continues. "
         "There is no checkpoint.",
-        f"train.py: Cannot save step 20 in run: {too_large} Nor in {tempfile.gettempdir()}: "
-        f"{too_large} There is no checkpoint.",
+        f"train.py: Cannot save step 20 in run: {too_large} Cannot save in "
+        f"{tempfile.gettempdir()} either: {too_large} There is no checkpoint.",
     ]
 
 
@@ -247,7 +247,7 @@ def test_a_step_that_is_not_finite_is_skipped_until_there_are_too_many(tmp_path)
     ended = run_train(*arguments, directory=tmp_path, evaluates=False)
 
     assert ended.code == 1
-    warnings = [x for x in ended.err.splitlines() if x.endswith("It is skipped.")]
+    warnings = [x for x in ended.err.splitlines() if x.endswith("Skipping this step.")]
     assert [x.split(" is not")[0] for x in warnings] == [
         f"Warning: Training step {step}" for step in (1, 2, 3)
     ]

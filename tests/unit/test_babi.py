@@ -42,13 +42,13 @@ def test_a_training_without_progress_stops(tmp_path):
     assert len(said) == 3
     assert said[0].startswith("step 1: validation: ") and said[0].endswith(", the best so far")
     assert "% of the questions wrong" in said[0]
-    assert "No better in recent validations. Stopped at step 3." in ended.out
+    assert "No improvement in recent validations. Stopped at step 3." in ended.out
     assert checkpoints.read(run, 3).best.step == 1
 
     ended = run_train(*arguments, "--patience=3")
 
     assert ended.code == 0
-    assert "No better in recent validations. Stopped at step 4." in ended.out
+    assert "No improvement in recent validations. Stopped at step 4." in ended.out
 
 
 def test_a_training_stops_when_a_validation_finds_it_solved(tmp_path, monkeypatch):
@@ -101,7 +101,7 @@ def test_a_training_stops_when_a_validation_finds_it_solved(tmp_path, monkeypatc
         ([f"--data_dir={DATA}", "--curriculum=naive"], "Task babi has no sizes"),
         (
             [f"--data_dir={DATA}", "--validation_interval=0", "--patience=2"],
-            "give validation_interval",
+            "Give a validation_interval",
         ),
         ([f"--data_dir={DATA}", "--max_length=2"], "flag 'max_length'"),
     ],

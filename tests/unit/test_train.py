@@ -142,7 +142,7 @@ class TestResuming:
         assert ended.code == 0
         assert ended.lines[0].startswith("Resuming in run: ")
         assert "step 25." in ended.lines[0]
-        assert ended.lines[1] == "It continues with memory_size=6; before it was 4."
+        assert ended.lines[1] == "Continuing with memory_size=6 (was 4)."
         assert steps_reported(ended) == ["step 30 of 30"]
         assert any(line.startswith("Finished step 30. ") for line in ended.lines)
         assert (copy_of_finished / "run" / "step-30.index").exists()
@@ -232,7 +232,7 @@ def test_an_end_that_cannot_be_saved_in_its_place_is_saved_elsewhere(tmp_path, m
 
     assert ended.code == 1
     message, _, command = ended.err.splitlines()
-    assert message.startswith("train.py: Cannot save step 2 in run: No space left on device. It is")
+    assert message.startswith("train.py: Cannot save step 2 in run: No space left on device. Saved")
     (place,) = tmp_path.glob("run-*")
     assert shlex.split(command)[-1] == f"--checkpoint_dir={place}"
     assert load(place)[1].name == "repeat_copy"

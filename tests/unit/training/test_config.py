@@ -66,7 +66,7 @@ def test_what_is_unknown_or_out_of_range_is_refused(settings, said):
     "settings, said",
     [
         ({"decay_steps": 9, "num_training_iterations": 10}, "is 0 from step 9 on, before num_tra"),
-        ({"patience": 2}, "patience is a number of validations: give validation_interval"),
+        ({"patience": 2}, "patience counts validations. Give a validation_interval"),
         ({"trace_file": "trace.npz", "core": "lstm"}, "trace_file needs core=dnc, adnc or biadnc"),
     ],
 )

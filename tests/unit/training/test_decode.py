@@ -124,7 +124,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"task": "copy"}, "The steps of copy tell nothing that a decoder could name."),
+            ({"task": "copy"}, "Task copy has no contents that a decoder could name."),
             ({"task": "traversal", "core": "lstm"}, "Only the memory of a dnc can be decoded"),
         ],
     )

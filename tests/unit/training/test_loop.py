@@ -188,7 +188,7 @@ class TestAStepThatIsNotFinite:
         loop = train(Faults("skip", 1), steps=Steps(not_finite={5, 7}))
 
         assert (loop.step, loop.failure) == (10, None)
-        assert capsys.readouterr().err.count("It is skipped.") == 2
+        assert capsys.readouterr().err.count("Skipping this step.") == 2
 
     def test_is_not_skipped_too_often_in_a_row(self):
         loop = train(Faults("skip", 2), steps=Steps(not_finite={5, 6, 7}))

@@ -170,7 +170,7 @@ def test_an_event_file_that_cannot_grow_is_given_up_with_one_warning(tmp_path, f
     file_size_limit(-1)
 
     (warning,) = warnings
-    assert warning == "Cannot write for TensorBoard: File too large. Training continues without."
+    assert warning == "Cannot write for TensorBoard: File too large. Training continues without it."
     assert done == list(range(2, 40))
     assert scalars_in(tmp_path)[0] == (1, 0.5)
 

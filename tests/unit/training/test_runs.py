@@ -413,13 +413,13 @@ def test_a_checkpoint_of_a_later_format_is_refused_and_left_alone(saved, monkeyp
 
 def test_a_checkpoint_of_another_size_is_refused_and_left_alone(saved):
     before = contents(saved)
-    with Run(saved, CONFIG) as run, pytest.raises(ValueError, match=r"step-3 is of another model"):
+    with Run(saved, CONFIG) as run, pytest.raises(ValueError, match=r"step-3 belongs to another"):
         run.restore(**model(size=4))
     assert contents(saved) == before
 
 
 def test_a_checkpoint_of_other_objects_is_refused(saved):
-    with Run(saved, CONFIG) as run, pytest.raises(ValueError, match=r"step-3 is of another model"):
+    with Run(saved, CONFIG) as run, pytest.raises(ValueError, match=r"step-3 belongs to another"):
         run.restore(**model(), extra=tf.Variable(0.0))
 
 

@@ -62,7 +62,7 @@ def test_a_shipped_model_can_be_measured_by_its_name(run, pretrained):
     assert ended.lines[1].split()[:3] == ["copy_tiny", "2", "4"]
     ended = run_evaluate("--pretrained=copy_dnc", *arguments)
     assert ended.code == 2
-    assert "There is no pretrained model 'copy_dnc'. There are: copy_tiny." in ended.err
+    assert "There is no pretrained model 'copy_dnc'. Choose from: copy_tiny." in ended.err
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_a_model_without_memory_answers_too(tmp_path, capsys):
         (["--pretrained=copy_dnc"], "Give --story or --story_file"),
         (
             ["--pretrained=none", "--story=a."],
-            "There is no pretrained model 'none'. There are: addition_dnc, ",
+            "There is no pretrained model 'none'. Choose from: addition_dnc, ",
         ),
         (["--pretrained=copy_dnc", "--story=a."], "Only models of babi answer stories; "),
         (["--checkpoint_dir=missing", "--story=a."], "There is no run in missing."),
