@@ -8,7 +8,7 @@ from typing import Any
 from tasks.quiet import native_logs_hidden
 
 with native_logs_hidden():
-    import tensorflow  # noqa: F401  First of all, so that its messages are hidden.
+    import tensorflow  # noqa: F401  Imported first, so that its messages are hidden.
 
 from tasks import options
 from tasks.answers import BitTask, NumberTask
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def _of_modules() -> dict[str, type[Task]]:
-    """The tasks of this package: each is in the module of its name."""
+    """Returns the tasks of this package, each from the module of its name."""
     found = {}
     for module in pkgutil.iter_modules(__path__):
         for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
@@ -67,7 +67,7 @@ def find(name: str) -> type[Task]:
     if ":" not in name:
         if name not in _TASKS:
             raise ValueError(
-                f"Unknown task {name!r}; there are: {', '.join(names())}. A task of your own is "
+                f"Unknown task {name!r}. Choose from: {', '.join(names())}; or give your own as "
                 "package.module:Class."
             )
         return _TASKS[name]
@@ -91,7 +91,7 @@ def get(name: str, **given: Any) -> Task:
 
     Args:
       name: as for `find`.
-      **given: options of the task; the others have their defaults.
+      **given: options of the task; the others keep their defaults.
 
     Raises:
       ValueError: if there is no such task or option, or an option is out of range.

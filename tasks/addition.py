@@ -1,4 +1,4 @@
-"""Addition: see digits, then say their sum.
+"""Addition: see digits, then output their sum.
 
 The episodes are laid out as in `tasks.digits`.
 """
@@ -12,7 +12,7 @@ from tasks.digits import DigitTask
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Addition(DigitTask):
-    """The addition task: say the sum of digits."""
+    """The addition task: output the sum of digits."""
 
     name = "addition"
 

@@ -12,7 +12,7 @@ from tasks.base import Batch, Task
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BitTask(Task):
-    """A task whose answers are bits: outputs are logits, and one above 0 stands for 1."""
+    """A task whose answers are bits. Outputs are logits, and a logit above 0 stands for 1."""
 
     metric_names: ClassVar[tuple[str, ...]] = ("wrong_bits", "solved_sequences")
 
@@ -21,7 +21,7 @@ class BitTask(Task):
         return masked_sigmoid_cross_entropy(outputs, batch.target, batch.mask)
 
     def is_solved(self, metrics: Mapping[str, float]) -> bool:
-        """Whether there are fewer than 0.1 wrong bits per sequence (Collier & Beel 2018)."""
+        """Returns whether a sequence has below 0.1 wrong bits on average (Collier & Beel 2018)."""
         return metrics["wrong_bits"] < 0.1
 
     def metrics(self, outputs: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
@@ -40,11 +40,11 @@ class NumberTask(Task):
     metric_names: ClassVar[tuple[str, ...]] = ("absolute_error", "solved_sequences")
 
     def is_solved(self, metrics: Mapping[str, float]) -> bool:
-        """Whether at least 99 % of the answers, rounded, are right."""
+        """Returns whether at least 99 % of the rounded answers are right."""
         return metrics["solved_sequences"] >= 0.99
 
     def loss(self, outputs: tf.Tensor, batch: Batch) -> tf.Tensor:
-        """Returns the squared error: its mean over the steps that count, then over the batch."""
+        """Returns the squared error, averaged over the steps that count, then over the batch."""
         mask = batch.mask
         error = tf.reduce_sum(tf.math.squared_difference(outputs, batch.target), axis=2) * mask
         return tf.reduce_mean(tf.reduce_sum(error, axis=0) / tf.reduce_sum(mask, axis=0))
@@ -52,7 +52,7 @@ class NumberTask(Task):
     def metrics(self, outputs: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns `absolute_error` of the answer, and `solved_sequences`.
 
-        An episode is solved if the answer, rounded, is right.
+        An episode is solved if the rounded answer is right.
         """
         mask = tf.convert_to_tensor(batch.mask)
         last = tf.cast(tf.equal(tf.cumsum(mask, reverse=True), 1.0), outputs.dtype) * mask
@@ -76,8 +76,8 @@ def masked_sigmoid_cross_entropy(
       logits: [T, B, Y].
       target: [T, B, Y], in [0, 1].
       mask: [T, B], the weight of each step.
-      time_average: whether to divide by each episode's number of steps that count; else their sum.
-      log_prob_in_bits: whether the result is in bits; else in nats.
+      time_average: whether to average, not sum, over the steps that count.
+      log_prob_in_bits: whether the result is in bits instead of nats.
 
     Returns:
       A scalar.
@@ -91,7 +91,7 @@ def masked_sigmoid_cross_entropy(
 
 
 def bit_metrics(logits: tf.Tensor, target: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns metrics of answers made of bits, a logit above 0 being a 1.
+    """Returns metrics of answers that consist of bits. A logit above 0 stands for 1.
 
     Args:
       logits: [T, B, Y].

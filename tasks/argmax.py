@@ -1,4 +1,4 @@
-"""Argmax: see digits, then say the place of their first maximum.
+"""Argmax: see digits, then output the place of their first maximum.
 
 The episodes are laid out as in `tasks.digits`.
 """
@@ -12,7 +12,7 @@ from tasks.digits import DigitTask
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Argmax(DigitTask):
-    """The argmax task: say the place of the first maximum of digits, from 0."""
+    """The argmax task: output the place of the first maximum of digits, from 0."""
 
     name = "argmax"
 

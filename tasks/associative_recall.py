@@ -1,4 +1,4 @@
-"""Associative recall: see items, then one of them again, and say the one that followed it.
+"""Associative recall: see items, then one of them again, and output the item that followed it.
 
 An episode of m items of r rows, b bits wide (Graves et al. 2014, section 4.3), with q = m (r + 1):
 
@@ -12,7 +12,7 @@ q + 1 .. q + r          the rows of one item again    0
 q + r + 2 ..            0                             the rows of the next item
 ======================  ============================  =========================
 
-Answers count (mask 1) in the last r steps. The item asked for is never the last.
+Answers count (mask 1) in the last r steps. The item shown again is never the last.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from tasks.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AssociativeRecall(BitTask):
-    """The associative recall task: say the item that followed another."""
+    """The associative recall task: output the item that followed another."""
 
     name = "associative_recall"
 
@@ -48,7 +48,7 @@ class AssociativeRecall(BitTask):
         lesson = self.draw_lessons(split, seed, step, lesson)
         shape = [self.batch_size, self.max_items, self.rows_per_item, self.num_bits]
         number = self.draw_size("items", keys[1], lesson)
-        # An equal chance for each item but the last.
+        # Each item except the last is equally likely.
         drawn = draws.uniform_numbers(keys[2], [self.batch_size])
         asked = tf.cast(drawn * tf.cast(number - 1, tf.float32), tf.int32)
         items = draws.uniform_integers(keys[0], shape, 0, 1)
@@ -86,7 +86,7 @@ class AssociativeRecall(BitTask):
         return make_batch(observations, target, is_answer)
 
     def step_labels(self, batch: Batch) -> list[list[str]]:
-        """Returns for each episode "item 1", "1.1", ..., "which", "? 1", ..., "next", "1", ..."""
+        """Returns labels "item 1", "1.1", ..., "which", "? 1", ..., "next", "1", ..."""
         observations = np.asarray(batch.observations)
         rows = range(1, self.rows_per_item + 1)
         labels = []

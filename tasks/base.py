@@ -1,4 +1,4 @@
-"""Tasks: a supply of episodes, with the loss, the metrics and the text that go with them."""
+"""Tasks: sources of episodes, with their loss, metrics and text."""
 
 import abc
 import dataclasses
@@ -25,7 +25,7 @@ class Batch(NamedTuple):
       target: [T, B, ...], the right answers.
       mask: [T, B], the weight of each step in the loss, 0 where no answer is required.
       lengths: int32 [B], number of time steps of each episode.
-      extras: further arrays that the loss or the report needs, [T, B, ...] or [B], in any nest.
+      extras: further arrays for the loss or the report, [T, B, ...] or [B], in any nest.
     """
 
     observations: Any
@@ -44,10 +44,10 @@ class Benchmark(NamedTuple):
     """A standard test of a task, with a published result if there is one.
 
     Attributes:
-      name: what is asked, such as "London, paths of 7".
+      name: description of the test, such as "London, paths of 7".
       task: the task with the episodes of the test.
-      published: published percentages of right answers: after each lesson of the paper, the last
-        one at the end of training; empty: none is known.
+      published: published percentages of right answers after each lesson of the paper, the last
+        one for the trained network; empty: unknown.
       memory_size: number of memory slots; `None`: as configured.
     """
 
@@ -58,11 +58,11 @@ class Benchmark(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What the steps of episodes tell a network, as classes.
+    """Contents of the steps of episodes, as classes.
 
     Attributes:
-      classes: [T, B, G], a class of each of G groups, from 0; -1 where nothing is told.
-      names: names of the classes of each group. A text is a name of each, one after another.
+      classes: [T, B, G], a class in each of G groups, from 0; -1 for steps without contents.
+      names: names of the classes of each group. A text consists of one name from each group.
     """
 
     classes: Any
@@ -70,20 +70,20 @@ class Contents(NamedTuple):
 
 
 def make_batch(observations: Any, target: Any, mask: Any, extras: Any = ()) -> Batch:
-    """Returns a batch whose episodes end with their last answer; the mask may be of booleans."""
+    """Returns a batch whose episodes end with their last answer; the mask may be boolean."""
     mask = tf.cast(mask, tf.float32)
     return Batch(observations, target, mask, lengths_of(mask), extras)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task(abc.ABC):
-    """A supply of episodes. Subclasses are frozen dataclasses whose fields are options.
+    """A source of episodes. Subclasses are frozen dataclasses whose fields are options.
 
     Attributes:
       name: name of the task; the path of the class by default.
-      metric_names: keys of the result of `metrics`: first the error, of which 0 is best.
-      num_values: how many of the core's outputs, the last ones, are values of a policy.
-      notes: remarks for whoever trains on the task.
+      metric_names: keys of the result of `metrics`. The first is the error, for which 0 is best.
+      num_values: number of the core's outputs, the last ones, that are values of a policy.
+      notes: messages to print before training.
       batch_size: number of episodes B in a batch.
       lessons: the curriculum; empty: all sizes from the beginning.
     """
@@ -93,12 +93,12 @@ class Task(abc.ABC):
     num_values: ClassVar[int] = 0
     notes: ClassVar[Sequence[str]] = ()
 
-    batch_size: int = option(16, "Episodes in a batch.", minimum=1, maximum=2**31 - 1)
-    # Not hashable, as its ranges are mappings.
+    batch_size: int = option(16, "Number of episodes in a batch.", minimum=1, maximum=2**31 - 1)
+    # Not hashable, because its ranges are mappings.
     lessons: Lessons = dataclasses.field(default_factory=Lessons, hash=False)
 
     def __init_subclass__(cls, **arguments: Any):
-        """Names a class that does not name itself."""
+        """Gives a class without a name of its own the default name."""
         super().__init_subclass__(**arguments)
         if "name" not in vars(cls):
             cls.name = f"{cls.__module__}:{cls.__qualname__}"
@@ -109,7 +109,7 @@ class Task(abc.ABC):
         Raises:
           ValueError: if an option is not of its kind or out of range, or a lesson varies a size
             that does not exist.
-          TypeError: if the class has options but is no dataclass.
+          TypeError: if the class has options but is not a dataclass.
         """
         if any(isinstance(x, dataclasses.Field) for x in vars(type(self)).values()):
             raise TypeError(
@@ -139,7 +139,7 @@ class Task(abc.ABC):
             )
 
     def check(self) -> None:  # noqa: B027  Most tasks have no such rule.
-        """Raises `ValueError` if options that are in range do not fit together."""
+        """Raises `ValueError` if options that are in range contradict each other."""
 
     @property
     @abc.abstractmethod
@@ -154,7 +154,7 @@ class Task(abc.ABC):
     @property
     @abc.abstractmethod
     def num_steps(self) -> int:
-        """Number of time steps T of a batch; of the longest, if `steps_of_batch` differs."""
+        """Number of time steps T of a batch; of the longest batch if `steps_of_batch` varies."""
 
     @property
     def sizes(self) -> Mapping[str, tuple[int, int]]:
@@ -190,14 +190,14 @@ class Task(abc.ABC):
     def steps_of_batch(self, split: str, seed: int, step: int, lesson: int | None = None) -> int:
         """Returns the number of time steps of a batch, for which a program is compiled.
 
-        It takes the arguments of `batch`, as integers. By default all batches have `num_steps`.
+        The arguments are as for `batch`, but integers. By default all batches have `num_steps`.
         """
         return self.num_steps
 
     def of_length(self: T, num_steps: int) -> T:
-        """Returns this task for those batches only whose number of time steps is `num_steps`.
+        """Returns this task, restricted to batches of `num_steps` time steps.
 
-        Its `num_steps` is this number, so that a compiled program has static shapes.
+        Its own `num_steps` is this number, so that a compiled program has static shapes.
         """
         return self
 
@@ -208,8 +208,8 @@ class Task(abc.ABC):
         Args:
           split: "train", "validation" or "test".
           seed: integer >= 0, or integer scalar tensor.
-          step: number of the batch, of the same types.
-          lesson: number of the lesson, from 0, of the same types; `None`: episodes of all sizes.
+          step: number of the batch, of the same type.
+          lesson: number of the lesson, from 0, of the same type; `None`: episodes of all sizes.
         """
 
     def every_batch(self, split: str) -> Iterator[Batch] | None:
@@ -222,7 +222,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def loss(self, outputs: Any, batch: Batch) -> tf.Tensor:
-        """Returns the loss, a scalar: a mean over the B episodes.
+        """Returns the loss, a scalar that is a mean over the B episodes.
 
         The loss of a batch is then the mean of the losses of its parts, which may be on different
         devices.
@@ -241,10 +241,10 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def is_solved(self, metrics: Mapping[str, float]) -> bool:
-        """Whether these metrics, over many fresh episodes of all sizes, mean success."""
+        """Returns whether these metrics, over many fresh episodes of all sizes, mean success."""
 
     def passes(self, metrics: Mapping[str, float]) -> bool:
-        """Whether these metrics, over the lessons' window of episodes, lead to the next lesson."""
+        """Returns whether these metrics, over the lessons' window, lead to the next lesson."""
         return metrics[self.error_name] < self.lessons.threshold
 
     def report(self, answers: Iterable[tuple[Batch, Any]], num_examples: int = 0) -> Report:
@@ -265,7 +265,7 @@ class Task(abc.ABC):
         return Report(metrics, is_solved=self.is_solved(metrics), examples=examples)
 
     def right(self, metrics: Mapping[str, float]) -> float:
-        """Returns the part of the answers that count as right, to compare with published ones."""
+        """Returns the share of right answers, for comparison with published results."""
         return metrics["solved_sequences"]
 
     def benchmarks(self) -> Sequence[Benchmark]:
@@ -284,7 +284,7 @@ class Task(abc.ABC):
     def draw_size(
         self, name: str, key: tf.Tensor, lesson: tf.Tensor | None, shape: Sequence[int] = ()
     ) -> tf.Tensor:
-        """Draws sizes uniformly from the task's range, or from each episode's lesson's.
+        """Draws sizes uniformly from the range of the task, or of each episode's lesson.
 
         Args:
           name: name of the size.
@@ -309,7 +309,7 @@ class Task(abc.ABC):
         return self.lessons.draw(split, seed, step, lesson, self.batch_size)
 
     def answer(self, outputs: Any) -> Any:
-        """Returns the answers in outputs [T, B, Y], as they are compared with the target."""
+        """Returns the answers in outputs [T, B, Y], in the form of the target."""
         return np.asarray(outputs, np.float32)
 
     def to_human_readable(
@@ -317,7 +317,7 @@ class Task(abc.ABC):
     ) -> str:
         """Returns the first episode (or all) as text.
 
-        Time runs from left to right, `-` stands for 0.
+        Time runs from left to right, and `-` stands for 0.
 
         Args:
           batch: a batch of this task, as tensors or arrays.
@@ -343,7 +343,7 @@ class Task(abc.ABC):
         return None
 
     def contents(self, batch: Batch) -> Contents | None:
-        """Returns what each step tells the network, for decoders of its memory; or `None`."""
+        """Returns the contents of each step, for decoders of a memory; or `None`."""
         return None
 
 
@@ -367,7 +367,7 @@ class InteractiveTask(Task):
 
     `training.episodes.collect` runs the network step by step, without gradients, and returns its
     observations in a `Batch`. Training then replays these observations with one unroll.
-    Observations and actions are constants in imitation learning and in policy gradients alike, so
+    Observations and actions are constants, both in imitation learning and in policy gradients, so
     the gradients are exact. Episodes that have ended have a mask of 0.
     """
 
@@ -375,7 +375,7 @@ class InteractiveTask(Task):
     def start(self, split: str, seed: Any, step: Any, lesson: Any = None) -> tuple[Any, tf.Tensor]:
         """Returns the state of the environment, a nest, and the first observations [B, X].
 
-        It takes the arguments of `batch`.
+        The arguments are as for `batch`.
         """
 
     @abc.abstractmethod
@@ -387,7 +387,7 @@ class InteractiveTask(Task):
         Args:
           environment: state of the environment.
           outputs: the core's outputs [B, Y] for the last observations.
-          key: key of random numbers, another one for each time step.
+          key: key of random numbers, a different one for each time step.
 
         Returns:
           The next state, of the same shapes; the next observations [B, X]; and the record of this
@@ -395,7 +395,7 @@ class InteractiveTask(Task):
         """
 
     def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
-        """Refuses: without a network there is no episode.
+        """Raises an error, because an episode requires a network.
 
         Raises:
           TypeError: always.

@@ -1,4 +1,4 @@
-"""Copy: see a sequence of bits, then say it. The first task of the NTM paper.
+"""Copy: see a sequence of bits, then reproduce it. The first task of the NTM paper.
 
 An episode of l rows, b bits wide (Graves et al. 2014, section 4.1):
 
@@ -26,7 +26,7 @@ from tasks.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Copy(BitTask):
-    """The copy task: say a sequence."""
+    """The copy task: reproduce a sequence."""
 
     name = "copy"
 
@@ -50,7 +50,7 @@ class Copy(BitTask):
         """Lays out given episodes as observations, targets and mask.
 
         Args:
-          rows: [B, max_length, num_bits], 0 or 1; those from the episode's length on are ignored.
+          rows: [B, max_length, num_bits], 0 or 1; rows from the episode's length on are ignored.
           lengths: [B], in [1, max_length].
         """
         rows, lengths = tf.cast(rows, tf.float32), tf.cast(lengths, tf.int32)
@@ -63,7 +63,7 @@ class Copy(BitTask):
         return make_batch(observations, target, is_answer)
 
     def step_labels(self, batch: Batch) -> list[list[str]]:
-        """Returns for each episode "row 1", ..., "copy", "1", "2", ..."""
+        """Returns labels "row 1", ..., "copy", "1", "2", ..."""
         return [
             encoding.padded(
                 [*(f"row {row + 1}" for row in range(n)), "copy", *map(str, range(1, n + 1))],

@@ -1,6 +1,6 @@
 """Copy series: several copy problems one after another, with fewer slots than rows.
 
-The memory has to be freed and used again (Graves et al. 2016, Extended Data Fig. 1). An episode is
+The memory has to be freed and reused (Graves et al. 2016, Extended Data Fig. 1). An episode is
 a number of copies, each with its own l rows, b bits wide:
 
 =====================  ============================  =====================
@@ -12,7 +12,7 @@ l + 1 .. 2 l           0                             the rows
 2 l + 1 (if blank)     0                             0
 =====================  ============================  =====================
 
-Answers count (mask 1) in steps l + 1 to 2 l of each copy; or all steps do.
+Answers count (mask 1) in steps l + 1 to 2 l of each copy. With `mask_all`, all steps count.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from tasks.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CopySeries(BitTask):
-    """The copy series task: say sequences one after another, with fewer slots than rows.
+    """The copy series task: reproduce sequences one after another, with fewer slots than rows.
 
     The defaults are the paper's: 10 copies of 5 rows.
     """
@@ -63,7 +63,7 @@ class CopySeries(BitTask):
         """Lays out given episodes as observations, targets and mask.
 
         Args:
-          rows: [B, max_copies, max_length, num_bits], 0 or 1; surplus ones are ignored.
+          rows: [B, max_copies, max_length, num_bits], 0 or 1; surplus rows are ignored.
           lengths: [B, max_copies], in [1, max_length].
           copies: [B], in [1, max_copies].
         """
@@ -94,7 +94,7 @@ class CopySeries(BitTask):
         return make_batch(observations, target, mask)
 
     def step_labels(self, batch: Batch) -> list[list[str]]:
-        """Returns for each episode "1 row 1", ..., "copy", "1.1", ..., then of copy 2, ..."""
+        """Returns labels "1 row 1", ..., "copy", "1.1", ..., then the labels of copy 2, ..."""
         ends = np.asarray(batch.observations)[:, :, -1]
         labels = []
         for b in range(ends.shape[1]):

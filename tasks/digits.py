@@ -1,6 +1,6 @@
-"""Base of addition and argmax: see digits, then say a number that follows from them.
+"""Base of addition and argmax: see digits, then output a number that follows from them.
 
-An episode of l digits from 0 to d - 1 (an implementation in Chainer, and pytorch-dnc):
+An episode of l digits from 0 to d - 1 (as in pytorch-dnc and an implementation in Chainer):
 
 ============  ==================================  ====================
 steps         observation (d + 1 wide)            target (1 wide)
@@ -9,7 +9,7 @@ steps         observation (d + 1 wide)            target (1 wide)
 l             delimiter in channel d              the answer, a number
 ============  ==================================  ====================
 
-The last step counts (mask 1); or all do. The loss is the squared error.
+The last step counts (mask 1), or with `mask_all`, all steps. The loss is the squared error.
 """
 
 import abc
@@ -50,7 +50,7 @@ class DigitTask(NumberTask):
         """Lays out given episodes as observations, targets and mask.
 
         Args:
-          digits: [B, max_length], in [0, num_digits - 1]; those from the episode's length on are
+          digits: [B, max_length], in [0, num_digits - 1]; digits from the episode's length on are
             ignored.
           lengths: [B], in [1, max_length].
         """
@@ -66,10 +66,10 @@ class DigitTask(NumberTask):
 
     @abc.abstractmethod
     def right_answer(self, digits: tf.Tensor) -> tf.Tensor:
-        """Returns the answers [B] for digits [B, max_length], -1 where there is none."""
+        """Returns the answers [B] for digits [B, max_length], with -1 after the last digit."""
 
     def step_labels(self, batch: Batch) -> list[list[str]]:
-        """Returns for each episode its digits, then "= " and the answer."""
+        """Returns the digits of each episode, then "= " and the answer."""
         observations, target = (np.asarray(part) for part in batch[:2])
         labels = []
         for b in range(observations.shape[1]):

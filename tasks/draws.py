@@ -1,4 +1,4 @@
-"""Random numbers that depend on nothing but their key, so that a batch is a pure function."""
+"""Random numbers that depend only on their key, so that a batch is a pure function."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import tensorflow as tf
 
 SPLITS = ("train", "validation", "test")
-# Named because the default lets XLA choose another generator: with it the same key gives the same
-# numbers with and without compilation, on every device.
+# By default XLA may choose another generator. With this one, the same key gives the same numbers
+# with and without compilation, on every device.
 ALGORITHM = "philox"
 
 
@@ -20,7 +20,7 @@ def keys(split: str, seed: Any, step: Any, number: int) -> list[tf.Tensor]:
     Args:
       split: one of `SPLITS`.
       seed: integer >= 0, or integer scalar tensor.
-      step: integer, or integer scalar tensor: number of the batch.
+      step: number of the batch, an integer or integer scalar tensor.
       number: number of keys.
 
     Raises:
@@ -39,7 +39,7 @@ def fold_in(key: tf.Tensor, number: Any) -> tf.Tensor:
 
 
 def uniform_integers(key: tf.Tensor, shape: Sequence[int], minimum: Any, maximum: Any) -> tf.Tensor:
-    """Returns int32 numbers from `minimum` to `maximum`, both included."""
+    """Returns int32 numbers from `minimum` to `maximum`, inclusive."""
     return tf.random.stateless_uniform(shape, key, minimum, maximum + 1, tf.int32, alg=ALGORITHM)
 
 
@@ -47,20 +47,20 @@ def uniform_numbers(
     key: tf.Tensor, shape: Sequence[int], minimum: float = 0.0, maximum: float = 1.0
 ) -> tf.Tensor:
     """Returns float32 numbers from `minimum` to below `maximum`."""
-    # TensorFlow makes floats of other bits than XLA does. These are XLA's numbers, everywhere.
+    # TensorFlow and XLA make floats from different bits. These are always XLA's numbers.
     bits = tf.random.stateless_uniform(shape, key, None, None, tf.uint32, alg=ALGORITHM)
     drawn = tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32) * 2.0**-23
     return drawn * (maximum - minimum) + minimum
 
 
 def any_of(key: tf.Tensor, is_choice: tf.Tensor) -> tf.Tensor:
-    """Returns one of the places [..., K] that are a choice, each equally likely, int32 [...]."""
+    """Draws one of the places [..., K] that are choices, each equally likely; int32 [...]."""
     score = uniform_numbers(key, is_choice.shape)
     return tf.argmax(tf.where(is_choice, score, -1.0), axis=-1, output_type=tf.int32)
 
 
 def permutations(key: tf.Tensor, lengths: tf.Tensor, max_length: int) -> tf.Tensor:
-    """Returns for each length l a random order of 0 .. l - 1, then l .. max_length - 1.
+    """Returns a random order of 0 .. l - 1, then l .. max_length - 1, for each length l.
 
     Args:
       key: key of the random numbers.

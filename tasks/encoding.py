@@ -1,4 +1,4 @@
-"""Layout of episodes: rows and channels of observations and targets, labels, pictures in text."""
+"""Layout of episodes: rows and channels of observations and targets, labels, text pictures."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,9 +34,9 @@ def padded(labels: Sequence[str], num_steps: int) -> list[str]:
 
 
 def bit_grid(rows: Sequence[Sequence[float]]) -> str:
-    """Draws one line a row, one column a time step.
+    """Draws one line per row and one column per time step.
 
-    `-` stands for 0, whole numbers are whole, others have one digit after the point.
+    `-` stands for 0. Whole numbers have no decimal places, other numbers have one.
     """
     cells = [
         ["-" if x == 0 else f"{x:.{int(abs(x - round(x)) > 1e-4)}f}" for x in row] for row in rows
@@ -59,5 +59,5 @@ def lengths_of(mask: tf.Tensor) -> tf.Tensor:
 
 
 def answer_steps(mask: Any) -> list[int]:
-    """Returns the number of steps that count, of each episode, for mask [T, B]."""
+    """Returns the number of steps that count in each episode, for mask [T, B]."""
     return [int(number) for number in np.sum(np.asarray(mask) > 0, axis=0)]

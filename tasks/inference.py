@@ -1,9 +1,9 @@
 """Inference: see a graph, then find where relations lead (Graves et al. 2016, Methods).
 
 The edges of the graph have labels from 0 to 9. A relation stands for a sequence of two to five such
-edges, as "grandmother" does for "father, mother" or others. There are 400, with the labels 10 to
-409 and always the same, but a network is never told what they mean. An episode about a graph of E
-edges asks about three of them, one after another, each in twelve steps:
+edges, as "grandmother" does for "father, mother" or others. There are 400 fixed relations, with the
+labels 10 to 409, whose meaning is never shown. An episode about a graph of E edges asks about three
+of them, one after another, each in twelve steps:
 
 ==============  ==========================================  =======================
 steps           observation (92 wide)                       target (90 wide)
@@ -15,10 +15,10 @@ E + 11          blank                                       where it leads, (s, 
 E + 12 ...      the next question
 ==============  ==========================================  =======================
 
-`tasks.graphs.triples` says how a triple is encoded. The channel for the beginning of a phase is 1
-at the first and the last step of a question, the one that asks for an answer at the last, which
-counts (mask 1). For each question the length of the relation is drawn uniformly, and then a start
-and a relation among those that lead somewhere.
+`tasks.graphs.triples` defines the encoding of a triple. The channel for the beginning of a phase is
+1 at the first and the last step of a question. The channel that requires an answer is 1 at the last
+step, which counts (mask 1). For each question the length of the relation is drawn uniformly, then a
+start and a relation from all pairs that lead somewhere.
 """
 
 import dataclasses
@@ -54,8 +54,8 @@ _FAMILY = (0, 0, 0, 0, 0, 0, 0.1, 0.1, 0, 14.5, 11.1, 20.4, 43.6, 18.6, 26.4, 61
 def relations() -> np.ndarray:
     """Returns the edges that each relation stands for, int32 [400, 5], -1 after the last.
 
-    A hundred have each length from 2 to 5. All sequences of length 2 are among them. The sequences
-    of length 4 were drawn from all that lead somewhere in `maps.family`.
+    There are a hundred of each length from 2 to 5, including all sequences of length 2. The
+    sequences of length 4 were drawn from all that lead somewhere in `maps.family`.
     """
     names = (pathlib.Path(__file__).parent / "graphs" / "relations.txt").read_text("utf-8").split()
     table = np.full([len(names), max(map(len, names))], _NONE, np.int32)
@@ -108,10 +108,10 @@ class Inference(GraphTask):
     metric_names = ("wrong_steps", "wrong_sequences", "solved_sequences")
 
     def right(self, metrics: Mapping[str, float]) -> float:
-        """Returns the part of the questions, as the paper must have counted them.
+        """Returns the share of questions answered right, which the paper must have counted.
 
-        After lesson 6 a network knows a quarter of the relations of the last lesson, and the paper
-        has 25.8 %; of episodes with three questions it could have 1 of 64.
+        After lesson 6 a network has learned a quarter of the relations of the last lesson, and the
+        paper reports 25.8 %. It could solve only 1 in 64 episodes with three questions.
         """
         return 1.0 - metrics["wrong_steps"]
 
@@ -147,7 +147,7 @@ class Inference(GraphTask):
         """Lays out given episodes as observations, targets and mask.
 
         Args:
-          edges: int32 [B, E, 3], labels of the triples in the order in which they are told.
+          edges: int32 [B, E, 3], labels of the triples in the order in which they are shown.
           answers: int32 [B, Q, 3], start, relation and end of each question.
           num_edges: int32 [B], in [1, E]; triples from there on are ignored.
         """
@@ -166,12 +166,12 @@ class Inference(GraphTask):
 
 
 def _ends(drawn: Graphs) -> tf.Tensor:
-    """Where each relation leads from each node: number of a node or -1, int32 [B, N, R]."""
+    """Returns the node to which each relation leads from each node, or -1, int32 [B, N, R]."""
     batch_size, size, _ = drawn.neighbours.shape
     is_label = drawn.edge_labels[..., tf.newaxis] == tf.range(NUM_EDGE_LABELS)
     is_label &= drawn.is_edge[..., tf.newaxis]
     following = tf.where(is_label, drawn.neighbours[..., tf.newaxis], _NONE)
-    # Of node and label; no two edges of a node have the same.
+    # By node and label: no two edges of a node have the same label.
     following = tf.reshape(tf.reduce_max(following, axis=2), [batch_size, -1])
     table = relations()
     start = tf.range(size)[:, tf.newaxis]
@@ -180,7 +180,7 @@ def _ends(drawn: Graphs) -> tf.Tensor:
         index = tf.maximum(NUM_EDGE_LABELS * ends + label, 0)
         after = tf.where(ends == _NONE, _NONE, tf.gather(following, index, batch_dims=1))
         ends = tf.where(label == _NONE, ends, after)
-    # Unused nodes have no edges, so that nothing leads from them.
+    # Unused nodes have no edges, so no relation leads from them.
     return ends
 
 
@@ -190,8 +190,8 @@ def _draw_questions(key: tf.Tensor, drawn: Graphs, lengths: tf.Tensor) -> list[t
     Args:
       key: key of the random numbers.
       drawn: the graphs.
-      lengths: [B, Q], of the relations; where none of this length leads anywhere, the next shorter
-        ones for which there is one are taken. (From any node two edges lead somewhere.)
+      lengths: [B, Q], lengths of the relations. If no relation of a length leads anywhere, the next
+        shorter length with such a relation is used. (From any node, two edges lead somewhere.)
 
     Returns:
       Numbers of the start, of the relation and of the node to which it leads, int32 [B, Q].

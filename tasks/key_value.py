@@ -1,4 +1,4 @@
-"""Key-value retrieval: see pairs, then the keys in another order, and say the value of each.
+"""Key-value retrieval: see pairs, then the keys in another order, and output the value of each.
 
 An episode of l pairs of a key and a value, each h = b / 2 bits wide (Csordas & Schmidhuber 2019):
 
@@ -11,7 +11,7 @@ l + 1 .. 2 l         the keys in another order in 0 .. h - 1  their values
 2 l + 1              delimiter in channel b                  0
 ===================  ======================================  ==============
 
-With `two_way`, b + 2 wide, values are asked for their keys, too:
+With `two_way`, b + 2 wide, values also serve as questions for their keys:
 
 ====================  ========================================  ===========
 steps                 observation (b + 2 wide)                  target
@@ -24,7 +24,7 @@ l + 1 .. 2 l          the keys in another order in 0 .. h - 1   their values
 3 l + 2               delimiters in channels b and b + 1        0
 ====================  ========================================  ===========
 
-All steps count (mask 1). The keys of an episode differ; with `two_way` the values do, too.
+All steps count (mask 1). The keys of an episode differ; with `two_way` so do the values.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ from tasks.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KeyValue(BitTask):
-    """The key-value task: say values for keys, and keys for values."""
+    """The key-value task: output values for keys, and keys for values."""
 
     name = "key_value"
 
@@ -50,14 +50,14 @@ class KeyValue(BitTask):
     max_length: int = option(
         16, "Maximum number of pairs, at most the number of keys, 2^(b / 2).", minimum=1
     )
-    two_way: bool = option(False, "Whether keys are asked for, too.")
+    two_way: bool = option(False, "Whether to ask for the keys of values as well.")
 
     input_size = property(lambda self: self.num_bits + 1 + self.two_way)
     output_size = property(lambda self: self.num_bits // 2)
     num_steps = property(lambda self: (3 if self.two_way else 2) * (self.max_length + 1))
 
     def check(self) -> None:
-        """Raises `ValueError` if pairs have no halves, or there are fewer keys than pairs."""
+        """Raises `ValueError` if pairs cannot be halved, or there are fewer keys than pairs."""
         if self.num_bits % 2:
             raise ValueError(f"num_bits must be even, got {self.num_bits}.")
         half = self.num_bits // 2
@@ -86,11 +86,11 @@ class KeyValue(BitTask):
         """Lays out given episodes as observations, targets and mask.
 
         Args:
-          keys: [B, max_length, num_bits / 2], 0 or 1; those from the episode's length on are
+          keys: [B, max_length, num_bits / 2], 0 or 1; keys from the episode's length on are
             ignored.
-          values: [B, max_length, num_bits / 2], as the keys.
+          values: [B, max_length, num_bits / 2], in the same form.
           lengths: [B], in [1, max_length].
-          order: [B, max_length], number of the pair that is asked for first, second, ...
+          order: [B, max_length], numbers of the pairs in the order of the questions.
           second_order: the same for values, with `two_way`.
         """
         keys, values = tf.cast(keys, tf.float32), tf.cast(values, tf.float32)
@@ -120,7 +120,7 @@ class KeyValue(BitTask):
         return make_batch(observations, target, t <= end)
 
     def step_labels(self, batch: Batch) -> list[list[str]]:
-        """Returns for each episode "pair 1", ..., "values", "key of 3", ..., "end".
+        """Returns labels "pair 1", ..., "values", "key of 3", ..., "end".
 
         With `two_way`, "keys", "value of 2", ... come before the end.
         """
@@ -151,7 +151,7 @@ class KeyValue(BitTask):
         )
 
     def _distinct(self, key: tf.Tensor) -> tf.Tensor:
-        """Bits of different numbers, [B, max_length, num_bits / 2]."""
+        """Returns the bits of different numbers, [B, max_length, num_bits / 2]."""
         everything = tf.fill([self.batch_size], 2**self.output_size)
         codes = draws.permutations(key, everything, 2**self.output_size)[:, : self.max_length]
         return tf.bitwise.right_shift(codes[:, :, tf.newaxis], tf.range(self.output_size)) % 2

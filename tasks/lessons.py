@@ -12,7 +12,7 @@ Ranges = Mapping[str, tuple[int, int]]
 
 
 class Lesson(NamedTuple):
-    """One lesson.
+    """One lesson of a curriculum.
 
     Attributes:
       ranges: minimum and maximum of the task's sizes in this lesson, by name. A size that is not
@@ -26,13 +26,13 @@ class Lesson(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Lessons:
-    """A sequence of lessons, and how training proceeds through it.
+    """A sequence of lessons, and the rules by which training proceeds through it.
 
     Attributes:
       lessons: the lessons, the easiest first; empty: there is no curriculum.
       replay: fraction of the episodes that belong to another lesson, in [0, 1).
-      replay_any: whether these are of any lesson, also later ones; else up to the current lesson.
-      threshold: criterion of the next lesson, see `Task.passes`.
+      replay_any: whether these may belong to later lessons, not only to earlier ones.
+      threshold: criterion for the next lesson, see `Task.passes`.
       window: number of episodes, >= 1, over which the criterion is measured.
     """
 
@@ -60,7 +60,7 @@ class Lessons:
         return self.lessons[number]
 
     def vary(self, name: str) -> bool:
-        """Whether any lesson has its own range of a size."""
+        """Returns whether any lesson has its own range of a size."""
         return any(name in lesson.ranges for lesson in self.lessons)
 
     def draw(
@@ -69,9 +69,7 @@ class Lessons:
         """Returns the lesson of each episode of a batch, int32 [B]; `None` without a lesson.
 
         Args:
-          split: as for `draws.keys`, as are `seed` and `step`.
-          seed: seed.
-          step: number of the batch.
+          split, seed, step: as for `draws.keys`.
           lesson: number of the current lesson, from 0, or an integer scalar tensor; `None`: none.
           batch_size: number of episodes B.
         """
@@ -87,7 +85,7 @@ class Lessons:
         return tf.where(draws.uniform_numbers(other, [batch_size]) < self.replay, replayed, current)
 
     def range(self, name: str, whole: tuple[int, int], lesson: tf.Tensor) -> tuple[Any, Any]:
-        """Returns minimum and maximum of a size for episodes of these lessons.
+        """Returns the minimum and the maximum of a size for episodes of these lessons.
 
         Args:
           name: name of the size.
@@ -110,8 +108,7 @@ def naive(sizes: Ranges, replay: float = 0.0, replay_any: bool = False, **more: 
 
     Args:
       sizes: the task's sizes.
-      replay: as in `Lessons`, as are the others.
-      replay_any: see `Lessons`.
+      replay, replay_any: as in `Lessons`.
       **more: further attributes of `Lessons`.
     """
     name, (minimum, maximum) = next(iter(sizes.items()))
@@ -133,7 +130,7 @@ def exponential(sizes: Ranges, **more: Any) -> Lessons:
     return Lessons(tuple(Lesson({name: (minimum, size)}) for size in sizes_up_to), **more)
 
 
-# By the names that --curriculum has for them.
+# By the values of --curriculum.
 CURRICULA: Mapping[str, Callable[..., Lessons]] = {
     "naive": naive,
     "look_back": lambda sizes, **more: naive(sizes, replay=0.1, **more),
@@ -142,5 +139,5 @@ CURRICULA: Mapping[str, Callable[..., Lessons]] = {
     ),
     "exponential": exponential,
 }
-PAPER = "paper"  # Of the tasks that have such lessons, see `Task.curriculum`.
+PAPER = "paper"  # For tasks with lessons from a paper, see `Task.curriculum`.
 CURRICULUM_NAMES: Sequence[str] = ("none", PAPER, *CURRICULA)

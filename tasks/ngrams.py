@@ -1,7 +1,7 @@
-"""Dynamic n-grams: predict the next bit of a sequence whose statistics are new each time.
+"""Dynamic n-grams: predict the next bit of a sequence with new statistics in each episode.
 
 Each episode has its own probability of a 1 after each of the 2^c sequences of the last c bits,
-drawn from Beta(1/2, 1/2) (Graves et al. 2014, section 4.4). The first c bits are 0 or 1 alike.
+drawn from Beta(1/2, 1/2) (Graves et al. 2014, section 4.4). The first c bits are uniformly random.
 
 =====  ==========================  ===============
 steps  observation (1 wide)        target (1 wide)
@@ -10,8 +10,8 @@ steps  observation (1 wide)        target (1 wide)
 t      bit t - 1                   bit t
 =====  ==========================  ===============
 
-All steps count (mask 1). Nobody can be always right: `excess_bits` is the difference between the
-loss and the best that the bits so far allow.
+All steps count (mask 1). No prediction is always right: `excess_bits` is the difference between the
+loss and the minimum that the bits so far allow.
 """
 
 import dataclasses
@@ -26,13 +26,13 @@ from tasks.answers import BitTask, masked_sigmoid_cross_entropy
 from tasks.base import Batch, make_batch
 from tasks.options import option
 
-# In bits per episode. The NTM of the paper came within about 2 of the optimum, its LSTM 5.
+# In bits per episode. The paper's NTM came within about 2 of the optimum, its LSTM within 5.
 _SOLVED = 3.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NGrams(BitTask):
-    """The dynamic n-grams task: say the next bit, from the statistics so far."""
+    """The dynamic n-grams task: predict the next bit from the statistics so far."""
 
     name = "ngrams"
 
@@ -41,7 +41,7 @@ class NGrams(BitTask):
     min_length: int = option(200, "Minimum number of bits; drawn uniformly.", minimum=1)
     max_length: int = option(200, "Maximum number of bits.", minimum=1)
     context: int = option(
-        5, "Number c of bits that the next one depends on.", minimum=1, maximum=16
+        5, "Number c of bits on which the next one depends.", minimum=1, maximum=16
     )
 
     input_size = property(lambda self: 1)
@@ -62,8 +62,8 @@ class NGrams(BitTask):
         """Draws the bits and lays out the episodes.
 
         Args:
-          probabilities: [B, 2^context], of a 1 after each context. The last bit is the lowest of
-            the context's number.
+          probabilities: [B, 2^context], of a 1 after each context. The last bit of a context is
+            the lowest bit of its number.
           drawn: [max_length, B], in [0, 1): the bit is 1 where this is less than its probability.
           lengths: [B], in [1, max_length].
         """
@@ -85,13 +85,13 @@ class NGrams(BitTask):
         return make_batch(observations, target, is_there)
 
     def is_solved(self, metrics: Mapping[str, float]) -> bool:
-        """Whether the loss is less than 3 bits per sequence above the best possible."""
+        """Returns whether the loss is less than 3 bits per sequence above the minimum."""
         return metrics["excess_bits"] < _SOLVED
 
     def metrics(self, outputs: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns `excess_bits`, and `solved_sequences`: 1 if these are fewer than 3.
+        """Returns `excess_bits`, and `solved_sequences`: 1 if there are fewer than 3 excess bits.
 
-        One episode says little about a prediction, so this is judged by the mean of the batch.
+        One episode is little evidence for or against a predictor, so the mean of the batch counts.
         """
         loss = masked_sigmoid_cross_entropy(
             outputs, batch.target, batch.mask, log_prob_in_bits=True
@@ -105,8 +105,8 @@ class NGrams(BitTask):
     def optimal_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the minimum of the expected loss, in bits per episode, [B].
 
-        The Bayesian prediction (N1 + 1/2) / (N0 + N1 + 1) reaches it, with the numbers N0 and N1
-        of zeros and ones after the same context before.
+        The Bayesian prediction (N1 + 1/2) / (N0 + N1 + 1) reaches it, where N0 and N1 are the
+        numbers of zeros and ones so far after the same context.
         """
         bits = tf.cast(batch.target[:, :, 0], tf.int32)  # [T, B]
         contexts = tf.zeros_like(bits)

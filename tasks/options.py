@@ -21,15 +21,15 @@ class Option(NamedTuple):
     Attributes:
       name: name of the field.
       kind: `bool`, `int`, `float` or `str`.
-      default: default value; `None` is possible for a text.
+      default: default value, which may be `None` for a text.
       help: one sentence.
       minimum: smallest value allowed, for numbers.
       maximum: largest value allowed.
       or_zero: whether 0 is allowed in addition to the range.
       choices: texts allowed; empty: any.
       group: heading under which `--help` lists the option.
-      may_change: whether a run that resumes may have another value.
-      saved: whether it is saved with a run: not if no result depends on it.
+      may_change: whether the value may change when a run resumes.
+      saved: whether it is saved with a run; false if no result depends on it.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Option(NamedTuple):
 
     @property
     def short_range(self) -> str:
-        """The range without a maximum that only the width of integers sets."""
+        """The range, without a maximum that is merely the limit of integers."""
         is_of_width = self.maximum is not None and self.maximum >= 2**31 - 1
         return self._replace(maximum=None).range if is_of_width else self.range
 
@@ -72,7 +72,7 @@ class Option(NamedTuple):
             raise self._error(value)
         if self.or_zero and value == 0:
             return
-        # In this form NaN is refused, too.
+        # In this form NaN is also rejected.
         if self.minimum is not None and not value >= self.minimum:
             raise self._error(value)
         if self.maximum is not None and not value <= self.maximum:

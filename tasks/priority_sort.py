@@ -1,7 +1,7 @@
-"""Priority sort: see rows with priorities, then say them in that order.
+"""Priority sort: see rows with priorities, then output them in order of priority.
 
-With `layout="ntm"` (Graves et al. 2014, section 4.5), an episode of l rows, b bits wide, of which
-the n = 4 l / 5 (rounded down, at least 1) with the highest priorities are asked for:
+With `layout="ntm"` (Graves et al. 2014, section 4.5), an episode of l rows, b bits wide, whose
+answer is the n = 4 l / 5 rows (rounded down, at least 1) with the highest priorities:
 
 ==============  =======================================================  ======================
 steps           observation (b + 2 wide)                                 target (b wide)
@@ -11,7 +11,7 @@ l               delimiter in channel b + 1                               0
 l + 1 .. l + n  0                                                        the rows, highest first
 ==============  =======================================================  ======================
 
-Answers count (mask 1). With `layout="chainer"` (an implementation in Chainer), all are asked for:
+Answers count (mask 1). With `layout="chainer"` (an implementation in Chainer), it is all rows:
 
 ==============  =======================================================  ======================
 steps           observation (b + 2 wide)                                 target (b wide)
@@ -22,7 +22,7 @@ l               0                                                        0
 l + 1 ..        0                                                        the rows, lowest first
 ==============  =======================================================  ======================
 
-There all 2 l steps count. Priorities are drawn uniformly from [-1, 1).
+In this layout all 2 l steps count. Priorities are drawn uniformly from [-1, 1).
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ from tasks.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrioritySort(BitTask):
-    """The priority sort task: say rows in the order of their priorities."""
+    """The priority sort task: output rows in order of priority."""
 
     name = "priority_sort"
 
@@ -53,7 +53,7 @@ class PrioritySort(BitTask):
 
     @property
     def num_steps(self) -> int:
-        """Steps of the longest episode."""
+        """Number of steps of the longest episode."""
         if self.layout == "chainer":
             return 2 * self.max_length
         return self.max_length + 1 + self._num_answers(self.max_length)
@@ -85,7 +85,7 @@ class PrioritySort(BitTask):
         """Lays out given episodes as observations, targets and mask.
 
         Args:
-          rows: [B, max_rows, num_bits], 0 or 1; surplus ones are ignored.
+          rows: [B, max_rows, num_bits], 0 or 1; surplus rows are ignored.
           priorities: [B, max_rows], in [-1, 1].
           lengths: [B], the l of each episode.
         """
@@ -110,7 +110,7 @@ class PrioritySort(BitTask):
         return make_batch(tf.concat(parts, axis=2), target, mask)
 
     def step_labels(self, batch: Batch) -> list[list[str]]:
-        """Returns for each episode the priorities, "sort", then "no. 1", "no. 2", ..."""
+        """Returns the priorities of each episode, then "sort", "no. 1", "no. 2", ..."""
         observations, mask = np.asarray(batch.observations), np.asarray(batch.mask)
         priority = self.num_bits if self.layout == "ntm" else 0
         labels = []

@@ -1,4 +1,4 @@
-"""Keeps standard error for messages that concern the user."""
+"""Protection of standard error from messages that do not concern the user."""
 
 import contextlib
 import os
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def native_logs_hidden() -> Iterator[None]:
-    """Context in which nothing reaches standard error, unless it ends in an exception.
+    """Hides all output to standard error within a context, unless it ends in an exception.
 
-    For the import of TensorFlow, whose libraries log there before any setting of theirs applies
-    (tensorflow/tensorflow#100442). Later it logs errors only, if the environment does not differ.
+    This is for the import of TensorFlow, whose libraries log before any setting applies
+    (tensorflow/tensorflow#100442). Later they log only errors by default.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()

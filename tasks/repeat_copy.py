@@ -1,4 +1,4 @@
-"""Repeat copy: see a short pattern of bits and a number, then say the pattern that many times.
+"""Repeat copy: see a short pattern of bits and a number, then repeat the pattern that many times.
 
 An episode of a pattern of l rows and r repeats, b bits wide:
 
@@ -13,12 +13,12 @@ l + 2 + lr          0                            end marker in channel b
 ==================  ===========================  ==========================
 
 Answers count (mask 1) from step l + 2 to the end marker. After it, up to the length of the longest
-possible episode, all is zero. This is the task of DeepMind's released DNC, which pads only to the
-longest episode of a batch; the padding changes no loss.
+possible episode, all values are zero. This is the task of DeepMind's released DNC, which pads only
+to the longest episode of a batch; the padding does not change the loss.
 
-With `layout="numpy"` (DNC-NumPy) the channels are in another order, and all steps count up to the
-end marker: r itself in channel 0 of the observation, the start marker in 1, the pattern from 2 on;
-the end marker in channel 0 of the target, the pattern from 1 on.
+With `layout="numpy"` (DNC-NumPy), all steps up to the end marker count. The observation has r
+itself in channel 0, the start marker in channel 1, and the pattern from channel 2 on. The target
+has the end marker in channel 0, and the pattern from channel 1 on.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ from tasks.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RepeatCopy(BitTask):
-    """The repeat copy task: say a pattern several times."""
+    """The repeat copy task: reproduce a pattern several times."""
 
     name = "repeat_copy"
 
@@ -46,12 +46,12 @@ class RepeatCopy(BitTask):
     max_repeats: int = option(2, "Maximum number of repeats.", minimum=1)
     norm_max: int = option(
         10,
-        "Divisor of the number of repeats in the observation, without effect in numpy's layout.",
+        "Divisor of the number of repeats in the observation; unused in the numpy layout.",
         minimum=1,
     )
-    log_prob_in_bits: bool = option(False, "Whether the loss is in bits; else in nats.")
+    log_prob_in_bits: bool = option(False, "Whether the loss is in bits instead of nats.")
     time_average_cost: bool = option(
-        False, "Whether the loss is averaged over the steps that count; else summed."
+        False, "Whether the loss is averaged, not summed, over the steps that count."
     )
     layout: str = option("deepmind", "Layout of an episode.", choices=("deepmind", "numpy"))
 
@@ -108,9 +108,9 @@ class RepeatCopy(BitTask):
         )
 
     def step_labels(self, batch: Batch) -> list[list[str]]:
-        """Returns for each episode "start", "row 1", ..., "x 3", "1.1", "1.2", ..., "end".
+        """Returns labels "start", "row 1", ..., "x 3", "1.1", "1.2", ..., "end".
 
-        "x 3" is the number of repeats, "2.1" the first row the second time.
+        "x 3" is the number of repeats, and "2.1" is the first row of the second repeat.
         """
         observations, mask = np.asarray(batch.observations), np.asarray(batch.mask)
         labels = []
@@ -126,7 +126,7 @@ class RepeatCopy(BitTask):
     def to_human_readable(
         self, batch: Batch, outputs: Any = None, whole_batch: bool = False
     ) -> str:
-        """Returns the first episode (or all) as text, with the number of repeats as it is."""
+        """Returns the first episode (or all) as text, with the unscaled number of repeats."""
         units = np.ones(self.input_size)
         units[self._number_channel] = self._unit
         batch = batch._replace(observations=np.asarray(batch.observations) * units)

@@ -14,8 +14,8 @@ class Report:
     """Result of an evaluation of one model. A task may return a subclass with its own table.
 
     Attributes:
-      metrics: scalars over all episodes, by name; first the error, of which 0 is best.
-      rows: lines of the table, a value for each column by name; by default one with the metrics.
+      metrics: scalars over all episodes, by name. The first is the error, for which 0 is best.
+      rows: lines of the table, each with values by column; by default one with the metrics.
       is_solved: whether the task counts as solved.
       examples: episodes as text, with the model's answers.
     """
@@ -26,18 +26,18 @@ class Report:
     examples: Sequence[str] = ()
 
     def __post_init__(self):
-        """Makes the metrics the only row where there is none."""
+        """Makes the metrics the only row if there is none."""
         if not self.rows:
             object.__setattr__(self, "rows", (dict(self.metrics),))
 
     @property
     def error(self) -> float:
-        """The error, by which the best checkpoint is chosen."""
+        """The error, which selects the best checkpoint."""
         return next(iter(self.metrics.values()))
 
     @classmethod
     def table(cls, reports: Mapping[str, "Report"]) -> Iterator[str]:
-        """Yields the lines of a table of one or several models, by the model's name."""
+        """Yields the lines of a table of the reports, which are given by model name."""
         columns = _columns(reports)
         lines = [["model", *(column.replace("_", " ") for column in columns)]]
         for name, report in reports.items():
@@ -49,7 +49,7 @@ class Report:
 
     @classmethod
     def plot(cls, reports: Mapping[str, "Report"], path: str | os.PathLike) -> None:
-        """Draws the error of each row into a PNG file, by the model's name."""
+        """Plots the error of each row into a PNG file, one curve per model."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(7, 4), layout="constrained")
@@ -63,7 +63,7 @@ class Report:
 
 
 def write_csv(reports: Mapping[str, Report], path: str | os.PathLike) -> None:
-    """Writes the rows of several models into a CSV file, with the model's name before each."""
+    """Writes the rows of all reports into a CSV file, each after the name of its model."""
     columns = _columns(reports)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["model", *columns])
@@ -73,12 +73,12 @@ def write_csv(reports: Mapping[str, Report], path: str | os.PathLike) -> None:
 
 
 def mean_of(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> dict[str, float]:
-    """Returns the mean of each of these columns over all rows."""
+    """Returns the mean of each column over all rows."""
     return {name: float(np.mean([float(row[name]) for row in rows])) for name in columns}
 
 
 def _columns(reports: Mapping[str, Report]) -> list[str]:
-    """The columns of all rows, in the order of their first appearance."""
+    """Returns the columns of all rows, in the order of their first appearance."""
     return list(dict.fromkeys(c for each in reports.values() for row in each.rows for c in row))
 
 

@@ -10,23 +10,23 @@ E                 start and goal, (s, _, g)                       0
 E + 1 .. E + p    blank                                           0
 E + p + 1         blank                                           the first edge of a shortest
                                                                   path from s to g, (s, e, n)
-E + p + 2 ...     the edge that was taken at the step before      the first edge of a shortest
+E + p + 2 ...     the edge taken at the previous step             the first edge of a shortest
                                                                   path from there to g
 ================  ==============================================  ===========================
 
-`tasks.graphs.triples` says how a triple is encoded. The channel for the beginning of a phase is 1
-at steps E and E + p + 1, the one that asks for answers from step E + p + 1 on. An answer counts
-(mask 1) until the goal is reached, or two edges more than necessary have been taken.
+`tasks.graphs.triples` defines the encoding of a triple. The channel for the beginning of a phase is
+1 at steps E and E + p + 1, the channel that requires answers from step E + p + 1 on. An answer
+counts (mask 1) until the goal is reached, or two edges more than necessary have been taken.
 
-The edges that leave a node are its possible actions, and what the network says is a policy over
+The edges that leave a node are its possible actions, and the network's output is a policy over
 them: the product of the probabilities of a triple's nine digits, normalised over these triples. In
-training the edge of the target is taken with probability `teaching`, otherwise the likeliest of the
-policy. The loss is the cross-entropy of the policy (as in DAgger, Ross et al. 2011). In evaluation,
-and in every eighth episode of training, only the policy acts. These episodes are measured.
+training the edge of the target is taken with probability `teaching`, otherwise the policy's most
+likely edge. The loss is the cross-entropy of the policy (as in DAgger, Ross et al. 2011). In
+evaluation, and in every eighth training episode, only the policy acts. These episodes are measured.
 
-With `hints`, which the paper does not have, the loss also asks for a plan: the edges of a shortest
-path from its end to its start, one at each step of planning from E + 1 on. (Veličković et al. 2022
-call it a hint to train on the steps in between of an algorithm.) Nothing of it is shown.
+With `hints`, which the paper does not have, the loss also includes a plan: the edges of a shortest
+path from its end to its start, one at each planning step from E + 1 on. (Veličković et al. 2022
+call intermediate steps of an algorithm "hints" if they are targets.) The plan is not shown.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ from tasks.graphs.triples import BLANK
 from tasks.options import option
 
 _MORE = 2  # Edges that may be taken in addition to the necessary ones.
-_MEASURED = 8  # In training, one episode of eight is measured.
+_MEASURED = 8  # In training, one in eight episodes is measured.
 
 # Extended Data Table 5: percentages of shortest paths after each lesson.
 _FINAL = (
@@ -59,20 +59,20 @@ _LONDON = (
 
 
 class Environment(NamedTuple):
-    """State of the environment in the middle of an episode.
+    """State of the environment during an episode.
 
     Attributes:
       t: number of time steps so far, int32 scalar.
-      told: triples in the order in which they are told, int32 [B, E, 3].
+      told: triples in the order in which they are shown, int32 [B, E, 3].
       num_edges: int32 [B].
-      triples: of the edges from each node, int32 [B, N, D, 3].
-      neighbours: nodes in which they end, int32 [B, N, D].
-      is_edge: whether there is an edge in a place, bool [B, N, D].
+      triples: triples of the edges from each node, int32 [B, N, D, 3].
+      neighbours: nodes at which these edges end, int32 [B, N, D].
+      is_edge: whether a place contains an edge, bool [B, N, D].
       from_start: distance from the start to each node, int32 [B, N]; N: there is no path.
       to_goal: distance from each node to the goal, int32 [B, N]; N: there is no path.
-      planned: the node from which the path has been planned, int32 [B]; at first the goal.
-      node: where the network is, int32 [B].
-      num_left: how many edges it may still take, int32 [B].
+      planned: first node of the planned part of the path, int32 [B]; initially the goal.
+      node: current position, int32 [B].
+      num_left: number of edges that may still be taken, int32 [B].
       is_taught: whether edges of the target may be taken, bool [B].
     """
 
@@ -91,16 +91,16 @@ class Environment(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What there was to choose from at each time step, and what came of it.
+    """Possible edges at each time step, and the result of the choice.
 
     Attributes:
-      triples: of the edges that leave the node, int32 [T, B, D, 3].
-      is_edge: whether there is an edge in a place, bool [T, B, D].
+      triples: triples of the edges that leave the node, int32 [T, B, D, 3].
+      is_edge: whether a place contains an edge, bool [T, B, D].
       target: the place of the target, int32 [T, B].
-      num_more: how many edges more than necessary were taken up to this step, if the goal was
-        reached with it, int32 [T, B]; otherwise -1.
-      is_measured: whether it was an episode without teaching, bool [T, B].
-      hint: the triple of a plan, int32 [T, B, 3]; BLANK: none.
+      num_more: number of unnecessary edges taken up to this step, if it reached the goal, int32
+        [T, B]; otherwise -1.
+      is_measured: whether the episode is without teaching, bool [T, B].
+      hint: triple of the plan, int32 [T, B, 3]; BLANK: none.
     """
 
     triples: Any
@@ -140,8 +140,8 @@ class ShortestPath(GraphTask, InteractiveTask):
         ((20, 25), (2, 6), (2, 5), 128),
     )
 
-    min_path: int = option(2, "Minimum distance of start and goal; drawn uniformly.", minimum=1)
-    max_path: int = option(5, "Maximum distance of start and goal.", minimum=1)
+    min_path: int = option(2, "Minimum distance from start to goal; drawn uniformly.", minimum=1)
+    max_path: int = option(5, "Maximum distance from start to goal.", minimum=1)
     min_nodes: int = option(20, "Minimum number of nodes; drawn uniformly.", minimum=2)
     max_nodes: int = option(25, "Maximum number of nodes.", minimum=2, maximum=graphs.NUM_LABELS)
     num_planning: int = option(10, "Steps between the query and the first answer.", minimum=0)
@@ -151,7 +151,7 @@ class ShortestPath(GraphTask, InteractiveTask):
 
     hints: float = option(
         0.0,
-        "Weight of the loss of a plan, in steps of planning; 0: as in the paper.",
+        "Weight of the loss of the plan, at planning steps; 0: as in the paper.",
         minimum=0.0,
         maximum=1e30,
     )
@@ -169,7 +169,7 @@ class ShortestPath(GraphTask, InteractiveTask):
         )
 
     def start(self, split: str, seed: Any, step: Any, lesson: Any = None) -> tuple[Any, tf.Tensor]:
-        """Returns the environment of an episode's start and the first observations [B, 92]."""
+        """Returns the environment at the start of episodes, and the first observations [B, 92]."""
         drawn, told, lengths, key = self.draw_told(split, seed, step, lesson)
         distance = distances(drawn)
         start, goal = self.draw_ends(key, drawn, distance, lengths)
@@ -194,13 +194,13 @@ class ShortestPath(GraphTask, InteractiveTask):
     def draw_ends(
         self, key: tf.Tensor, drawn: Graphs, distance: tf.Tensor, lengths: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the numbers of the nodes start and goal, see the function `draw_ends`."""
+        """Returns the numbers of the start and goal nodes, see the function `draw_ends`."""
         return draw_ends(key, drawn, distance, lengths)
 
     def respond(
         self, environment: Environment, outputs: Any, key: tf.Tensor
     ) -> tuple[Any, tf.Tensor, Record]:
-        """Returns the environment after an edge was taken, if one was asked for."""
+        """Returns the environment after an edge was taken, if an answer was required."""
         now = environment
         at_node = lambda x: tf.gather(x, now.node, batch_dims=1)  # noqa: E731
         choices, is_edge, ends = map(at_node, (now.triples, now.is_edge, now.neighbours))
@@ -213,7 +213,7 @@ class ShortestPath(GraphTask, InteractiveTask):
         target = draws.any_of(keys[0], is_right)
         own = tf.argmax(scores(outputs, choices, is_edge), axis=1, output_type=tf.int32)
         is_taught = draws.uniform_numbers(keys[1], own.shape) < self.teaching
-        # From where the goal cannot be reached there is no right edge to take.
+        # Where the goal cannot be reached, there is no right edge.
         is_possible = tf.reduce_any(is_right, axis=1)
         taken = tf.where(now.is_taught & is_taught & is_possible, target, own)
         node = tf.where(is_asked, tf.gather(ends, taken, batch_dims=1), now.node)
@@ -258,8 +258,8 @@ class ShortestPath(GraphTask, InteractiveTask):
     def metrics(self, outputs: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns fractions of the episodes without teaching.
 
-        One is solved if the path is a shortest one, and failed if it is longer than this by more
-        than one edge, or does not lead to the goal (the paper's criterion of the next lesson).
+        An episode is solved if its path is a shortest one. It fails if its path is more than one
+        edge longer, or does not reach the goal (the paper's criterion for the next lesson).
         """
         choice = batch.extras
         is_measured = tf.cast(choice.is_measured[0], outputs.dtype)
@@ -277,7 +277,7 @@ class ShortestPath(GraphTask, InteractiveTask):
         return f"{error:.1%} of the paths longer than the shortest by more than one"
 
     def _plan(self, now: Environment, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Plans an edge, backwards; returns the node where it begins and its triple, or BLANK."""
+        """Plans an edge, backwards. Returns the node where it begins, and its triple or BLANK."""
         to_planned = now.neighbours == now.planned[:, tf.newaxis, tf.newaxis]
         distance = tf.gather(now.from_start, now.planned, batch_dims=1)
         is_nearer = now.from_start == distance[:, tf.newaxis] - 1
@@ -292,7 +292,7 @@ class ShortestPath(GraphTask, InteractiveTask):
         return node, tf.where(is_edge[:, tf.newaxis], triple, BLANK)
 
     def _is_answer(self, now: Environment) -> tf.Tensor:
-        """Whether an answer is required at a time step, [B]."""
+        """Returns whether an answer is required at a time step, [B]."""
         is_underway = (now.num_left > 0) & (tf.gather(now.to_goal, now.node, batch_dims=1) > 0)
         return (now.t > now.num_edges + self.num_planning) & is_underway
 
@@ -314,7 +314,7 @@ class ShortestPath(GraphTask, InteractiveTask):
 def distances(drawn: Graphs) -> tf.Tensor:
     """Returns the number of edges from each node to each other, int32 [B, N, N]; N without a path.
 
-    Row i is about paths from node i.
+    Row i contains the distances from node i.
     """
     size = drawn.neighbours.shape[1]
     edges = tf.one_hot(drawn.neighbours, size) * tf.cast(drawn.is_edge, tf.float32)[..., tf.newaxis]
@@ -345,10 +345,10 @@ def draw_ends(
       key: key of the random numbers.
       drawn: the graphs.
       distance: result of `distances`.
-      lengths: int32 [B]; where no two nodes are so far apart, the largest distance below is taken.
+      lengths: int32 [B]; if no pair of nodes has this distance, the next smaller one is used.
 
     Returns:
-      Numbers of nodes, two of int32 [B].
+      Numbers of the start and goal nodes, int32 [B] each.
     """
     size = distance.shape[1]
     is_node = tf.range(size) < drawn.num_nodes[:, tf.newaxis]
@@ -361,12 +361,12 @@ def draw_ends(
 
 
 def scores(outputs: tf.Tensor, choices: tf.Tensor, is_edge: tf.Tensor) -> tf.Tensor:
-    """Returns the logarithm of the probability of each triple, very small where there is none.
+    """Returns the log-probability of each triple, or a very low number where there is none.
 
     Args:
       outputs: [..., 90].
       choices: triples, int32 [..., D, 3].
-      is_edge: which of them there are, bool [..., D].
+      is_edge: whether each triple exists, bool [..., D].
 
     Returns:
       [..., D].

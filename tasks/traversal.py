@@ -12,9 +12,9 @@ E + k .. E + 2 k - 1   blank                                       the triples o
 E + 2 k                blank                                       (000, 000, 000): the end
 =====================  ==========================================  ========================
 
-`tasks.graphs.triples` says how a triple is encoded. The channel for the beginning of a phase is 1
-at steps E and E + k, the one that asks for answers from step E + k on, where the answers count
-(mask 1). Start and path are drawn uniformly.
+`tasks.graphs.triples` defines the encoding of a triple. The channel for the beginning of a phase is
+1 at steps E and E + k. The channel that requires answers is 1 from step E + k on, where the answers
+count (mask 1). Start and path are drawn uniformly.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ class Traversal(GraphTask):
     """The traversal task: follow a path through a graph."""
 
     name = "traversal"
-    # Extended Data Table 3, with more slots than edges but for a few of the largest graphs.
+    # Extended Data Table 3, with more slots than edges except in a few of the largest graphs.
     paper_lessons = (
         ((3, 10), (2, 4), (1, 1), 48),
         ((3, 10), (2, 4), (1, 2), 48),
@@ -94,7 +94,7 @@ class Traversal(GraphTask):
         """Lays out given episodes as observations, targets and mask.
 
         Args:
-          edges: int32 [B, E, 3], labels of the triples in the order in which they are told.
+          edges: int32 [B, E, 3], labels of the triples in the order in which they are shown.
           path: int32 [B, K, 3], triples of the path.
           num_edges: int32 [B], in [1, E]; triples from there on are ignored.
           lengths: int32 [B], in [1, K], number of edges in the path.
@@ -103,7 +103,7 @@ class Traversal(GraphTask):
         query, answer = num_edges, num_edges + lengths
         end = answer + lengths
         is_first = tf.range(path.shape[1])[:, tf.newaxis] == 0
-        # The query names the edges, and the first of the nodes.
+        # The query contains the edges and the first node.
         asked = tf.where([[True, True, False]], path, BLANK)
         asked = tf.where(is_first | [[False, True, False]], asked, BLANK)
         is_answer = (t >= answer) & (t <= end)

@@ -1,11 +1,11 @@
-"""Asks a model that was trained on bAbI the questions in a story of your own.
+"""Asks a model trained on bAbI the questions in a story of your own.
 
     python -m tasks.babi.ask --pretrained=babi_dnc \
         --story="Mary went to the kitchen. John went to the garden. Where is Mary?"
 
-Prints the story with the model's answers, the probability that the model gives each, and the
-sentences from which most was read during the question. The words must be bAbI's; where an answer
-has several, put a "-" for each after the question. --trace_file saves a trace of the memory.
+Prints the story with the model's answers, their probabilities, and the sentences from which it read
+most during the question. All words must be from bAbI. If an answer has several, put a "-" for each
+after the question. --trace_file saves a trace of the memory.
 """
 
 import pathlib
@@ -23,11 +23,11 @@ from training import asking, command, episodes, runs
 from training.config import Config
 from training.models import restore_core
 
-_LEAST_SHARE = 0.25  # Of what is read, for a sentence to be shown.
+_LEAST_SHARE = 0.25  # Minimum share in the words read for a sentence to be shown.
 
 _FLAGS = asking.new_flags()
 flags.DEFINE_string("story", None, "Sentences and questions.", flag_values=_FLAGS)
-flags.DEFINE_string("story_file", None, "A text file with them.", flag_values=_FLAGS)
+flags.DEFINE_string("story_file", None, "Text file with a story.", flag_values=_FLAGS)
 command.accept_local_paths(_FLAGS, "story_file")
 
 
@@ -40,22 +40,22 @@ def answer(directory: pathlib.Path, text: str, best: bool = False) -> tuple[str,
       best: whether to take the best checkpoint instead of the newest.
 
     Returns:
-      The story with the answers, a sentence a line; and a trace of the memory, if there is one.
+      The story with the answers, one sentence per line; and a trace of the memory, if there is one.
 
     Raises:
-      ValueError: if the story is malformed, or the model is not of bAbI or not intact.
+      ValueError: if the story is malformed, or the model is not for bAbI or is damaged.
       OSError: if there is no run in the directory.
     """
     checkpoint = runs.newest_checkpoint(directory, best)
     config = Config.of_run(checkpoint.settings)
     if config.task != OwnStory.name:
-        raise ValueError(f"Only models of babi answer stories; {directory} is of {config.task}.")
+        raise ValueError(f"Only models of babi answer stories; {directory} is for {config.task}.")
     task = OwnStory(text=text)
     batch = task.batch("test", 0, 0)
     core = restore_core(checkpoint, config, task)
     trace = episodes.watch(core, task, batch, checkpoint.step)
     outputs = trace.outputs if trace else episodes.replay(core, batch)
-    # The model's answers take the place of the right ones, which are not known.
+    # The model's answers replace the right ones, which are unknown.
     said = tf.one_hot(tf.argmax(outputs, axis=2), task.output_size) * batch.mask[..., tf.newaxis]
     batch = batch._replace(target=said)
     (tokens,) = task.step_labels(batch)
@@ -79,7 +79,7 @@ def answer(directory: pathlib.Path, text: str, best: bool = False) -> tuple[str,
 
 
 def _steps_of_lines(tokens: Sequence[str]) -> list[list[int]]:
-    """The steps of each sentence, and of each question with its answer."""
+    """Returns the steps of each sentence, and of each question with its answer."""
     found: list[list[int]] = [[]]
     for t, token in enumerate(tokens):
         is_answer = token.startswith(data.TO_ANSWER)
@@ -90,9 +90,9 @@ def _steps_of_lines(tokens: Sequence[str]) -> list[list[int]]:
 
 
 def _shares(trace: dnc.Trace, steps: Sequence[int], sources: Sequence[Sequence[int]]) -> np.ndarray:
-    """The share of each source, given by its steps, in what is read at some steps; they sum to 1.
+    """Returns the share of each source, given by its steps, in the words read at some steps.
 
-    What was written at other steps does not count.
+    The shares sum to 1. Writes at other steps do not count.
     """
     shares = np.zeros(len(sources))
     for t in steps:
@@ -109,7 +109,7 @@ def main(argv: Sequence[str]) -> int:
 def _answer() -> None:
     directory = asking.directory_of_model(_FLAGS)
     if (_FLAGS.story is None) == (_FLAGS.story_file is None):
-        raise ValueError("Give --story or --story_file: the questions.")
+        raise ValueError("Give --story or --story_file with the questions.")
     text = _FLAGS.story
     if text is None:
         text = pathlib.Path(_FLAGS.story_file).read_text("utf-8", errors="replace")

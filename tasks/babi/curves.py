@@ -1,4 +1,4 @@
-"""Draws the validation errors of a run on bAbI, task by task, from its TensorBoard events.
+"""Plots the validation errors of a run on bAbI, task by task, from its TensorBoard events.
 
     pip install matplotlib
     python -m tasks.babi.curves checkpoints/babi docs/pictures/babi_joint.png
@@ -35,7 +35,7 @@ def main(directory: str, target: str) -> None:
 
 
 def _curve(events: EventAccumulator, tag: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps, and percents."""
+    """Returns steps and percentages."""
     points = events.Tensors(tag)
     values = [100 * float(tf.make_ndarray(point.tensor_proto)) for point in points]
     return np.array([point.step for point in points]), np.array(values)

@@ -1,8 +1,8 @@
 """Files of the bAbI tasks, release 1.2, in folders or archives.
 
 J. Weston et al., "Towards AI-Complete Question Answering: A Set of Prerequisite Toy Tasks",
-arXiv:1502.05698. A line is `ID text`, or `ID question <tab> answer <tab> IDs of supporting facts`;
-an ID of 1 begins a story; several words of an answer have commas between them.
+arXiv:1502.05698. A line is `ID text`, or `ID question <tab> answer <tab> IDs of supporting facts`.
+An ID of 1 begins a story. Commas separate the words of an answer.
 """
 
 import collections
@@ -40,9 +40,9 @@ TASK_NAMES = (
     "agents' motivations",
 )
 NUM_TASKS = len(TASK_NAMES)
-TO_ANSWER = "-"  # A network sees it where it has to say a word of an answer.
+TO_ANSWER = "-"  # A network sees it where it has to output a word of an answer.
 MAX_WORDS = 3  # Of an answer, in all files.
-# The words of all tasks: an encoding that does not depend on the choice of tasks.
+# The words of all tasks, so that the encoding does not depend on the choice of tasks.
 _VOCABULARY = """
 a above afraid after afternoon afterwards and antoine apple are back bathroom bedroom before below
 bernhard bigger bill blue bored box brian carrying cat cats chest chocolate chocolates cinema color
@@ -91,7 +91,7 @@ def parse(lines: Iterable[str], task: int, name: str) -> list[Story]:
     """Returns the stories of a file.
 
     Args:
-      lines: lines of the file, with or without their ends.
+      lines: lines of the file, with or without line ends.
       task: number of the task.
       name: name of the file, for messages.
 
@@ -128,9 +128,9 @@ def parse(lines: Iterable[str], task: int, name: str) -> list[Story]:
     return stories
 
 
-@functools.lru_cache(maxsize=2**15)  # Most lines come many times.
+@functools.lru_cache(maxsize=2**15)  # Most lines occur many times.
 def _parse_line(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Tokens and answers of a line without its ID; raises `ValueError` with the reason."""
+    """Returns the tokens and answers of a line without its ID, or raises `ValueError`."""
     match = _TEXT.fullmatch(line)
     if match is None:
         raise ValueError(_expected(line))
@@ -155,8 +155,8 @@ def _expected(line: str) -> str:
 def from_text(text: str) -> Story:
     """Returns a story of your own in the words of bAbI, in upper or lower case.
 
-    Sentences end with "." and questions with "?". The answers are not known, so each word of them
-    is "-": as many as stand after the question, one if none does.
+    Sentences end with "." and questions with "?". The answers are unknown, so each of their words
+    is "-". An answer has one word for each "-" after its question, or one word if there is none.
 
         mary took the milk. mary took the apple. what is mary carrying? - -
 
@@ -164,7 +164,7 @@ def from_text(text: str) -> Story:
       The story, with 0 as its task.
 
     Raises:
-      ValueError: if a word is none of bAbI's, a sentence has no word or no end, or there is no
+      ValueError: if a word is not from bAbI, a sentence has no word or no end, or there is no
         question.
     """
     tokens: list[str] = []
@@ -177,7 +177,7 @@ def from_text(text: str) -> Story:
         if piece in (".", "?") and before in (".", "?", TO_ANSWER):
             raise ValueError(f"There is no sentence before a {piece!r}.")
         if piece == TO_ANSWER and before not in ("?", TO_ANSWER):
-            raise ValueError(f"A {piece!r} must follow a question; it stands after {before!r}.")
+            raise ValueError(f"A {piece!r} must follow a question, but it follows {before!r}.")
         if piece != TO_ANSWER and before == "?":
             tokens.append(TO_ANSWER)
         tokens.append(piece)
@@ -185,7 +185,7 @@ def from_text(text: str) -> Story:
         tokens.append(TO_ANSWER)
     number = tokens.count(TO_ANSWER)
     if not number:
-        raise ValueError("The story asks nothing: end a sentence with '?'.")
+        raise ValueError("The story has no question: end a sentence with '?'.")
     if tokens[-1] not in (".", TO_ANSWER):
         raise ValueError(f"The last sentence, ending in {tokens[-1]!r}, needs a '.' or '?'.")
     return Story(0, tuple(tokens), (TO_ANSWER,) * number)
@@ -195,7 +195,7 @@ def numbers_of_tasks(text: str) -> tuple[int, ...]:
     """Returns the numbers of tasks in a text such as "1,2,4-20", ascending.
 
     Raises:
-      ValueError: if there are none, or others than 1 to 20.
+      ValueError: if there are none, or any outside 1 to 20.
     """
     found: set[int] = set()
     for piece in text.split(","):
@@ -213,8 +213,8 @@ def read(path: str, tasks: Sequence[int], part: str) -> dict[int, list[Story]]:
     """Reads the stories of some tasks.
 
     Args:
-      path: the folder en-10k or en of the release, or one that contains either; or an archive
-        (.tar, .tar.gz) of it; or several, with commas between them.
+      path: the folder en-10k or en of the release, a folder that contains either, or an archive
+        (.tar, .tar.gz) of it. Commas separate several paths.
       tasks: numbers of tasks, from 1 to 20.
       part: "train" or "test".
 
@@ -246,13 +246,13 @@ def read(path: str, tasks: Sequence[int], part: str) -> dict[int, list[Story]]:
 
 
 def find(path: str) -> Mapping[tuple[int, str], tuple[str, bytes]]:
-    """Returns name and content of each file of stories, by task and part.
+    """Returns the name and the content of each file of stories, by task and part.
 
-    A substitute (`qa3_..._train_substitute.txt`) is taken only where the file itself is missing.
+    A substitute (`qa3_..._train_substitute.txt`) is used only if the file itself is missing.
 
     Raises:
-      ValueError: if there are none, or several of one task and part, or one cannot be read or is
-        not local, or an archive is damaged or unsafe.
+      ValueError: if there are no files, or several for one task and part, or one cannot be read or
+        is not local, or an archive is damaged or unsafe.
     """
     found = collections.defaultdict(list)
     for one in path.split(","):
@@ -271,7 +271,7 @@ def find(path: str) -> Mapping[tuple[int, str], tuple[str, bytes]]:
                 f"There are several {part} files of bAbI task {task}: "
                 f"{', '.join(name for name, _ in same)}. Give the folder of one data set."
             )
-        if not is_substitute or (task, part) not in files:  # The files themselves come first.
+        if not is_substitute or (task, part) not in files:  # Originals come first.
             files[task, part] = same[0]
     if not files:
         raise ValueError(f"There are no bAbI files (qa1_..._train.txt, ...) in {path}.")
@@ -287,14 +287,14 @@ def names(path: str, tasks: Sequence[int], part: str) -> dict[int, str]:
 def in_archive(
     path: pathlib.Path, is_wanted: Callable[[pathlib.PurePosixPath], bool]
 ) -> Iterator[tuple[pathlib.PurePosixPath, bytes]]:
-    """Yields names and contents of files in an archive; nothing is written anywhere.
+    """Yields names and contents of files in an archive, without writing them anywhere.
 
     Args:
       path: path of the archive.
       is_wanted: whether to read a file of this name.
 
     Raises:
-      ValueError: if the archive is damaged, or a name in it points out of its folder.
+      ValueError: if the archive is damaged, or a name in it points outside its folder.
       OSError: if it cannot be read.
     """
     try:
@@ -303,21 +303,21 @@ def in_archive(
                 name = pathlib.PurePosixPath(member.name)
                 if name.is_absolute() or ".." in name.parts:
                     raise ValueError(
-                        f"{path} is not safe: {member.name!r} in it points out of its folder."
+                        f"{path} is not safe: {member.name!r} in it points outside its folder."
                     )
                 if member.isfile() and is_wanted(name):
                     yield name, archive.extractfile(member).read()
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged or no archive: {error}.") from error
+        raise ValueError(f"{path} is damaged or not an archive: {error}.") from error
 
 
 def is_substitute(name: str) -> bool:
-    """Whether a file only stands in for one that is missing."""
+    """Returns whether a file is a substitute for a missing one."""
     return name.endswith("_substitute.txt")
 
 
 def _files(place: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files in a folder, or in the folders of data in it; or archive."""
+    """Yields names and contents of the files in a folder, its subfolders, or an archive."""
     if place.is_dir():
         for path in sorted(place.glob("qa*.txt")) or sorted(place.glob("*/qa*.txt")):
             yield str(path), path.read_bytes()

@@ -3,8 +3,8 @@
     python -m tasks.babi.fetch
 
 The English tasks go to data/babi/en-10k (the DNC paper's) and data/babi/en (a tenth of the
-training stories): give one of them to train.py as --data_dir. --archive=FILE takes an archive that
-you have already.
+training stories). Pass one of them to train.py as --data_dir. --archive=FILE uses an archive that
+you already have.
 """
 
 import hashlib
@@ -28,16 +28,16 @@ URLS = (
 FOLDERS = ("en-10k", "en")
 _ROOT = pathlib.Path(__file__).parents[2]
 _SUMS = pathlib.Path(__file__).with_name("files.sha256")
-# For the one file whose SHA-256 is not known: git's name of its content.
+# Git's hash of the one file whose SHA-256 is not known.
 _GIT_NAMES = {
     "en-10k/qa3_three-supporting-facts_train.txt": "9b2b35ca4357ea8ee44692c71ec71892edf51399"
 }
 
 _FLAGS = command.new_flags()
 flags.DEFINE_string(
-    "directory", str(_ROOT / "data" / "babi"), "Where to put the files.", flag_values=_FLAGS
+    "directory", str(_ROOT / "data" / "babi"), "Directory for the files.", flag_values=_FLAGS
 )
-flags.DEFINE_string("archive", None, "An archive to take, not to download.", flag_values=_FLAGS)
+flags.DEFINE_string("archive", None, "Archive to use, not to download.", flag_values=_FLAGS)
 command.accept_local_paths(_FLAGS, "directory", "archive")
 
 
@@ -58,15 +58,15 @@ def unpack(archive: pathlib.Path, directory: pathlib.Path) -> tuple[list[str], l
       The folders written, and the files of the release that are missing in them.
 
     Raises:
-      ValueError: if the archive is damaged, a file differs from the release, there is none of them,
-        or a path is not local. Then nothing is written.
+      ValueError: if the archive is damaged, contains a file that differs from the release or none
+        of the files, or a path is not local. Nothing is written then.
       OSError: if the archive cannot be read, or a file cannot be written.
     """
     archive, directory = paths.local(archive), paths.local(directory)
     expected = {**known_files(), **_GIT_NAMES}
 
     def folder_and_name(path: pathlib.PurePosixPath) -> str:
-        return "/".join(path.parts[-2:])  # Without the folders around them.
+        return "/".join(path.parts[-2:])  # Without the enclosing folders.
 
     found = {
         folder_and_name(path): content
@@ -76,9 +76,11 @@ def unpack(archive: pathlib.Path, directory: pathlib.Path) -> tuple[list[str], l
     }
     for name, content in found.items():
         if _name_of(name, content) != expected[name]:
-            raise ValueError(f"{name} in {archive} differs from the release: it was changed.")
+            raise ValueError(f"{name} in {archive} differs from the released file.")
     if not found:
-        raise ValueError(f"{archive} has none of the files en-10k/qa1_..._train.txt and so on.")
+        raise ValueError(
+            f"{archive} contains none of the files en-10k/qa1_..._train.txt and so on."
+        )
     for name, content in found.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +100,7 @@ def download(path: pathlib.Path) -> None:
     """Downloads the archive of the release from the first address that works.
 
     Raises:
-      OSError: if none does; the message contains each with its reason.
+      OSError: if none works; the message contains each address with its reason.
     """
     reasons = []
     for url in URLS:
@@ -126,8 +128,8 @@ def _fetch() -> None:
                 download(archive)
             except OSError as error:
                 raise OSError(
-                    f"Cannot download bAbI ({error}). Get tasks_1-20_v1-2.tar.gz in another way, "
-                    "and give it as --archive=FILE; or unpack it, and give its folder en-10k to "
+                    f"Cannot download bAbI ({error}). Get tasks_1-20_v1-2.tar.gz in another way. "
+                    "Then pass it as --archive=FILE, or unpack it and pass its folder en-10k to "
                     "train.py as --data_dir."
                 ) from error
         try:

@@ -13,7 +13,7 @@ from tasks.report import Report, mean_of
 
 FAILED = 0.05  # With a larger error a task counts as failed (Weston et al. 2015).
 COUNTS = ("questions", "wrong_questions", "words", "wrong_words")
-# Question errors in percent of Graves et al. 2016 (extended data table 1): means of 20 runs.
+# Question errors in percent from Graves et al. 2016 (extended data table 1): means of 20 runs.
 _LSTM = """28.4 56.0 51.3 0.8 3.2 15.2 16.4 17.7 15.4 28.7
            12.2 5.4 7.2 55.9 47.0 53.3 34.8 5.0 90.9 1.3"""
 _DNC1 = """9.0 39.2 39.6 0.4 1.5 6.9 9.8 5.5 7.7 9.6
@@ -22,14 +22,14 @@ PAPER = {name: [*map(float, text.split())] for name, text in {"LSTM": _LSTM, "DN
 
 
 class BabiReport(Report):
-    """Result on bAbI: one row for each of its tasks."""
+    """Result on bAbI, with one row for each of its tasks."""
 
     @classmethod
     def table(cls, reports: Mapping[str, Report]) -> Iterator[str]:
-        """Yields the lines of a table of one or several models, next to the paper's results.
+        """Yields the lines of a table of one or more models, next to the paper's results.
 
         Raises:
-          ValueError: if the models are not of the same bAbI tasks.
+          ValueError: if the models are not for the same bAbI tasks.
         """
         numbers = _numbers(reports)
         width = max(16, *(len(name) + 2 for name in reports))
@@ -62,10 +62,10 @@ class BabiReport(Report):
 
     @classmethod
     def plot(cls, reports: Mapping[str, Report], path: str | os.PathLike) -> None:
-        """Draws the question error of each task, and the paper's DNC, into a PNG file.
+        """Plots the question error of each task, next to the paper's DNC, into a PNG file.
 
         Raises:
-          ValueError: if the models are not of the same bAbI tasks.
+          ValueError: if the models are not for the same bAbI tasks.
         """
         from matplotlib.figure import Figure
 
@@ -92,10 +92,10 @@ def report(task: Task, answers: Iterable[tuple[Batch, Any]], num_examples: int =
     """Returns the result of an evaluation.
 
     Args:
-      task: the task of the batches, for their text.
+      task: the task of the batches, which turns stories into text.
       answers: batches with `Origin` as extras, and the core's outputs.
-      num_examples: number of stories to include as text, for each bAbI task, of right and of wrong
-        ones.
+      num_examples: maximum number of stories to include as text for each bAbI task, both of stories
+        with only right answers and of others.
     """
     counts: dict[int, np.ndarray] = {}
     examples: dict[tuple[int, bool], list[str]] = {}
@@ -117,7 +117,7 @@ def report(task: Task, answers: Iterable[tuple[Batch, Any]], num_examples: int =
 
 
 def row(number: int, counts: Sequence[int]) -> dict[str, Any]:
-    """Returns the line of a bAbI task in a report, for its four `COUNTS`."""
+    """Returns the row of a bAbI task in a report, from its four `COUNTS`."""
     found = {"task": number, **dict(zip(COUNTS, map(int, counts), strict=True))}
     found["question_error"] = found["wrong_questions"] / found["questions"]
     found["word_error"] = found["wrong_words"] / found["words"]
@@ -138,8 +138,8 @@ def count(outputs: tf.Tensor, batch: Batch) -> tf.Tensor:
       batch: the batch.
 
     Returns:
-      float32 [B, 4], in the order of `COUNTS`: questions; wrong ones, where any word of the answer
-      is wrong; words of answers; wrong ones.
+      float32 [B, 4], in the order of `COUNTS`. A question is wrong if any word of its answer is
+      wrong.
     """
     is_word = tf.cast(batch.mask, tf.bool)
     wrong = tf.not_equal(tf.argmax(outputs, 2), tf.argmax(batch.target, 2)) & is_word
@@ -153,7 +153,7 @@ def count(outputs: tf.Tensor, batch: Batch) -> tf.Tensor:
 
 
 def _numbers(reports: Mapping[str, Report]) -> Sequence[int]:
-    """Numbers of the bAbI tasks."""
+    """Returns the numbers of the bAbI tasks."""
     found = {tuple(row["task"] for row in report.rows) for report in reports.values()}
     if len(found) > 1:
         raise ValueError("Only models of the same bAbI tasks can be compared.")

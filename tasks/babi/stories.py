@@ -13,14 +13,14 @@ from tasks.base import Batch
 
 
 class Stories(NamedTuple):
-    """Stories as numbers, the shortest first; arrays or tensors.
+    """Stories as numbers, shortest first, in arrays or tensors.
 
     Attributes:
       task: int32 [S], number of each story's task.
       start: int32 [S], place in `tokens` where each story starts.
       length: int32 [S], number of tokens of each story.
       tokens: uint8 [sum of lengths], numbers of symbols.
-      targets: uint8 [sum of lengths]: at a "-" the word to be said, elsewhere 0.
+      targets: uint8 [sum of lengths], the required word at each "-", elsewhere 0.
     """
 
     task: np.ndarray
@@ -36,7 +36,7 @@ class Bucket(NamedTuple):
     Attributes:
       num_steps: this length.
       first: number of the first story.
-      end: number of the last one, plus 1.
+      end: number of the last story, plus 1.
     """
 
     num_steps: int
@@ -45,7 +45,7 @@ class Bucket(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Origin of each story of a batch, its extras.
+    """Origin of each story in a batch, stored as its extras.
 
     Attributes:
       story: int32 [B], number of the story in its split, -1 where there is none.
@@ -72,7 +72,7 @@ def split_of(
     Args:
       data_dir: folder or archive, see `data.read`.
       tasks: numbers of the tasks.
-      split_seed: seed of the choice of the stories that are kept for validation.
+      split_seed: seed of the choice of validation stories.
       max_buckets: maximum number of buckets.
       split: "train", "validation" or "test".
 
@@ -90,7 +90,7 @@ def split_of(
 
 @functools.lru_cache(maxsize=4)
 def _for_training(data_dir: str, tasks: tuple[int, ...], seed: int) -> dict[str, Stories]:
-    """Stories to train on, and a tenth of each task's that is kept for validation."""
+    """Returns the stories for training, and a tenth of each task's stories for validation."""
     found: dict[str, list[Story]] = {"train": [], "validation": []}
     for task, stories in data.read(data_dir, tasks, "train").items():
         number = -(-len(stories) // 10)
@@ -115,19 +115,19 @@ def encode(stories: Sequence[Story]) -> Stories:
 
 
 def buckets(lengths: np.ndarray, most: int) -> list[Bucket]:
-    """Divides stories by length so that they are padded little.
+    """Divides stories by length so as to minimise padding.
 
     Args:
       lengths: [S], ascending.
       most: maximum number of buckets, >= 1.
 
     Returns:
-      The buckets, by length: the smallest number that needs at most 5 % more steps in all than the
-      best division into the maximum number of them, and the best division into this number.
+      The buckets, by length: the best division into the smallest number of buckets that needs at
+      most 5 % more steps in total than the best division into the maximum number.
     """
     sizes, first = np.unique(lengths, return_index=True)
     ends = np.append(first[1:], len(lengths))
-    # best[j]: steps of all stories of the j shortest lengths, with one bucket a round;
+    # best[j]: steps of all stories of the j shortest lengths, with one bucket per round.
     # choice[j] in each round: number of lengths in the buckets before the last one.
     best, choices = np.concatenate([[0.0], np.full(len(sizes), np.inf)]), []
     totals = []
@@ -152,7 +152,7 @@ def to_batch(stories: Stories, chosen: tf.Tensor, num_steps: int) -> Batch:
 
     Args:
       stories: the stories, as tensors.
-      chosen: int32 [B], numbers of those to take; -1: none, all is 0.
+      chosen: int32 [B], numbers of the stories; -1: an empty one, all zeros.
       num_steps: number of steps to which they are padded.
     """
     t, story = tf.range(num_steps)[:, tf.newaxis], tf.maximum(chosen, 0)

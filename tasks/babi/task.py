@@ -7,7 +7,7 @@ each word, "." and "?" of the story    its token, one-hot            0
 after "?", each word of the answer     "-", one-hot                  the word, one-hot
 =====================================  ============================  ===================
 
-Answers count (mask 1) at each "-". After a story's end all is 0.
+Answers count (mask 1) at each "-". After a story's end all values are 0.
 """
 
 import dataclasses
@@ -43,8 +43,8 @@ class QuestionAnswering(Task):
     def metrics(self, outputs: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns fractions of questions, words and stories, and the number of tokens.
 
-        A question is right only if all words of its answer are. `tokens` is the number of them in
-        the batch, without padding.
+        A question is right only if all words of its answer are right. `tokens` is the number of
+        tokens in the batch, without padding.
         """
         counts = scoring.count(outputs, batch)
         questions, wrong, words, wrong_words = tf.unstack(tf.reduce_sum(counts, axis=0))
@@ -52,12 +52,12 @@ class QuestionAnswering(Task):
             "question_error": wrong / questions,
             "word_error": wrong_words / words,
             "solved_sequences": tf.reduce_mean(tf.cast(tf.equal(counts[:, 1], 0.0), tf.float32)),
-            # Not the sum: a replica has a part of the batch.
+            # Not the sum, because a replica has only a part of the batch.
             "tokens": tf.reduce_mean(tf.cast(batch.lengths, tf.float32)) * self.batch_size,
         }
 
     def is_solved(self, metrics: Mapping[str, float]) -> bool:
-        """Whether at most 5 % of the questions are answered wrongly."""
+        """Returns whether at most 5 % of the questions are answered wrongly."""
         return metrics["question_error"] <= scoring.FAILED
 
     def report(self, answers: Iterable[tuple[Batch, Any]], num_examples: int = 0) -> Report:
@@ -71,9 +71,9 @@ class QuestionAnswering(Task):
     def to_human_readable(
         self, batch: Batch, outputs: Any = None, whole_batch: bool = False
     ) -> str:
-        """Returns the first story (or all) as text, a sentence a line.
+        """Returns the first story (or all) as text, one sentence per line.
 
-        After a question stands the right answer and, if it differs, the model's in brackets.
+        Each question is followed by the right answer and, if it differs, the model's in brackets.
         """
         said = None if outputs is None else np.argmax(np.asarray(outputs), axis=2)
         labels = self.step_labels(batch)
@@ -103,7 +103,7 @@ class QuestionAnswering(Task):
         return "\n\n".join(stories)
 
     def step_labels(self, batch: Batch) -> list[list[str]]:
-        """Returns the tokens of each story; where a word of an answer is required, "- hallway"."""
+        """Returns the tokens of each story, with "- hallway" for a required word of an answer."""
         observations, target, mask = (np.asarray(part) for part in batch[:3])
         labels = []
         for b in range(mask.shape[1]):
@@ -119,12 +119,12 @@ class QuestionAnswering(Task):
 class Babi(QuestionAnswering):
     """The bAbI tasks: answer questions about stories, see docs/babi.md.
 
-    A tenth of each task's stories to train on is kept for validation. A story of a batch is any
-    with the same probability, but all of a batch are from one bucket of stories of about the same
-    length: a bucket is drawn in proportion to its number of stories.
+    A tenth of each task's training stories is kept for validation. All stories are equally likely,
+    but the stories of a batch are from one bucket, and therefore have similar lengths. A bucket is
+    drawn in proportion to its number of stories.
 
     Attributes:
-      bucket_steps: number of steps of the only bucket that batches are from; `None`: any.
+      bucket_steps: number of steps of the only bucket used; `None`: all buckets are used.
     """
 
     name = "babi"
@@ -135,16 +135,16 @@ class Babi(QuestionAnswering):
     tasks: str = option("1-20", "Numbers of bAbI tasks, such as 1,2,4-20.")
     split_seed: int = option(1, "Seed of the choice of validation stories.", minimum=1)
     max_buckets: int = option(
-        12, "Maximum number of lengths of batches, each with its program.", minimum=1, maximum=32
+        12, "Maximum number of batch lengths, each with its own program.", minimum=1, maximum=32
     )
     bucket_steps: int | None = None
 
     def check(self) -> None:
-        """Raises `ValueError` if files to train on are missing or damaged."""
+        """Raises `ValueError` if training files are missing or damaged."""
         if not self.data_dir:
             raise ValueError(
-                "Task babi needs data_dir: the folder en-10k of bAbI 1.2, or an archive of it; "
-                "make babi fetches it."
+                "Task babi needs data_dir: the folder en-10k of bAbI 1.2, or an archive of it. "
+                "Run make babi to fetch it."
             )
         self._split("train")
 
@@ -155,26 +155,26 @@ class Babi(QuestionAnswering):
 
     @property
     def notes(self) -> Sequence[str]:
-        """Remarks about files that stand in for missing ones."""
+        """Messages about substitutes for missing files."""
         names = data.names(self.data_dir, self.task_numbers, "train")
         return tuple(
-            f"Task {task} is learned from {name}, which only stands in for a file that is missing: "
-            "its errors cannot be compared with published ones."
+            f"Task {task} uses {name} as a substitute for a missing file: its errors cannot be "
+            "compared with published ones."
             for task, name in names.items()
             if data.is_substitute(name)
         )
 
     @property
     def num_steps(self) -> int:
-        """Steps of the longest batch of training."""
+        """Number of steps of the longest training batch."""
         return self.bucket_steps or self._split("train").buckets[-1].num_steps
 
     def of_length(self, num_steps: int) -> "Babi":
-        """Returns this task with batches from the bucket of this number of steps only."""
+        """Returns this task, restricted to the bucket of `num_steps` steps."""
         return dataclasses.replace(self, bucket_steps=num_steps)
 
     def steps_of_batch(self, split: str, seed: int, step: int, lesson: int | None = None) -> int:
-        """Returns the number of steps of the bucket that a batch is from."""
+        """Returns the number of steps of the bucket from which a batch is drawn."""
         if self.bucket_steps:
             return self.bucket_steps
         with tf.init_scope(), tf.device("CPU"):
@@ -186,7 +186,7 @@ class Babi(QuestionAnswering):
     def batch(self, split: str, seed: Any, step: Any, lesson: Any = None) -> Batch:
         """Returns a batch that depends on its arguments alone.
 
-        Seed and step may be tensors of a graph only if the task is `of_length`.
+        Seed and step may be tensors of a graph only if the task is a result of `of_length`.
 
         Raises:
           ValueError: if the split has no stories of this length, or its files cannot be read.
@@ -205,7 +205,7 @@ class Babi(QuestionAnswering):
         return stories.to_batch(own.stories, chosen, num_steps)
 
     def every_batch(self, split: str) -> Iterator[Batch]:
-        """Yields all stories of a split once, in batches, each filled up with empty stories.
+        """Yields all stories of a split once, in batches that are padded with empty stories.
 
         Raises:
           ValueError: if the split's files cannot be read.
@@ -225,7 +225,7 @@ class Babi(QuestionAnswering):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OwnStory(QuestionAnswering):
-    """A story of your own, whose answers are not known: every batch is this one.
+    """A story of your own, whose answers are unknown. Every batch contains this story.
 
     The target is "-" where a word of an answer is required.
     """
@@ -233,7 +233,7 @@ class OwnStory(QuestionAnswering):
     name = "babi"
 
     text: str = option("", "Sentences and questions, see `data.from_text`.")
-    batch_size: int = option(1, "Episodes in a batch.", minimum=1, maximum=1)
+    batch_size: int = option(1, "Number of episodes in a batch.", minimum=1, maximum=1)
 
     @functools.cached_property
     def _story(self) -> stories.Stories:

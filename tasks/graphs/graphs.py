@@ -1,8 +1,8 @@
 """Random graphs as in the DNC paper (Graves et al. 2016, Methods: graph task descriptions).
 
-Nodes are points in the unit square. Each has edges to its nearest neighbours, as many as its
-out-degree. Nodes and edges have different numbers from 1 to 999 as labels: labels of nodes all
-differ, and so do the labels of the edges that leave the same node.
+Nodes are points in the unit square. The edges of a node, whose number is its out-degree, lead to
+its nearest neighbours. Labels are numbers from 1 to 999. The labels of all nodes differ, and so do
+the labels of the edges that leave the same node.
 """
 
 from typing import Any, NamedTuple
@@ -15,12 +15,12 @@ NUM_LABELS = 999  # 1 to 999: label 0 ends an answer.
 
 
 class Graphs(NamedTuple):
-    """A batch of graphs of up to N nodes and up to D edges from each. Unused places hold any label.
+    """A batch of graphs of up to N nodes, each with up to D edges. Unused places are arbitrary.
 
     Attributes:
       num_nodes: int32 [B], number of nodes.
       degrees: int32 [B, N], number of edges that leave each node; 0 for unused nodes.
-      neighbours: int32 [B, N, D], number of the node in which each edge ends.
+      neighbours: int32 [B, N, D], number of the node at which each edge ends.
       node_labels: int32 [B, N].
       edge_labels: int32 [B, N, D].
     """
@@ -33,7 +33,7 @@ class Graphs(NamedTuple):
 
     @property
     def is_edge(self) -> tf.Tensor:
-        """Which places of `neighbours` hold an edge, bool [B, N, D]."""
+        """Whether each place of `neighbours` contains an edge, bool [B, N, D]."""
         return tf.range(self.neighbours.shape[2]) < self.degrees[:, :, tf.newaxis]
 
     @property
@@ -51,7 +51,7 @@ class Graphs(NamedTuple):
         """Returns all triples [B, N D, 3] in a random order, unused places last."""
         size = self.neighbours.shape[1] * self.neighbours.shape[2]
         drawn = draws.uniform_numbers(key, self.neighbours.shape)
-        # Numbers from 0 to below 1 are drawn.
+        # All drawn numbers are below 1.
         order = tf.argsort(tf.reshape(tf.where(self.is_edge, drawn, 1.0), [-1, size]), axis=1)
         return tf.gather(tf.reshape(self.triples(), [-1, size, 3]), order, batch_dims=1)
 
@@ -61,8 +61,8 @@ def nearest_neighbours(points: tf.Tensor, num_nodes: tf.Tensor, number: int) -> 
 
     Args:
       points: [B, N, 2].
-      num_nodes: [B], number of nodes; the points that follow are ignored. A node with fewer others
-        than `number` has any numbers in the remaining places.
+      num_nodes: [B], number of nodes; the points that follow are ignored. If there are fewer than
+        `number` other nodes, the remaining places are arbitrary.
       number: number of neighbours.
     """
     size = points.shape[1]
@@ -93,11 +93,11 @@ def draw(
     Args:
       key: key of the random numbers.
       num_nodes: int32 [B].
-      degrees: int32 [B, N], the out-degree of each node, at least 1; it is reduced where there are
-        not so many other nodes.
+      degrees: int32 [B, N], the out-degree of each node, at least 1; it is reduced to the number of
+        other nodes if necessary.
       max_degree: D.
-      num_names: the labels of edges are 0 .. num_names - 1, with num_names >= D; `None`: as many
-        as the graph has nodes, drawn from 1 .. 999.
+      num_names: number of edge labels, >= D, which are 0 .. num_names - 1; `None`: one for each
+        node of the graph, drawn from 1 .. 999.
     """
     batch_size, size = degrees.shape
     keys = [draws.fold_in(key, number) for number in range(4)]
@@ -121,13 +121,13 @@ def draw(
 
 
 def walk(key: tf.Tensor, graphs: Graphs, max_length: int) -> tf.Tensor:
-    """Returns random walks: the triples of their edges, int32 [B, max_length, 3].
+    """Returns the triples of the edges of random walks, int32 [B, max_length, 3].
 
     Start and edges are drawn uniformly.
 
     Args:
       key: key of the random numbers.
-      graphs: where to walk; every node has an edge.
+      graphs: the graphs, in which every node has an edge.
       max_length: number of edges.
     """
     batch_size, size, degree = graphs.neighbours.shape

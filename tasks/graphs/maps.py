@@ -1,4 +1,4 @@
-"""Maps: graphs with names, whose labels are drawn afresh for each episode."""
+"""Maps: graphs with names, whose labels are drawn again for each episode."""
 
 import collections
 import csv
@@ -15,10 +15,10 @@ from tasks import draws
 from tasks.graphs.graphs import Graphs, distinct_labels
 
 _LONDON = pathlib.Path(__file__).parent / "london_underground"
-# With the zone, a choice that gives graphs of the size that networks are trained on: the paper
-# does not say which of the stations it used.
+# With the zone, this choice gives graphs of the size on which networks are trained. The paper does
+# not specify the stations that it used.
 _LINES = ("Bakerloo", "Central", "District", "Jubilee", "Northern", "Piccadilly", "Victoria")
-_ZONE = 1.5  # Zones 1 and, on the border of 2, "1.5".
+_ZONE = 1.5  # Zone 1, and "1.5" on its border with zone 2.
 
 
 class Edge(NamedTuple):
@@ -40,12 +40,12 @@ class Map:
       nodes: names of its nodes, sorted.
       labels: names of its edges, each once, sorted.
       degrees: number of edges that leave each node, int32 [N].
-      neighbours: number of the node in which each edge ends, int32 [N, D]; 0 in unused places.
+      neighbours: number of the node at which each edge ends, int32 [N, D]; 0 in unused places.
       names: number of each edge's name among `labels`, int32 [N, D].
     """
 
     def __init__(self, edges: Sequence[Edge]):
-        """Takes the edges; every node has at least one that leaves it."""
+        """Takes the edges; at least one edge must leave each node."""
         self.edges = tuple(edges)
         self.nodes = sorted({edge.source for edge in edges})
         self.labels = sorted({edge.name for edge in edges})
@@ -58,7 +58,7 @@ class Map:
                 self.names[node, place] = self.labels.index(edge.name)
 
     def with_labels(self, key: tf.Tensor, batch_size: int, are_names_fixed: bool = False) -> Graphs:
-        """Returns the map once for each of B episodes, with random labels of its own.
+        """Returns a copy of the map for each of B episodes, with its own random labels.
 
         If the names are fixed, the labels of the edges are their numbers among `labels`.
         """
@@ -76,12 +76,12 @@ class Map:
 
 
 def london(lines: Sequence[str] | None = _LINES) -> Map:
-    """Returns the interchanges in the middle of the London Underground, and how lines link them.
+    """Returns the interchanges in the centre of the London Underground, with their links.
 
     An interchange is a station of zones 1 to 1.5 at which at least two of the lines meet. Two are
-    linked, in both directions, where a line runs from one to the other without another one between
-    and without leaving these zones. The name of an edge is its line and where it leads, "Victoria
-    N". With the default lines there are 24 interchanges and 92 edges, up to 6 from one.
+    linked, in both directions, if a line runs from one to the other within these zones without a
+    further interchange in between. The name of an edge is its line and direction, "Victoria N".
+    With the default lines there are 24 interchanges and 92 edges, up to 6 from each.
 
     Args:
       lines: beginnings of the names of the lines; `None`: all.
@@ -114,7 +114,7 @@ def london(lines: Sequence[str] | None = _LINES) -> Map:
 
 
 def _next(start: str, links: Mapping[str, set[str]], interchanges: set[str]) -> set[str]:
-    """The first interchanges on all ways along a line."""
+    """Returns the first interchanges in all directions along a line."""
     found, seen, ahead = set(), {start}, [*links[start]]
     while ahead:
         station = ahead.pop()
@@ -129,9 +129,9 @@ def _next(start: str, links: Mapping[str, set[str]], interchanges: set[str]) -> 
 
 
 def _direction(one: Mapping[str, str], other: Mapping[str, str]) -> str:
-    """The direction from one station to another: N, E, S or W."""
+    """Returns the direction from one station to another: N, E, S or W."""
     north = float(other["latitude"]) - float(one["latitude"])
-    # At 51.5 degrees a degree of longitude is 0.62 times as long.
+    # At 51.5 degrees north, a degree of longitude is 0.62 times as long as one of latitude.
     east = 0.62 * (float(other["longitude"]) - float(one["longitude"]))
     if abs(north) > abs(east):
         return "N" if north > 0 else "S"
@@ -163,8 +163,9 @@ _CHILDREN = {
 def family() -> Map:
     """Returns a family of fifteen people in four generations: 54 edges, up to 6 from one person.
 
-    An edge "father" leads to one's father, and so on. Its people are invented: the paper's are not
-    published. Nobody has two sons, daughters, brothers or sisters, as edges from one node differ.
+    An edge "father" leads to a person's father, and so on. The people are invented, as the paper's
+    are not published. Nobody has two sons, daughters, brothers or sisters, because the edges from a
+    node must differ.
     """
     edges = []
     for man, woman in _COUPLES:
@@ -179,7 +180,7 @@ def family() -> Map:
     return Map(sorted(edges))
 
 
-# Where a line ends, at which interchanges it stops, and where it ends at the other side.
+# The terminus of a line, the interchanges at which it stops, and its other terminus.
 _VIENNA = {
     "U1": "Leopoldau; Praterstern, Schwedenplatz, Stephansplatz, Karlsplatz; Oberlaa",
     "U2": "Seestadt; Praterstern, Schottenring, Volkstheater, Karlsplatz; Karlsplatz",
@@ -191,9 +192,9 @@ _VIENNA = {
 
 
 def vienna() -> Map:
-    """Returns the interchanges of the Vienna U-Bahn (2020): 10, with 32 edges, up to 4 from one.
+    """Returns the 10 interchanges of the Vienna U-Bahn (2020): 32 edges, up to 4 from each.
 
-    The name of an edge is its line and the end of this line to which it leads, "U4 Hütteldorf".
+    The name of an edge is its line and the terminus to which it leads, "U4 Hütteldorf".
     """
     edges = []
     for line, text in _VIENNA.items():

@@ -22,10 +22,10 @@ from tasks.traversal import Traversal
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OwnRoute(GraphTask):
-    """A route of your own on a map: every batch is this one, with names in place of labels.
+    """A route of your own on a map, with names in place of labels. Every batch contains this route.
 
     Attributes:
-      seed: seed of the labels, and of the order in which the map is told.
+      seed: seed of the labels, and of the order in which the map is shown.
     """
 
     seed: int = 0
@@ -45,7 +45,7 @@ class OwnRoute(GraphTask):
         return nodes, edges, nodes
 
     def text(self, triple: Sequence[int]) -> str:
-        """Returns the names of a triple. A label that has none is shown as its digits."""
+        """Returns the names of a triple. A label without a name is shown as its digits."""
         if not any(triple):
             return "end"
         pairs = zip(self._names, triple, strict=True)
@@ -53,11 +53,11 @@ class OwnRoute(GraphTask):
 
     @abc.abstractmethod
     def answers(self, batch: Batch, outputs: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the triples that the network says and the right ones, int [T, 1, 3] each."""
+        """Returns the network's triples and the right ones, int [T, 1, 3] each."""
 
     @abc.abstractmethod
     def summary(self, batch: Batch, is_right: Sequence[bool]) -> str:
-        """Returns a sentence about all answers."""
+        """Returns a summary of all answers in one sentence."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class OwnPath(OwnRoute, Traversal):
         return tf.gather_nd(drawn.triples()[0], self.edges)[tf.newaxis]
 
     def answers(self, batch: Batch, outputs: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the triples that the network says and the right ones, int [T, 1, 3] each."""
+        """Returns the network's triples and the right ones, int [T, 1, 3] each."""
         return triples.labels(outputs), triples.labels(batch.target)
 
     def summary(self, batch: Batch, is_right: Sequence[bool]) -> str:
@@ -146,11 +146,11 @@ class OwnEnds(OwnRoute, ShortestPath):
         return cls(**{**options, "min_path": distance, "max_path": distance}, ends=ends)
 
     def draw_ends(self, *_: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the numbers of the nodes start and goal."""
+        """Returns the numbers of the start and goal nodes."""
         return tf.constant(self.ends[:1]), tf.constant(self.ends[1:])
 
     def answers(self, batch: Batch, outputs: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the edges that the network takes, and right ones: these edges if they are."""
+        """Returns the network's edges and right ones, which equal the network's where possible."""
         choice = batch.extras
         own = tf.argmax(scores(outputs, choice.triples, choice.is_edge), axis=2)
         taken = tf.gather(choice.triples, own, batch_dims=2).numpy()
@@ -160,7 +160,7 @@ class OwnEnds(OwnRoute, ShortestPath):
         return taken, np.where(is_right, taken, triples.labels(batch.target))
 
     def summary(self, batch: Batch, is_right: Sequence[bool]) -> str:
-        """Returns whether the network arrived, and after how many edges."""
+        """Returns a sentence on whether the network arrived, with the number of edges."""
         has_arrived = np.max(batch.extras.num_more) >= 0
         found = "It arrived." if has_arrived else "It did not arrive."
         return f"{found} Edges taken: {len(is_right)}, in a shortest path: {self.max_path}."

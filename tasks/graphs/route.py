@@ -3,9 +3,10 @@
     python -m tasks.graphs.route --pretrained=traversal_dnc --map=london \
         --start="Oxford Circus" --edges="Victoria S, Victoria S, District E"
 
-The network is told the map in a random order and with random labels. A model of traversal then
-follows the edges, and one of shortest_path finds its own way to --goal. Prints each answer by name,
-whether it is right, and what it was read from. --trace_file saves a trace of the memory.
+The network sees the map in a random order and with random labels. A model of traversal then follows
+the edges, and a model of shortest_path finds its own way to --goal. Prints each answer by name,
+whether it is right, and the step from whose slot it was read. --trace_file saves a trace of the
+memory.
 """
 
 import pathlib
@@ -27,9 +28,9 @@ from training.models import has_slots, restore_core
 
 _FLAGS = asking.new_flags()
 flags.DEFINE_enum("map", None, list(MAPS), "The map.", flag_values=_FLAGS)
-flags.DEFINE_string("start", None, "Where the route begins.", flag_values=_FLAGS)
+flags.DEFINE_string("start", None, "Node where the route begins.", flag_values=_FLAGS)
 flags.DEFINE_list("edges", None, "Edges to follow, for traversal.", flag_values=_FLAGS)
-flags.DEFINE_string("goal", None, "Where it ends, for shortest_path.", flag_values=_FLAGS)
+flags.DEFINE_string("goal", None, "Node where it ends, for shortest_path.", flag_values=_FLAGS)
 flags.DEFINE_integer("seed", 0, "Seed of labels and order.", 0, flag_values=_FLAGS)
 flags.DEFINE_integer("memory_size", None, "Memory slots; as configured.", 1, flag_values=_FLAGS)
 
@@ -53,16 +54,15 @@ def answer(
       start: name of the node where the route begins.
       edges: names of its edges, for a model of traversal.
       goal: name of the node where it ends, for a model of shortest_path.
-      seed: seed of the labels and of the order in which the map is told.
+      seed: seed of the labels and of the order in which the map is shown.
       memory_size: number of slots; by default as configured.
       best: whether to take the best checkpoint instead of the newest.
 
     Returns:
-      The answers, one a line, and a sentence about them; and a trace of the memory, if there is
-      one.
+      The answers, one per line, and a summary; and a trace of the memory, if there is one.
 
     Raises:
-      ValueError: if there is no such route, or the model is not for it, too small or not intact.
+      ValueError: if there is no such route, or the model is for another task, too small or damaged.
       OSError: if there is no run in the directory.
     """
     checkpoint = runs.newest_checkpoint(directory, best)
@@ -73,15 +73,15 @@ def answer(
     task: OwnRoute
     if config.task == OwnPath.name:
         if goal or not edges:
-            raise ValueError(f"{directory} is of {config.task}: give --edges, and no --goal.")
+            raise ValueError(f"{directory} is for {config.task}. Give --edges, and no --goal.")
         task = OwnPath.along(options, start, edges)
     elif config.task == OwnEnds.name:
         if edges or not goal:
-            raise ValueError(f"{directory} is of {config.task}: give --goal, and no --edges.")
+            raise ValueError(f"{directory} is for {config.task}. Give --goal, and no --edges.")
         task = OwnEnds.between(options, start, goal)
     else:
         raise ValueError(
-            f"Only models of {OwnPath.name} and {OwnEnds.name} find routes; {directory} is of "
+            f"Only models of {OwnPath.name} and {OwnEnds.name} find routes; {directory} is for "
             f"{config.task}."
         )
     num_edges = len(MAPS[map]().edges)
@@ -132,14 +132,14 @@ def describe(
 
 
 def read_from(trace: dnc.Trace, t: int) -> int | None:
-    """Returns the step at which the slot was written that the first example reads at step t.
+    """Returns the step that wrote the slot that the first example reads at step t.
 
     The reads of a step reach its output. The slot is the one with the largest read weight, summed
-    over the heads. The step is the one of whose write most remains in it: one at which the network
-    was told a triple, or asked, or at which it answered.
+    over the heads. The step is the one whose write has the largest share left in it. It may be a
+    step of the graph, of a question or of an answer.
 
     Returns:
-      The step; `None` if no head has half of a full weight on this slot.
+      The step; `None` if no head has a weight of at least 0.5 on this slot.
     """
     weights = trace.read_weights[t, 0]
     slot = weights.sum(axis=0).argmax()
@@ -156,7 +156,7 @@ def main(argv: Sequence[str]) -> int:
 def _answer() -> None:
     directory = asking.directory_of_model(_FLAGS)
     if not (_FLAGS.map and _FLAGS.start):
-        raise ValueError("Give --map and --start: where the route begins.")
+        raise ValueError("Give --map and --start, the node where the route begins.")
     names = ("map", "start", "edges", "goal", "seed", "memory_size", "best")
     asking.say_answers(_FLAGS, *answer(directory, **{name: _FLAGS[name].value for name in names}))
 

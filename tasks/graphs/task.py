@@ -19,11 +19,11 @@ from tasks.options import option
 T = TypeVar("T", bound="GraphTask")
 Range = tuple[int, int]
 
-_MULTIPLE = 16  # Time steps are rounded up to it in training: each number has a program.
+_MULTIPLE = 16  # Training rounds time steps up to it, because each number has its own program.
 
 
 def wrong_steps(outputs: tf.Tensor, batch: Batch) -> tf.Tensor:
-    """Returns at which steps an answer has a wrong digit, 0 or 1, [T, B]."""
+    """Returns 1 for steps whose answer has a wrong digit, otherwise 0, [T, B]."""
     groups = [*outputs.shape[:2], DIGITS, 10]
     said, right = (tf.argmax(tf.reshape(x, groups), axis=3) for x in (outputs, batch.target))
     return tf.cast(tf.reduce_any(said != right, axis=2), outputs.dtype) * batch.mask
@@ -31,14 +31,13 @@ def wrong_steps(outputs: tf.Tensor, batch: Batch) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GraphTask(Task):
-    """A task about graphs that are told triple by triple, with triples as answers.
+    """A task about graphs that are shown triple by triple, with triples as answers.
 
     In training all graphs of a batch have the same number of nodes, the same out-degrees and paths
-    of the same length, so that little of it is padding. In evaluation each has its own.
+    of the same length, so that there is little padding. In evaluation each has its own sizes.
 
     Attributes:
-      paper_lessons: nodes, out-degree and path of each lesson of the paper, and how many slots it
-        is given.
+      paper_lessons: nodes, out-degree, path and number of memory slots in each lesson of the paper.
       replay: fraction of replay in these lessons.
       batch_steps: number of time steps of all batches in training; `None`: any.
     """
@@ -60,13 +59,13 @@ class GraphTask(Task):
 
     @property
     def num_steps(self) -> int:
-        """Time steps of the longest batch, or of all."""
+        """Number of time steps of the longest batch, or of all batches."""
         num_edges = len(self._map.edges) if self._map else self.max_nodes * self.max_degree
         return self.batch_steps or num_edges + self.steps_after_graph(self.max_path)
 
     @abc.abstractmethod
     def steps_after_graph(self, path: Any) -> Any:
-        """Returns the number of time steps that follow the graph, for a length of the path."""
+        """Returns the number of time steps after the graph, for the length of a path."""
 
     @property
     def _map(self) -> maps.Map | None:
@@ -81,7 +80,7 @@ class GraphTask(Task):
             )
 
     def curriculum(self, name: str, **more: Any) -> Lessons:
-        """Returns lessons; "paper": the lessons of the paper."""
+        """Returns lessons; "paper" selects the lessons of the paper."""
         if name != PAPER:
             return super().curriculum(name, **more)
         lessons = tuple(
@@ -106,7 +105,7 @@ class GraphTask(Task):
         return Benchmark(name, task, published, memory_size)
 
     def steps_of_batch(self, split: str, seed: int, step: int, lesson: int | None = None) -> int:
-        """Returns the number of time steps of a batch: in training as many as its graphs need."""
+        """Returns the number of time steps of a batch; in training, as required by its graphs."""
         if self.batch_steps or split != "train" or self.map:
             return self.num_steps
         with tf.init_scope(), tf.device("CPU"):
@@ -116,14 +115,14 @@ class GraphTask(Task):
         return min(-(-steps // _MULTIPLE) * _MULTIPLE, self.num_steps)
 
     def of_length(self: T, num_steps: int) -> T:
-        """Returns this task with batches of this number of time steps only."""
+        """Returns this task, restricted to batches of `num_steps` time steps."""
         return dataclasses.replace(self, batch_steps=num_steps)
 
     input_size = property(lambda self: WIDTH + 2)
     output_size = property(lambda self: WIDTH)
 
     def loss(self, outputs: tf.Tensor, batch: Batch) -> tf.Tensor:
-        """Returns the cross-entropy in nats per episode: nine softmaxes at each answer step."""
+        """Returns the cross-entropy of the nine digits of answers, in nats per episode."""
         groups = [*outputs.shape[:2], DIGITS, 10]
         loss = tf.nn.softmax_cross_entropy_with_logits(
             tf.reshape(batch.target, groups), tf.reshape(outputs, groups)
@@ -131,9 +130,9 @@ class GraphTask(Task):
         return tf.reduce_mean(tf.reduce_sum(tf.reduce_sum(loss, axis=2) * batch.mask, axis=0))
 
     def metrics(self, outputs: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns fractions: of sequences and of answer steps with an error, and of the others.
+        """Returns the fractions of wrong sequences, wrong answer steps and solved sequences.
 
-        An answer is right only if all digits of all of its triples are.
+        An answer is right only if all digits of all its triples are right.
         """
         wrong = wrong_steps(outputs, batch)
         is_wrong = tf.reduce_mean(tf.cast(tf.reduce_any(wrong > 0, axis=0), outputs.dtype))
@@ -144,7 +143,7 @@ class GraphTask(Task):
         }
 
     def is_solved(self, metrics: Mapping[str, float]) -> bool:
-        """Whether at least 98 % of the answers are right."""
+        """Returns whether at least 98 % of the answers are right."""
         return metrics["solved_sequences"] >= 0.98
 
     def describe_error(self, error: float) -> str:
@@ -159,9 +158,9 @@ class GraphTask(Task):
     def to_human_readable(
         self, batch: Batch, outputs: Any = None, whole_batch: bool = False
     ) -> str:
-        """Returns the first episode (or all) as text, a triple a line.
+        """Returns the first episode (or all) as text, one triple per line.
 
-        After an answer stands, in brackets, the model's if it differs.
+        The model's answer follows the right one in brackets if it differs.
         """
         target, mask = np.asarray(batch.target), np.asarray(batch.mask)
         said = None if outputs is None else labels(self.answer(outputs))
@@ -206,10 +205,10 @@ class GraphTask(Task):
     def draw_told(
         self, split: str, seed: Any, step: Any, lesson: Any = None
     ) -> tuple[Graphs, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Draws what the network is told, for the arguments of `batch`.
+        """Draws the graphs that the network sees, for the arguments of `batch`.
 
         Returns:
-          The graphs; their triples [B, E, 3] in the order in which they are told; the lengths of
+          The graphs; their triples [B, E, 3] in the order in which they are shown; the lengths of
           the paths, int32 [B]; and a key of random numbers for the questions.
         """
         num_nodes, degrees, lengths = self.draw_sizes(split, seed, step, lesson)
@@ -234,10 +233,10 @@ class GraphTask(Task):
     def draw_sizes(
         self, split: str, seed: Any, step: Any, lesson: Any, path_shape: Sequence[int] = ()
     ) -> list[tf.Tensor]:
-        """Returns the number of nodes [B], the out-degrees [B, N] and lengths [B, *path_shape].
+        """Returns numbers of nodes [B], out-degrees [B, N] and path lengths [B, *path_shape].
 
-        It takes the arguments of `batch`. What the number of time steps depends on is the same in
-        all episodes of a batch for training, except lengths with a shape.
+        The arguments are as for `batch`. All episodes of a training batch have the same sizes,
+        except lengths with a shape.
         """
         keys = draws.keys(split, seed, step, 6)
         lesson = self.draw_lessons(split, seed, step, lesson)

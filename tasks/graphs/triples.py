@@ -1,9 +1,9 @@
-"""Triples of labels, as a network sees and says them (Graves et al. 2016, Methods).
+"""Triples of labels, as a network sees and outputs them (Graves et al. 2016, Methods).
 
-A triple is source, edge and destination. A label, from 0 to 999, is three decimal digits, each
-one-hot: 30 channels, hundreds first. In a blank label they are all 0. An observation has two
-channels more: one is 1 on the first step of each phase after the description, one as long as an
-answer is required. The network says a triple as nine groups of ten logits.
+A triple has source, edge and destination. A label, from 0 to 999, is three decimal digits, each
+one-hot: 30 channels, hundreds first. In a blank label they are all 0. An observation has two more
+channels: one is 1 at the first step of each phase after the description, the other while an answer
+is required. The network outputs a triple as nine groups of ten logits.
 """
 
 from collections.abc import Iterable, Sequence
@@ -47,8 +47,8 @@ def observations(
     """Returns observations [T, B, 92].
 
     Args:
-      shown: rows of triples [B, L, 3], which of them is shown at a step, int32 [T, B], and whether
-        one is, bool [T, B].
+      shown: rows of triples [B, L, 3], the number of the row shown at each step, int32 [T, B], and
+        whether one is shown, bool [T, B].
       starts: bool [T, B], whether a phase begins.
       answers: bool [T, B], whether an answer is required.
     """

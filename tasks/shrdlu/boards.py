@@ -1,8 +1,8 @@
-"""All boards of Mini-SHRDLU, as tables: its moves, what holds on a board, and how far boards are.
+"""All boards of Mini-SHRDLU, as tables of their moves, facts and distances.
 
 A board has three columns, each with at most three of the blocks 0 to 5. A move takes the block on
-top of a column and drops it onto another one. There are 9,003 boards of 1 to 6 blocks, so that a
-table of all of them takes the place of a search.
+top of a column and drops it onto another one. There are only 9,003 boards of 1 to 6 blocks, so a
+table of all of them replaces a search.
 """
 
 import functools
@@ -27,18 +27,18 @@ Board = tuple[tuple[int, ...], ...]  # The blocks of each column, from the botto
 
 
 class Tables(NamedTuple):
-    """What is known of each board: S of them, those of few blocks first.
+    """Tables of all S boards, in ascending order of the number of blocks.
 
     Attributes:
       squares: the block on each square, -1: none, int32 [S, 9]; row by row, the top row first.
-      after: the board after each action, int32 [S, 7]; the same board if it cannot be done.
+      after: the board after each action, int32 [S, 7]; the same board if the action is impossible.
       facts: whether block a is directly above block b (number 6 a + b), or directly left of it
         (36 + 6 a + b), 0 or 1, float32 [S, 72].
-      shape: number of its column heights, int32 [S].
-      order: number of the order of its blocks, column by column, int32 [S].
+      shape: number of the combination of column heights, int32 [S].
+      order: number of the order of the blocks, column by column, int32 [S].
       quotient: the order q of blocks in terms of the order p, int32 [p, q].
       distance: number of moves from the board of a shape whose blocks are in ascending order to
-        the board of a shape and an order; FAR: there are none, int32 [shape, shape, order].
+        the board of a shape and an order; FAR: unreachable, int32 [shape, shape, order].
       first: number of the first board with each number of blocks, int32 [MAX_BLOCKS + 2].
     """
 
@@ -62,7 +62,7 @@ def boards(num_blocks: int) -> Iterator[Board]:
 
 
 def move(board: Board, source: int, target: int) -> Board:
-    """Returns the board after a move, or the same board if it cannot be done."""
+    """Returns the board after a move, or the same board if the move is impossible."""
     if not board[source] or len(board[target]) == HEIGHT:
         return board
     columns = list(board)
@@ -72,7 +72,7 @@ def move(board: Board, source: int, target: int) -> Board:
 
 
 def facts(board: Board) -> list[int]:
-    """Returns the numbers of what holds on a board, see `Tables.facts`."""
+    """Returns the numbers of the facts that hold on a board, see `Tables.facts`."""
     above = [MAX_BLOCKS * a + b for column in board for b, a in itertools.pairwise(column)]
     left = [
         MAX_BLOCKS**2 + MAX_BLOCKS * a + b
@@ -84,7 +84,7 @@ def facts(board: Board) -> list[int]:
 
 @functools.cache
 def tables() -> Tables:
-    """Returns the tables, as tensors; they are made once."""
+    """Returns the tables as tensors, which are made once."""
     of_sizes = [list(boards(number)) for number in range(1, MAX_BLOCKS + 1)]
     all_boards = list(itertools.chain(*of_sizes))
     numbers = {board: number for number, board in enumerate(all_boards)}
@@ -123,7 +123,7 @@ def tables() -> Tables:
 
 
 def _search(after: np.ndarray, start: int) -> np.ndarray:
-    """The number of moves from a board to each one, breadth first."""
+    """Returns the number of moves from a board to each board, by breadth-first search."""
     found = np.full(len(after), FAR)
     found[start], reached = 0, np.array([start])
     for number in itertools.count(1):
@@ -135,9 +135,9 @@ def _search(after: np.ndarray, start: int) -> np.ndarray:
 
 
 def distances(start: tf.Tensor, max_blocks: int = MAX_BLOCKS) -> tf.Tensor:
-    """Returns the number of moves from each start [...] to all boards of at most so many blocks.
+    """Returns the moves from each start [...] to all boards of at most `max_blocks` blocks.
 
-    It is int32 [..., S]; FAR: the boards have other numbers of blocks.
+    Their numbers are int32 [..., S], and FAR if the boards have different numbers of blocks.
     """
     all_boards = tables()
     number = int(all_boards.first[max_blocks + 1])
@@ -150,7 +150,7 @@ def distances(start: tf.Tensor, max_blocks: int = MAX_BLOCKS) -> tf.Tensor:
 
 
 def reached(goal: tf.Tensor, max_blocks: int = MAX_BLOCKS) -> tf.Tensor:
-    """Returns on which boards of at most so many blocks all facts of a goal hold.
+    """Returns whether all facts of a goal hold, on each board of at most `max_blocks` blocks.
 
     Args:
       goal: 0 or 1 for each fact, float32 [B, 72].
@@ -165,6 +165,6 @@ def reached(goal: tf.Tensor, max_blocks: int = MAX_BLOCKS) -> tf.Tensor:
 
 
 def rows(squares: Any) -> list[str]:
-    """Returns a board [9] as three lines, "." where there is no block; the blocks are 1 to 6."""
+    """Returns a board [9] as three lines of blocks, 1 to 6, with "." where there is no block."""
     blocks = ["." if block < 0 else str(block + 1) for block in np.asarray(squares)]
     return ["".join(blocks[i : i + COLUMNS]) for i in range(0, SQUARES, COLUMNS)]

@@ -3,11 +3,11 @@
     python -m tasks.shrdlu.grid --pretrained=shrdlu_dnc --policies=random,greedy
 
 Prints, for each model and each policy, the percentage of the goals that it reaches with the minimum
-number of moves: a row for this number, a column for the number of constraints, as Extended Data
-Figure 3 of Graves et al. 2016, whose percentages are printed first. A cell with fewer than 20
-episodes is empty. Below is the percentage of the constraints that hold at the end. The policies are
-pass, random, greedy (most constraints after the next action) and search (a shortest way); they see
-the goal at each step.
+number of moves. There is a row for each such number and a column for each number of constraints, as
+in Extended Data Figure 3 of Graves et al. 2016, whose percentages come first. A cell with fewer
+than 20 episodes is empty. The percentage of constraints that hold at the end comes below. The
+policies are pass, random, greedy (most constraints after the next action) and search (a shortest
+path). They see the goal at each step.
 """
 
 import pathlib
@@ -37,7 +37,7 @@ _PAPER = {
 }
 
 _FLAGS = asking.new_flags()
-flags.DEFINE_list("policies", [], "Policies to compare with.", flag_values=_FLAGS)
+flags.DEFINE_list("policies", [], "Policies for comparison.", flag_values=_FLAGS)
 flags.DEFINE_integer("goals", 10, "Number of goals.", 1, 26, flag_values=_FLAGS)
 flags.DEFINE_integer("num_sequences", 5000, "Number of episodes.", 1, flag_values=_FLAGS)
 flags.DEFINE_integer("seed", 0, "Seed of the episodes.", 0, flag_values=_FLAGS)
@@ -54,27 +54,27 @@ def restored(directory: pathlib.Path, best: bool, what: str) -> tuple[Core, int]
     Args:
       directory: directory of the run.
       best: whether to take the best checkpoint instead of the newest.
-      what: what only such models can do, for the error.
+      what: ability of such models, such as "have a plan", for the error.
 
     Raises:
-      ValueError: if the model is of another task, or not intact.
+      ValueError: if the model is for another task or damaged.
       OSError: if there is no run in the directory.
     """
     checkpoint = runs.newest_checkpoint(directory, best)
     config = Config.of_run(checkpoint.settings)
     if config.task != Shrdlu.name:
-        raise ValueError(f"Only models of {Shrdlu.name} {what}; {directory} is of {config.task}.")
+        raise ValueError(f"Only models of {Shrdlu.name} {what}; {directory} is for {config.task}.")
     core, _ = restore(checkpoint, config)
     return core, checkpoint.step
 
 
 def measure(batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray, float]:
-    """Counts what was solved.
+    """Counts episodes and solved episodes.
 
     Returns:
       The number of episodes by minimum number of moves and number of constraints, [7, 6] from 1 on;
-      how many of them were solved with the minimum; and the part of the constraints of an episode
-      that hold at its end, on average.
+      the number solved with the minimum, in the same form; and the mean share of an episode's
+      constraints that hold at its end.
     """
     count, solved, met = np.zeros([7, 6]), np.zeros([7, 6]), []
     for batch in batches:
@@ -108,7 +108,7 @@ def main(argv: Sequence[str]) -> int:
 def _measure() -> None:
     unknown = [name for name in _FLAGS.policies if name not in POLICIES]
     if unknown:
-        raise ValueError(f"policies must be of {', '.join(POLICIES)}, got {', '.join(unknown)}.")
+        raise ValueError(f"policies must be among {', '.join(POLICIES)}, got {', '.join(unknown)}.")
     task, seed = task_of_test(_FLAGS.goals), _FLAGS.seed
     number = -(-_FLAGS.num_sequences // BATCH_SIZE)
     played: dict[str, Iterable[Batch]] = {}
@@ -128,7 +128,7 @@ def _measure() -> None:
 
 
 def _of_model(directory: pathlib.Path, task: Shrdlu, number: int) -> Iterable[Batch]:
-    """The episodes of the test in which a model acts."""
+    """Returns the test episodes in which a model acts."""
     core, _ = restored(directory, _FLAGS.best, "can be measured")
     evaluation = Evaluation(core, task, _FLAGS.seed)
     return (batch for batch, _ in evaluation.answers("test", 0, number))

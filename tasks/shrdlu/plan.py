@@ -2,11 +2,11 @@
 
     python -m tasks.shrdlu.plan --pretrained=shrdlu_dnc
 
-Averages the contents of the slots that the read heads weight by more than 0.01 when the network is
-told which goal to reach, and fits a logistic regression from this word to each of the first five
-actions (Graves et al. 2016, Methods). Prints how often it is right in episodes to which it was not
-fitted, beside guessing the most frequent action: over 100 random splits into four fifths to fit to
-and a fifth to try.
+Averages the contents of the slots that the read heads weight by more than 0.01 when the network
+sees which goal to reach, and fits a logistic regression from this word to each of the first five
+actions (Graves et al. 2016, Methods). Prints its accuracy in episodes to which it was not fitted,
+next to the accuracy of the most frequent action. Both are means over 100 random splits into four
+fifths for fitting and one fifth for testing.
 """
 
 import sys
@@ -34,7 +34,7 @@ flags.DEFINE_integer("seed", 0, "Seed of episodes and splits.", 0, flag_values=_
 
 
 def found_at_query(trace: dnc.Trace, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what the heads find at the question, [B, W], and the first actions, [B, 5]."""
+    """Returns the word that the heads read at the question, [B, W], and the actions, [B, 5]."""
     example = np.arange(batch.mask.shape[1])
     query = np.argmax(np.asarray(batch.mask), axis=0)
     is_read = (trace.read_weights[query, example] > _LEAST_WEIGHT).any(axis=1)
@@ -45,7 +45,7 @@ def found_at_query(trace: dnc.Trace, batch: Batch) -> tuple[np.ndarray, np.ndarr
 
 
 def accuracy(words: np.ndarray, actions: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Returns how often a regression and the most frequent action are right, from 0 to 1.
+    """Returns the accuracies of a regression and of the most frequent action, from 0 to 1.
 
     Args:
       words: [n, W], the words to fit to.

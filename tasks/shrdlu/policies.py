@@ -1,4 +1,4 @@
-"""Policies that know the goal, to compare a network with: none of them has to remember anything."""
+"""Policies that see the goal, for comparison with a network: none of them needs a memory."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ def greedy(now: Environment, rng: np.random.Generator) -> np.ndarray:
 
 
 def search(now: Environment, rng: np.random.Generator) -> np.ndarray:
-    """Takes a shortest way to a board on which all constraints hold."""
+    """Takes the first action of a shortest path to a board on which all constraints hold."""
     is_reached = boards.reached(now.goals.goal)
     after = tf.gather(boards.tables().after, now.board)
     distance = tf.where(is_reached[:, np.newaxis], boards.distances(after), boards.FAR)
@@ -48,7 +48,7 @@ POLICIES: dict[str, Policy] = {
 
 
 def play(task: Shrdlu, policy: Policy, split: str, seed: int, step: int) -> Batch:
-    """Returns a batch of episodes in which a policy acts; it takes the arguments of `draw`."""
+    """Returns a batch of episodes in which a policy acts; other arguments are as for `draw`."""
     rng = np.random.default_rng([seed, step])
     key = draws.keys(split, seed, step, 1)[0]
     environment, observation = task.start(split, seed, step)

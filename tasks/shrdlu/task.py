@@ -1,6 +1,6 @@
-"""Mini-SHRDLU: read several goals, be told one of them, and move blocks to reach it.
+"""Mini-SHRDLU: see several goals, then move blocks to reach one of them.
 
-The last experiment of Graves et al. 2016 (Methods). An episode with n constraints in all its goals:
+The last experiment of Graves et al. 2016 (Methods). An episode with n constraints in total:
 
 ============  ==========================================  ==================================
 steps         observation (97 wide)                       answer
@@ -13,17 +13,17 @@ n + 1 ...     go; the board after the last action         another one (6 pairs),
 ============  ==========================================  ==================================
 
 The observation is one-hot in the letter (26), the first block (6), the relation (4), the second
-block (6), the signal to go (1), and the block on each of the 9 squares (54). A constraint says that
-a block is directly above, below, left of or right of another one. A goal consists of those that
-hold on a board which is `depth` moves away (or fewer, where there is none) and do not hold at the
-beginning. What is impossible leaves the board as it is. There are L + 6 actions if the goal can be
+block (6), the signal to go (1), and the block on each of the 9 squares (54). A constraint requires
+a block to be directly above, below, left of or right of another one. A goal consists of constraints
+that hold on a board `depth` moves away (or fewer, if there is none) and do not hold at the
+beginning. An impossible move leaves the board as it is. There are L + 6 actions if the goal can be
 reached with L.
 
-The outputs are 7 logits of actions and a value, in training of a policy that draws them, in
-evaluation of the likeliest ones. The reward after an action is the number of the goal's
-constraints that hold, less `invalid_cost` for a move that is impossible, and `undo_cost` for one
-that leads from the goal to another board (the paper does not say how large they are). The loss is
-advantage actor-critic with generalised advantages (Schulman et al. 2016), without a discount:
+The outputs are 7 logits of actions and a value. Actions are drawn from the policy in training, and
+are the most likely ones in evaluation. The reward after an action is the number of the goal's
+constraints that hold, minus `invalid_cost` for an impossible move and `undo_cost` for a move that
+leaves the goal (the paper does not specify these costs). The loss is advantage actor-critic with
+generalised advantages (Schulman et al. 2016), without a discount:
 
     A_t  = sum_u lambda^(u - t) (r_u + V_{u+1} - V_u),   R_t = sum_u r_u,   u = t, t + 1, ...
     loss = sum_t (R_t - V_t)^2 / 2 - log p(a_t) A_t - entropy H(p_t)
@@ -49,7 +49,7 @@ T = TypeVar("T", bound="Shrdlu")
 LETTERS = 26
 MORE = 6  # Actions in addition to the necessary ones.
 _GO = LETTERS + 2 * MAX_BLOCKS + len(RELATIONS)  # Channel of the signal.
-_MULTIPLE = 8  # Time steps are rounded up to it in training: each number has a program.
+_MULTIPLE = 8  # Training rounds time steps up to it, because each number has its own program.
 _NONE = -1
 
 # Extended Data Table 6: goals, blocks, constraints of each goal, depth.
@@ -82,16 +82,16 @@ _LESSONS = (
 
 
 class Goals(NamedTuple):
-    """The problems of a batch: at most G goals each, of at most C constraints.
+    """The problems of a batch, each with at most G goals of at most C constraints.
 
     Attributes:
       start: number of the first board, int32 [B].
-      boards: numbers of the boards that the goals are from, int32 [B, G].
-      facts: what holds there and belongs to the goal, see `boards.Tables`, bool [B, G, 72].
-      letters: of the goals, int32 [B, G].
-      number: how many of the goals there are, int32 [B].
-      chosen: which of them is to be reached, int32 [B].
-      minimum: with how many moves, int32 [B].
+      boards: numbers of the boards that define the goals, int32 [B, G].
+      facts: facts of these boards that belong to the goal, see `boards.Tables`, bool [B, G, 72].
+      letters: letters of the goals, int32 [B, G].
+      number: number of goals, int32 [B].
+      chosen: number of the goal to be reached, int32 [B].
+      minimum: minimum number of moves to this goal, int32 [B].
       told: letter, block, relation and block of each constraint, int32 [B, G C, 4].
       num_told: number of constraints, int32 [B].
     """
@@ -108,12 +108,12 @@ class Goals(NamedTuple):
 
     @property
     def goal(self) -> tf.Tensor:
-        """What is to hold, 0 or 1, float32 [B, 72]."""
+        """The facts that have to hold, 0 or 1, float32 [B, 72]."""
         return tf.cast(tf.gather(self.facts, self.chosen, batch_dims=1), tf.float32)
 
 
 class Environment(NamedTuple):
-    """State of the environment in the middle of an episode.
+    """State of the environment during an episode.
 
     Attributes:
       t: number of time steps so far, int32 scalar.
@@ -136,15 +136,15 @@ class Environment(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What was done at each time step, and what came of it.
+    """Action at each time step, and its result.
 
     Attributes:
       action: int32 [T, B].
       reward: float32 [T, B].
-      part: part of the goal's constraints that hold after the action, float32 [T, B].
+      part: share of the goal's constraints that hold after the action, float32 [T, B].
       num_left: number of actions left after it, int32 [T, B].
-      minimum: with how many moves the goal can be reached, int32 [T, B].
-      num_constraints: how many constraints it has, int32 [T, B].
+      minimum: minimum number of moves to the goal, int32 [T, B].
+      num_constraints: number of the goal's constraints, int32 [T, B].
     """
 
     action: Any
@@ -157,7 +157,7 @@ class Choice(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shrdlu(InteractiveTask):
-    """Mini-SHRDLU: move blocks to reach a goal, one of several that were described.
+    """Mini-SHRDLU: move blocks to reach one of several goals.
 
     Attributes:
       batch_steps: number of time steps of all batches in training; `None`: any.
@@ -192,12 +192,12 @@ class Shrdlu(InteractiveTask):
 
     @property
     def num_steps(self) -> int:
-        """Time steps of the longest batch, or of all."""
+        """Number of time steps of the longest batch, or of all batches."""
         longest = self.max_goals * self.max_constraints + self.max_depth + MORE
         return self.batch_steps or longest
 
     def curriculum(self, name: str, **more: Any) -> Lessons:
-        """Returns lessons; "paper": the lessons of the paper (Extended Data Table 6)."""
+        """Returns lessons; "paper" selects the paper's lessons (Extended Data Table 6)."""
         if name != PAPER:
             return super().curriculum(name, **more)
         names = ("goals", "blocks", "constraints", "depth")
@@ -205,7 +205,7 @@ class Shrdlu(InteractiveTask):
         return Lessons(lessons, replay=0.1, **more)
 
     def steps_of_batch(self, split: str, seed: int, step: int, lesson: int | None = None) -> int:
-        """Returns the number of time steps of a batch: in training as many as its goals need."""
+        """Returns the number of time steps of a batch; in training, as required by its goals."""
         if self.batch_steps or split != "train":
             return self.num_steps
         with tf.init_scope(), tf.device("CPU"):
@@ -215,13 +215,13 @@ class Shrdlu(InteractiveTask):
         return min(-(-steps // _MULTIPLE) * _MULTIPLE, self.num_steps)
 
     def of_length(self: T, num_steps: int) -> T:
-        """Returns this task with batches of this number of time steps only."""
+        """Returns this task, restricted to batches of `num_steps` time steps."""
         return dataclasses.replace(self, batch_steps=num_steps)
 
     def _draw_sizes(self, split: str, seed: Any, step: Any, lesson: Any) -> list[tf.Tensor]:
-        """Numbers of goals [B] and blocks [B], of constraints [B, G], and depths [B, G].
+        """Returns the numbers of goals [B], blocks [B], constraints [B, G], and depths [B, G].
 
-        What the number of time steps depends on is the same in all episodes of a training batch.
+        All episodes of a training batch have the same sizes.
         """
         keys = draws.keys(split, seed, step, 9)
         lesson = self.draw_lessons(split, seed, step, lesson)
@@ -243,7 +243,7 @@ class Shrdlu(InteractiveTask):
         first, end = (tf.gather(tables.first, num_blocks + more) for more in (0, 1))
         start = first + _below(keys[0], end - first)
 
-        # A board at the depth where, if possible, so many constraints hold that did not.
+        # A board at the depth with, if possible, `num_constraints` that did not hold before.
         distance = boards.distances(start, self.max_blocks)
         holds = tables.facts[: distance.shape[1]]
         old = tf.gather(tables.facts, start)
@@ -255,7 +255,7 @@ class Shrdlu(InteractiveTask):
         is_choice = enough == tf.reduce_max(enough, axis=2, keepdims=True)
         chosen_boards = _any_of_many(keys[1], is_choice)
 
-        # Constraints in a random order; the others, and goals that there are not, come last.
+        # Constraints in a random order. Surplus constraints and goals come last.
         is_goal = tf.range(self.max_goals) < number[:, tf.newaxis]
         is_new = tf.gather(holds, chosen_boards) * (1.0 - old[:, tf.newaxis]) > 0
         in_order = tf.where(is_new, draws.uniform_numbers(keys[2], is_new.shape), 2.0)
@@ -290,7 +290,7 @@ class Shrdlu(InteractiveTask):
         )
 
     def start(self, split: str, seed: Any, step: Any, lesson: Any = None) -> tuple[Any, tf.Tensor]:
-        """Returns the environment of an episode's start and the first observations [B, 97]."""
+        """Returns the environment at the start of episodes, and the first observations [B, 97]."""
         goals = self.draw(split, seed, step, lesson)
         environment = Environment(
             t=tf.constant(0),
@@ -304,7 +304,7 @@ class Shrdlu(InteractiveTask):
     def respond(
         self, environment: Environment, outputs: Any, key: tf.Tensor
     ) -> tuple[Any, tf.Tensor, Record]:
-        """Returns the environment after an action, if one was asked for."""
+        """Returns the environment after an action, if one was required."""
         now, goals = environment, environment.goals
         is_asked = now.is_asked
         action = _act(outputs, key, now.is_drawn)
@@ -341,7 +341,7 @@ class Shrdlu(InteractiveTask):
         return following, _observe(following), record
 
     def loss(self, outputs: tf.Tensor, batch: Batch) -> tf.Tensor:
-        """Returns the loss of policy and value, less the weighted entropy, per episode."""
+        """Returns the loss of policy and value, minus the weighted entropy, per episode."""
         choice: Choice = batch.extras
         mask = tf.cast(batch.mask, outputs.dtype)
         reward = tf.cast(choice.reward, outputs.dtype)
@@ -354,9 +354,9 @@ class Shrdlu(InteractiveTask):
         return tf.reduce_mean(tf.reduce_sum(loss * mask, axis=0))
 
     def metrics(self, outputs: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
-        """Returns the part of the constraints that do not hold at the end, and other means.
+        """Returns the share of the constraints that do not hold at the end, and other means.
 
-        `reward` is the sum of an episode's, `solved_sequences` the fraction of the goals that are
+        `reward` is the sum of an episode's rewards, and `solved_sequences` the fraction of goals
         reached with the minimum number of moves.
         """
         choice: Choice = batch.extras
@@ -371,7 +371,7 @@ class Shrdlu(InteractiveTask):
         }
 
     def is_solved(self, metrics: Mapping[str, float]) -> bool:
-        """Whether at most 15 % of the constraints do not hold at the end."""
+        """Returns whether at most 15 % of the constraints do not hold at the end."""
         return metrics["missed_constraints"] <= 0.15
 
     def describe_error(self, error: float) -> str:
@@ -405,9 +405,9 @@ class Shrdlu(InteractiveTask):
         return "\n\n".join(episodes)
 
     def step_labels(self, batch: Batch) -> list[list[str]]:
-        """Returns each step's constraint, "K: 1 above 4", or action, first with the goal, "K? 2>3".
+        """Returns each step's constraint, "K: 1 above 4", or action, "2>3"; the first is "K? 2>3".
 
-        Below an action is the board before it, in three lines.
+        Each action is followed by the board before it, in three lines.
         """
         seen, mask = np.asarray(batch.observations), np.asarray(batch.mask)
         squares = seen_squares(seen)
@@ -448,7 +448,7 @@ def advantages(reward: tf.Tensor, value: tf.Tensor, trace_decay: float) -> tf.Te
 
 
 def is_solved_at(choice: Choice) -> Any:
-    """Whether the goal is reached with the minimum number of moves at a step, bool [T, B]."""
+    """Returns whether a step reaches the goal in the minimum number of moves, bool [T, B]."""
     return (choice.part == 1.0) & (choice.num_left == MORE)
 
 
@@ -468,13 +468,13 @@ def text_of_action(action: int) -> str:
 
 
 def _below(key: tf.Tensor, bounds: tf.Tensor) -> tf.Tensor:
-    """A random number from 0 to below each bound, int32."""
+    """Returns a random integer >= 0 below each bound, int32."""
     drawn = draws.uniform_numbers(key, bounds.shape)
     return tf.cast(drawn * tf.cast(bounds, tf.float32), tf.int32)
 
 
 def _possible(depth: tf.Tensor, distance: tf.Tensor, num_new: tf.Tensor, most: int) -> tf.Tensor:
-    """The depths [B, G], or the next smaller ones at which there are boards with new facts."""
+    """Returns the depths [B, G], or the next smaller ones with boards that have new facts."""
     depths = tf.range(1, most + 1)
     is_there = distance[:, tf.newaxis] == depths[:, tf.newaxis]
     is_there = tf.reduce_any(is_there & (num_new[:, tf.newaxis] > 0), axis=2)
@@ -483,9 +483,9 @@ def _possible(depth: tf.Tensor, distance: tf.Tensor, num_new: tf.Tensor, most: i
 
 
 def _any_of_many(key: tf.Tensor, is_choice: tf.Tensor) -> tf.Tensor:
-    """As `draws.any_of`, with one random number for each of many places instead of K.
+    """Draws as `draws.any_of` does, but with one random number instead of one for each place.
 
-    It counts the choices in groups of places, then those in the group where the drawn one is.
+    It counts the choices in groups of places, then within the group that contains the drawn one.
     """
     *shape, size = is_choice.shape
     length = math.isqrt(size) + 1
@@ -504,9 +504,9 @@ def _any_of_many(key: tf.Tensor, is_choice: tf.Tensor) -> tf.Tensor:
 
 
 def _phrases(key: tf.Tensor, facts: tf.Tensor, letters: tf.Tensor) -> tf.Tensor:
-    """Constraints as letter, block, relation and block, [B, G, C, 4]; each said in a random way.
+    """Returns constraints as letter, block, relation and block, [B, G, C, 4].
 
-    "1 above 2" and "2 below 1" are the same.
+    Each is phrased at random: "1 above 2" and "2 below 1" mean the same.
     """
     is_left, pair = facts // MAX_BLOCKS**2, facts % MAX_BLOCKS**2
     first, second = pair // MAX_BLOCKS, pair % MAX_BLOCKS
@@ -525,7 +525,7 @@ def _phrases(key: tf.Tensor, facts: tf.Tensor, letters: tf.Tensor) -> tf.Tensor:
 
 
 def _act(outputs: tf.Tensor, key: tf.Tensor, is_drawn: tf.Tensor) -> tf.Tensor:
-    """The likeliest actions, or some that are drawn from the policy (by Gumbel's noise)."""
+    """Returns the most likely actions, or actions drawn from the policy (with Gumbel noise)."""
     logits = tf.cast(outputs[:, :ACTIONS], tf.float32)
     drawn = tf.maximum(draws.uniform_numbers(key, logits.shape), 1e-7)
     noise = -tf.math.log(-tf.math.log(drawn))
@@ -534,7 +534,7 @@ def _act(outputs: tf.Tensor, key: tf.Tensor, is_drawn: tf.Tensor) -> tf.Tensor:
 
 
 def _observe(now: Environment) -> tf.Tensor:
-    """The observations [B, 97] at a time step."""
+    """Returns the observations [B, 97] at a time step."""
     goals = now.goals
     told = tf.gather(goals.told, tf.minimum(now.t, goals.told.shape[1] - 1), axis=1)
     is_told, is_query = now.t < goals.num_told, now.t == goals.num_told

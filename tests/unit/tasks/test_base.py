@@ -84,7 +84,7 @@ def test_a_task_of_ones_own_is_found_by_its_path(own):
 @pytest.mark.parametrize(
     "name, why",
     [
-        ("nonsense", "Unknown task 'nonsense'; there are: addition, .*A task of your own is"),
+        ("nonsense", "Unknown task 'nonsense'. Choose from: addition, .* or give your own as"),
         ("missing.module:Class", "Cannot load task .*: No module named 'missing'"),
         ("own_tasks_of_a_test:Missing", "Cannot load task .* has no attribute 'Missing'"),
         ("own_tasks_of_a_test:Outer.Missing", "Cannot load task .* has no attribute 'Missing'"),

@@ -228,12 +228,12 @@ TRAINED = "--pretrained=traversal_dnc"
         ([TRAINED, "--start=a"], ["Give --map and --start"]),
         ([TRAINED, "--map=vienna"], ["Give --map and --start"]),
         ([TRAINED, "--map=paris"], ["paris", "london|london_all|vienna|family"]),
-        ([TRAINED, *PLAN], ["traversal_dnc is of traversal: give --edges, and no --goal."]),
-        ([TRAINED, *FOLLOW, "--goal=Spittelau"], ["give --edges, and no --goal."]),
-        ([TRAINED, *FOLLOW[:2]], ["give --edges, and no --goal."]),
+        ([TRAINED, *PLAN], ["traversal_dnc is for traversal. Give --edges, and no --goal."]),
+        ([TRAINED, *FOLLOW, "--goal=Spittelau"], ["Give --edges, and no --goal."]),
+        ([TRAINED, *FOLLOW[:2]], ["Give --edges, and no --goal."]),
         (
             ["--pretrained=copy_dnc", *FOLLOW],
-            ["Only models of traversal and shortest_path find routes; ", "copy_dnc is of copy."],
+            ["Only models of traversal and shortest_path find routes; ", "copy_dnc is for copy."],
         ),
         (
             [TRAINED, "--map=london", "--start=Oxfort Circus", "--edges=a"],
@@ -262,9 +262,9 @@ def test_what_cannot_be_asked_is_one_line_and_exit_code_2(capsys, arguments, par
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (FOLLOW, "is of shortest_path: give --goal, and no --edges."),
-        ([*PLAN, "--edges=a"], "give --goal, and no --edges."),
-        (PLAN[:2], "give --goal, and no --edges."),
+        (FOLLOW, "is for shortest_path. Give --goal, and no --edges."),
+        ([*PLAN, "--edges=a"], "Give --goal, and no --edges."),
+        (PLAN[:2], "Give --goal, and no --edges."),
         ([*PLAN[:2], "--goal=Landstraße"], "The goal is the start, Landstraße."),
         ([*PLAN[:2], "--goal=Spitelau"], "Did you mean Spittelau?"),
         ([*PLAN[:2], "--goal=Spittelau", "--memory_size=7"], "has 32 edges"),

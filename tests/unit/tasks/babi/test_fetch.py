@@ -44,7 +44,7 @@ def test_a_file_that_was_changed_is_refused_and_nothing_written(tmp_path, capsys
 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("tasks.babi.fetch: en-10k/qa")
-    assert line.endswith("differs from the release: it was changed.")
+    assert line.endswith("differs from the released file.")
     assert not (tmp_path / "data").exists()
 
 
@@ -64,8 +64,8 @@ def test_a_file_of_which_only_the_name_in_git_is_known_is_checked_by_it(tmp_path
     [
         ({"a/../../en-10k/qa1_x.txt": b"x"}, "is not safe"),
         ({"/en-10k/qa1_x.txt": b"x"}, "is not safe"),
-        ({"en-10k/something.txt": b"x"}, "has none of the files"),
-        (None, "is damaged or no archive"),
+        ({"en-10k/something.txt": b"x"}, "contains none of the files"),
+        (None, "is damaged or not an archive"),
     ],
 )
 def test_an_archive_that_cannot_be_is_refused(tmp_path, capsys, files, said):

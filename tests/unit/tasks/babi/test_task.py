@@ -304,7 +304,7 @@ def test_who_learns_from_a_substitute_is_told(tmp_path, task):
 
     assert task.notes == ()
     (note,) = other.notes
-    assert note.startswith(f"Task 1 is learned from {path}, which only stands in")
+    assert note.startswith(f"Task 1 uses {path} as a substitute")
 
 
 def test_what_comes_after_a_question_does_not_change_its_loss():

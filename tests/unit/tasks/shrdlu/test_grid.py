@@ -72,7 +72,7 @@ def test_policies_are_printed_beside_the_paper(capsys):
         ((), "Give --checkpoint_dir or --pretrained"),
         (
             ("--policies=random,clever",),
-            "policies must be of pass, random, greedy, search, got clever",
+            "policies must be among pass, random, greedy, search, got clever",
         ),
         (("--pretrained=copy_dnc",), "Only models of shrdlu can be measured"),
     ],
