@@ -1,10 +1,10 @@
-# `make train` and `make test` need Python >= 3.10 and nothing else; they make the environment in .venv.
+# `make train` and `make test` need only Python >= 3.10; they create the environment in .venv.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-# Two processes, whatever the machine: each needs up to 2.5 GB. A file's tests share what they compile.
+# Two processes on any machine: each needs up to 2.5 GB. The tests of a file share compiled programs.
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 .PHONY: train test test-all coverage lint browser tensorboard docs babi bench bench-solved soak results mutants clean
@@ -12,20 +12,20 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 train: $(READY)  ## Train repeat copy, up to six rows three times, until it makes no errors.
 	$(BIN)/python train.py --max_length=6 --max_repeats=3 --learning_rate=1e-3 --stop_when_solved --report_interval=500
 
-# In two runs: memory that XLA's programs take is given back only at the end of a process.
+# In two runs, because memory of XLA's programs is released only at the end of a process.
 test: lint  ## Lint, check types, and run the fast tests (under 6 minutes and 6 GB on two cores).
 	$(PYTEST) tests/unit/dnc dnc
 	$(PYTEST) tests/unit --ignore=tests/unit/dnc
 
-# What is compared with recorded numbers is compared once more as users compile it, and what is
-# tried with random examples with ten times as many.
-test-all: test $(if $(CI),browser)  ## All tests, also of processes, browsers, documents, trained models.
+# Comparisons with recorded numbers are repeated as users compile them, and tests on random examples
+# are repeated with ten times as many.
+test-all: test $(if $(CI),browser)  ## All tests, including processes, browsers, documentation, trained models.
 	XLA_FLAGS= HYPOTHESIS_PROFILE=thorough $(PYTEST) tests/unit/training/test_step.py \
 	  tests/system/test_conformance.py \
 	  $(addprefix tests/unit/dnc/test_,conformance.py fuzz.py properties.py)
 	$(PYTEST) tests/system
 
-coverage: $(READY)  ## What of dnc/ the fast tests run, lines and branches.
+coverage: $(READY)  ## Measure the lines and branches of dnc/ that the fast tests run.
 	$(PYTEST) tests/unit/dnc dnc --cov=dnc --cov-branch --cov-report=term-missing:skip-covered
 
 lint: $(READY)
@@ -42,7 +42,7 @@ browser:  ## Install Chromium, Node.js and TypeScript for the tests of the inspe
 	    fonts-dejavu-core $$missing; }
 
 tensorboard: $(READY)  ## Show all runs in the browser: curves, panels, and the tab DNC Memory.
-	@echo 'What the memories do: http://localhost:6006/#dnc_memory'
+	@echo 'Look into the memories: http://localhost:6006/#dnc_memory'
 	$(BIN)/tensorboard --logdir checkpoints
 
 docs: $(READY)  ## Make a web site of the documentation, with the API reference: site/index.html.
@@ -68,7 +68,7 @@ bench: $(READY)  ## Time training steps, inference and growing sizes; measure me
 	@echo
 	$(BIN)/python -m bench.safety
 
-soak: $(READY)  ## Disturb trainings for ten minutes: kill them, damage their files, fill their disk.
+soak: $(READY)  ## Disturb training for ten minutes: kill it, damage its files, fill its disk.
 	$(BIN)/python -m bench.soak --minutes=10
 
 bench-solved: $(READY)  ## Time until repeat copy is solved, for three seeds and both linkages (a quarter of an hour).
@@ -78,7 +78,7 @@ results: $(READY)  ## Train the tasks with three seeds, DNC and LSTM, and measur
 	$(BIN)/python -m bench.results --cores=dnc,lstm \
 	  --presets=addition,argmax,associative_recall,copy,copy_series,key_value,ngrams,priority_sort_chainer,repeat_copy
 
-mutants: $(READY)  ## Put small faults into a copy of the code: do the tests find each? (some minutes on two cores).
+mutants: $(READY)  ## Put small faults into a copy of the code, to see that the tests find each (minutes on two cores).
 	$(BIN)/python -m tests.mutants --jobs=2
 
 clean:  ## Remove the environment and caches; trained models stay.

@@ -3,9 +3,9 @@
     python evaluate.py --checkpoint_dir=checkpoints/addition --lengths=12,20,50,100
     python evaluate.py --pretrained=addition_dnc
 
-Prints a table, and whether each model has solved its task; --plot and --csv write files. Where the
-task has standard tests, the table has a row for each, with the published result; where its episodes
-have sizes, a row for each size, also for ones that were not trained.
+Prints a table, and whether each model has solved its task; --plot and --csv write files. If the
+task has standard tests, the table has a row for each, with the published result. If its episodes
+have sizes, it has a row for each size, including sizes that did not occur in training.
 
 Models given on the command line add the options of their task to the flags, and to --help.
 """
@@ -46,9 +46,9 @@ _OPTIONS = (
         "standard tests, or the largest size in training, and 2, 4 and 8 times as large.",
     ),
     _option("memory_size", str, None, "Memory slots: one number, or one for each size."),
-    _option("num_sequences", int, 1000, "Sequences of each size, if generated.", 1, MAX_SIZE),
+    _option("num_sequences", int, 1000, "Number of sequences of each size.", 1, MAX_SIZE),
     _option("seed", int, 0, "Seed of the data.", 0, MAX_SIZE),
-    _option("examples", int, 0, "Episodes to show with the model's answers.", 0),
+    _option("examples", int, 0, "Number of episodes to show with answers.", 0),
     _option("jit", bool, True, "Whether to compile with XLA."),
     _option("plot", str, None, "PNG file to draw the errors into."),
     _option("csv", str, None, "CSV file to write the table into."),
@@ -78,12 +78,12 @@ def main(argv: list[str]) -> int:
 
 
 def _checkpoints(values: flags.FlagValues, argv: Sequence[str]) -> dict[str, Checkpoint]:
-    """The models on a command line, by name. The options of their task are unknown yet."""
+    """Returns the models on a command line, by name. Options of their task are not flags yet."""
     values.set_gnu_getopt(True)  # The value of an unknown flag does not end the flags.
     try:
         values(argv, known_only=True)
     except flags.Error:
-        return {}  # `command.run` finds it again.
+        return {}  # `command.run` reports the error.
     directories, shipped = (values[x].value.split(",") for x in ("checkpoint_dir", "pretrained"))
     paths = [*map(pathlib.Path, filter(None, directories))]
     paths += map(runs.pretrained, filter(None, shipped))
@@ -104,7 +104,7 @@ def _evaluate(
 ) -> None:
     """Evaluates models with some options of their task changed."""
     if not found:
-        raise ValueError("Give checkpoint_dir or pretrained: the models to measure.")
+        raise ValueError("Give checkpoint_dir or pretrained to choose the models.")
     for option in _OPTIONS:
         option.check(own[option.name])
     for path in filter(None, [own["plot"], own["csv"]]):
@@ -161,7 +161,7 @@ def _tables(
     models: _Models,
     measured: Callable[[Checkpoint, Config], Iterable[tuple[measuring.Row, list[str]]]],
 ) -> dict[str, Report]:
-    """Prints each line of the table as soon as it is there."""
+    """Measures models, and prints each line of the table as soon as it is available."""
     reports: dict[str, Report] = {}
     for name, model in models.items():
         rows, examples = [], []
@@ -185,7 +185,7 @@ def _how(own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_the_test(own: Mapping[str, Any], models: _Models) -> dict[str, Report]:
-    """Measures models on all episodes of the test; prints the task's own table."""
+    """Measures models on all episodes of the test, and prints the task's own table."""
     slots = _number_of_slots(own)
     reports, num_sequences = {}, own["num_sequences"]
     for name, (checkpoint, config) in models.items():
@@ -201,7 +201,7 @@ def _of_the_test(own: Mapping[str, Any], models: _Models) -> dict[str, Report]:
 
 
 def _number_of_slots(own: Mapping[str, Any]) -> int | None:
-    """The only value of memory_size, `None` if it was not given."""
+    """Returns the only value of memory_size, or `None` if it was not given."""
     slots = _whole_numbers(own, "memory_size") or [None]
     if len(slots) > 1:
         raise ValueError(f"memory_size must be one number, got {len(slots)}.")
@@ -209,7 +209,7 @@ def _number_of_slots(own: Mapping[str, Any]) -> int | None:
 
 
 def _whole_numbers(own: Mapping[str, Any], name: str) -> list[int] | None:
-    """The value of a flag, `None` if it was not given."""
+    """Returns the numbers in the value of a flag, or `None` if it was not given."""
     if own[name] is None:
         return None
     texts = own[name].split(",")

@@ -25,20 +25,20 @@ setup(
         "dnc_trace",
     ],
     package_data={"dnc": ["py.typed"], "dnc_inspector": ["static/*"]},
-    # TensorBoard imports what it finds here whenever it starts, and an error would stop it.
+    # TensorBoard imports this whenever it starts, and an error would stop it.
     entry_points={"tensorboard_plugins": ["dnc_memory = dnc_inspector.loader:DncLoader"]},
     python_requires=">=3.10,<3.14",  # Like TensorFlow 2.21, which has no wheels for later ones.
     install_requires=[
-        # 2.18 is the first TensorFlow that works with NumPy 2. Up to 2.20 it admits only its own
-        # version of TensorBoard; 2.21 is the first that goes with TensorBoard 2.21.
+        # 2.18 is the first TensorFlow that works with NumPy 2. Up to 2.20 it requires its own
+        # version of TensorBoard; 2.21 is the first that works with TensorBoard 2.21.
         "tensorflow>=2.18,<3",
         "dm-sonnet>=2.0.2,<3",  # Modules, recurrent cores, unrolls and optimizers.
         "dm-tree>=0.1.8",  # Nests; already a requirement of Sonnet.
         "numpy>=1.26",  # The reference model; TensorFlow 2.18's own lower bound.
         "absl-py>=2.0",  # Flags of the scripts; already a requirement of TensorFlow and Sonnet.
         "pillow>=10.1",  # Draws the panels of dnc.summaries; TensorBoard from 2.20 on requires it.
-        # Shows the event files, and runs the plugin in dnc_inspector: 2.18 does as 2.21. But only
-        # from 2.21 on does it start beside setuptools >= 82. TensorFlow up to 2.20 pins older ones.
+        # Shows the event files, and runs the plugin in dnc_inspector, from 2.18 on. It starts with
+        # setuptools >= 82 only from 2.21 on; TensorFlow up to 2.20 requires older versions.
         "tensorboard>=2.18",
     ],
     extras_require={
@@ -56,7 +56,7 @@ setup(
             "dnc-sonnet[docs,train]",  # They are tested, too.
             "gymnasium>=1.1",  # The environment of examples/recurrent_policy.py.
             "hypothesis>=6.100",  # Property tests.
-            "networkx>=3.0",  # Shortest paths to compare with.
+            "networkx>=3.0",  # Shortest paths for comparison.
             "pytest>=8.0",
             "pytest-cov>=5.0",  # make coverage.
             "pytest-xdist>=3.5",  # Two processes: most of the tests' time is tracing and compiling.

@@ -29,20 +29,20 @@ from training.distribution import leaving_when_a_worker_is_lost
 from training.flags import as_arguments, define, given, help_text
 from training.messages import muted, say
 
-# Raised in all workers alike.
+# Raised by all workers together.
 _OF_ALL = (ValueError, OSError, training.NotFiniteError)
 _PRESET = Option(
     "preset",
     str,
     None,
-    "Settings, which other flags override: none, or one of "
-    f"{', '.join(sorted(presets.PRESETS))}. By default the preset with the name of the task.",
+    "Preset settings, which other flags override: none, or one of "
+    f"{', '.join(sorted(presets.PRESETS))}. By default the preset named after the task.",
     group="Preset",
 )
 
 
 def main(argv: Sequence[str]) -> int:
-    """Trains, and prints what to look at next. Returns the exit code."""
+    """Trains, and prints the next commands to use. Returns the exit code."""
     try:
         task = _task(argv)
         declared = [_PRESET, *options.of(Config).values(), *task_options(task).values()]
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _task(argv: Sequence[str]) -> str:
-    """The task on a command line, whose options are flags, too."""
+    """Returns the task on a command line, whose options are also flags."""
     values = command.new_flags()
     flags.DEFINE_string("task", presets.DEFAULT_TASK, "", flag_values=values)
     flags.DEFINE_string("preset", presets.NONE, "", flag_values=values)
@@ -98,7 +98,7 @@ def _train(argv: Sequence[str], settings: Mapping[str, Any]) -> int:
 
 
 class _SayPreset(Callback):
-    """Prints the settings of the preset that differ from the defaults."""
+    """Callback that prints the settings of the preset that differ from the defaults."""
 
     def __init__(self, settings: Mapping[str, Any]):
         """Takes the settings on the command line."""
@@ -113,7 +113,7 @@ class _SayPreset(Callback):
         self._text = f"Preset {name}: {' '.join(as_arguments(said))}" if said else ""
 
     def begin(self, loop: Any) -> None:
-        """Prints them."""
+        """Prints the settings, if there are any."""
         if self._text:
             say(self._text)
 
@@ -135,7 +135,7 @@ def _say_what_is_next(config: Config, result: training.Result, argv: Sequence[st
 
 
 def _executable(name: str) -> str:
-    """Path of a program of this Python environment, relative where possible."""
+    """Returns the path of a program of this Python environment, relative if possible."""
     path = pathlib.Path(sys.executable).parent / name
     return os.path.relpath(path) if path.is_relative_to(pathlib.Path.cwd()) else str(path)
 

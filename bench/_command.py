@@ -18,7 +18,7 @@ Row = dict[str, Any]  # JSON values by name.
 
 
 class CommandError(Exception):
-    """What the user can set right: the command ends with exit code 2 and this message."""
+    """Error that the user can correct. The command ends with exit code 2 and this message."""
 
 
 class Column(NamedTuple):
@@ -30,11 +30,11 @@ class Column(NamedTuple):
 
 
 def new_flags(default_rounds: int | None) -> flags.FlagValues:
-    """Returns the flags of one command: --json, --help and, unless None is given, --rounds."""
+    """Returns the flags of one command: --json, --help and, if there is a default, --rounds."""
     values = command.new_flags()
     if default_rounds is not None:
         flags.DEFINE_integer(
-            "rounds", default_rounds, "How often each is timed.", lower_bound=1, flag_values=values
+            "rounds", default_rounds, "Number of timings.", lower_bound=1, flag_values=values
         )
     flags.DEFINE_bool("json", False, "Print one JSON object, not a table.", flag_values=values)
     return values
@@ -43,7 +43,7 @@ def new_flags(default_rounds: int | None) -> flags.FlagValues:
 def define_names(
     values: flags.FlagValues, name: str, default: str, known: Sequence[str], help_text: str
 ) -> flags.FlagHolder:
-    """Defines a flag that lists known names: at least one, unless there is none by default."""
+    """Defines a flag that lists known names, at least one unless the default is empty."""
     holder = flags.DEFINE_list(
         name, default, f"{help_text}: a list of {', '.join(known)}.", flag_values=values
     )
@@ -82,26 +82,26 @@ def define_integers(
 
 
 def integers(holder: flags.FlagHolder) -> list[int]:
-    """Returns the value of such a flag; [] if it was not given."""
+    """Returns the value of a flag from `define_integers`; [] if it was not given."""
     return [int(x) for x in holder.value or []]
 
 
 def define_num_links(values: flags.FlagValues) -> flags.FlagHolder[int]:
     """Defines --num_links."""
     return flags.DEFINE_integer(
-        "num_links", 8, "Links of each slot, for sparse links.", lower_bound=1, flag_values=values
+        "num_links", 8, "Number of sparse links per slot.", lower_bound=1, flag_values=values
     )
 
 
 def check_sizes(chosen: Iterable[workloads.Workload], num_links: int | None) -> None:
-    """Checks that links are no more than slots.
+    """Checks that a slot has no more links than there are slots.
 
     Args:
       chosen: the workloads that will be run.
-      num_links: links of a slot; None if there are no sparse links.
+      num_links: number of links of a slot; None if there are no sparse links.
 
     Raises:
-      CommandError: if they are more.
+      CommandError: if there are more.
     """
     for workload in chosen:
         if num_links is not None and num_links > workload.memory_size:
@@ -112,10 +112,10 @@ def check_sizes(chosen: Iterable[workloads.Workload], num_links: int | None) -> 
 
 
 def run_script(path: pathlib.Path, arguments: Sequence[str]) -> str:
-    """Runs a script of this project in a process of its own; returns what it printed.
+    """Runs a script of this project in a separate process. Returns its output.
 
     Raises:
-      CommandError: if it refused its flags.
+      CommandError: if it rejected its flags.
       RuntimeError: if it failed otherwise.
     """
     line = [sys.executable, str(path), *arguments]
@@ -142,19 +142,18 @@ def run(
     """Runs a command.
 
     Args:
-      name: as after `python -m`.
-      doc: what --help says first.
+      name: name of the module, for `python -m`.
+      doc: first part of the help.
       values: the command's flags.
       argv: name of the program and arguments.
-      title: returns what the table shows; called once flags are parsed, as are the next three.
+      title: returns the title of the table; called once flags are parsed, as are the next three.
       columns: returns the columns.
       rows: measures and yields the rows.
-      check: raises `CommandError` if flags do not go together.
-      has_failed: whether a row is not as it must be.
+      check: raises `CommandError` if flags contradict each other.
+      has_failed: returns whether a row is a failure.
 
     Returns:
-      The exit code: 2 if a flag is wrong, which one line on standard error says; 1 if a row has
-      failed.
+      The exit code: 2 if a flag is wrong, after one line on standard error; 1 if a row has failed.
     """
     try:
         if not command.parse(values, argv, doc):
@@ -162,7 +161,7 @@ def run(
     except ValueError as error:
         return _fail(name, str(error))
 
-    tf.get_logger().setLevel("ERROR")  # It advises against making many functions.
+    tf.get_logger().setLevel("ERROR")  # It warns about making many functions.
     machine = _timing.machine()
     done: list[Row] = []
 
@@ -195,7 +194,7 @@ def run(
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Row]) -> None:
-    """Prints a Markdown table, each row as soon as it is there."""
+    """Prints a Markdown table, each row as soon as it is available."""
     print("| " + " | ".join(c.header.ljust(c.width) for c in columns) + " |")
     print("|" + "|".join("-" * (c.width + 2) for c in columns) + "|", flush=True)
     for row in rows:
@@ -208,7 +207,7 @@ def model(row: Row) -> str:
 
 
 def milliseconds(row: Row | None) -> str:
-    """Returns a median and its spread as text, and "-" where nothing was measured."""
+    """Returns a median and its spread as text, or "-" if nothing was measured."""
     if row is None or "median_ms" not in row:
         return "-"
     digits = 2 - (row["median_ms"] >= 10) - (row["median_ms"] >= 100)

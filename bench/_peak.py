@@ -1,7 +1,7 @@
-"""The peak memory of a training step, measured in a process of its own.
+"""The peak memory of a training step, measured in a separate process.
 
-`peak` starts that process, which runs this module, and returns what it found. One process a figure,
-since what one model has left behind would count for the next.
+`peak` starts that process, which runs this module, and returns its result. There is one process per
+figure, since memory that one model leaves behind would count for the next.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ from bench import _timing, workloads
 _ROOT = pathlib.Path(__file__).parents[1]
 _MIB = 2**20
 _ENVIRONMENT = {
-    "CUDA_VISIBLE_DEVICES": "",  # It is the memory of the CPU.
-    # With oneDNN comes an allocator that keeps what a step has used: the next one would need
-    # nothing. Without it, TensorFlow allocates and frees as any program.
+    "CUDA_VISIBLE_DEVICES": "",  # The CPU's memory is measured.
+    # oneDNN's allocator keeps the memory that a step has used, so the next step would need none.
+    # Without it, TensorFlow allocates and frees like any program.
     "TF_ENABLE_ONEDNN_OPTS": "0",
 }
 
 
 class Variant(NamedTuple):
-    """A training step whose memory is to be measured."""
+    """A training step to measure."""
 
     workload: workloads.Workload
     linkage: str = "dense"
@@ -42,7 +42,7 @@ class Variant(NamedTuple):
     checkpoint_every: int | None = None  # an argument of `dnc.unroll`; None: not passed
 
     def training_step(self) -> Any:
-        """Returns the step, as `workloads.training_step`."""
+        """Returns the step, a result of `workloads.training_step`."""
         unroll = workloads.UNROLLS[self.unroll]
         if self.checkpoint_every is not None:
             unroll = functools.partial(unroll, checkpoint_every=self.checkpoint_every)
@@ -51,16 +51,16 @@ class Variant(NamedTuple):
 
 
 class Peak(NamedTuple):
-    """What one training step needed."""
+    """Memory and time of one training step."""
 
     idle_mib: float  # resident memory of the process with the model built
-    peak_mib: float  # the most that the step added to it
-    includes_compilation: bool  # where the system cannot say what a single step took
-    step_ms: float  # of the one step that was measured
+    peak_mib: float  # maximum that the step added to it
+    includes_compilation: bool  # true if the system cannot measure a single step
+    step_ms: float  # time of the step that was measured
 
 
 def peak(variant: Variant) -> Peak | None:
-    """Measures in a fresh process; returns None if the system ended it for want of memory.
+    """Measures in a fresh process. Returns None if the system ended it for lack of memory.
 
     Raises:
       RuntimeError: if the process failed otherwise.
@@ -82,8 +82,8 @@ def peak(variant: Variant) -> Peak | None:
 def measure(variant: Variant) -> Peak:
     """Measures in this process, which has run no training step before.
 
-    On Linux the step is one that is compiled already, from the memory that is in use before it. On
-    other systems only the largest memory ever is known: it is that of the first call.
+    On Linux the step is already compiled, and its peak is relative to the memory in use before it.
+    Other systems only record the maximum so far, which is therefore measured at the first call.
     """
     step = variant.training_step()
     if not _reset_peak():
@@ -93,7 +93,7 @@ def measure(variant: Variant) -> Peak:
     step()
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
-        # What compilation has freed would otherwise stay with the process and hide the step's need.
+        # Memory freed by compilation would otherwise stay with the process and hide the peak.
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     _reset_peak()
     idle = _status("VmRSS")
@@ -102,14 +102,14 @@ def measure(variant: Variant) -> Peak:
 
 
 def available_mib() -> float | None:
-    """Returns the memory that programs could still take; None where the system does not say."""
+    """Returns the memory available to programs; None if the system does not report it."""
     path = pathlib.Path("/proc/meminfo")
     found = path.exists() and re.search(r"^MemAvailable:\s+(\d+) kB", path.read_text(), re.M)
     return int(found[1]) * 1024 / _MIB if found else None
 
 
 def _reset_peak() -> bool:
-    """Makes the present resident memory the largest so far; returns whether that can be done."""
+    """Resets the peak to the current resident memory. Returns whether that is possible."""
     try:
         pathlib.Path("/proc/self/clear_refs").write_text("5")
     except OSError:

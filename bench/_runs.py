@@ -1,6 +1,6 @@
-"""Training runs that are measured: trained once, kept in a directory, evaluated at sizes.
+"""Training runs to measure: trained once, kept in a directory, evaluated at several sizes.
 
-What several runs of one model took and reached is a row with the columns `COLUMNS`.
+A row with the columns `COLUMNS` contains the cost and the results of several runs of one model.
 """
 
 import csv
@@ -18,22 +18,22 @@ _OPTIONS = ("--nosummaries", "--report_interval=1000", "--checkpoint_interval=10
 
 
 def trained(directory: pathlib.Path, arguments: Sequence[str]) -> float:
-    """Trains, unless that has been done: then train.py has nothing left to do.
+    """Trains a run unless it is finished, in which case train.py has nothing left to do.
 
     Args:
       directory: directory of the run.
       arguments: flags of train.py.
 
     Returns:
-      The minutes that it took.
+      The minutes that training took.
 
     Raises:
-      CommandError: if train.py refused its flags, or the run there has others.
+      CommandError: if train.py rejected its flags, or the existing run has different ones.
       RuntimeError: if it failed otherwise.
     """
     done = directory / "minutes.json"
     start = time.perf_counter()
-    # Also when it is done: a run of other flags, of a preset that has changed, is refused.
+    # Also for a finished run, so that a run with other flags or a changed preset is rejected.
     output = _command.run_script(
         _ROOT / "train.py", [*_OPTIONS, *arguments, f"--checkpoint_dir={directory}"]
     )
@@ -47,12 +47,12 @@ def trained(directory: pathlib.Path, arguments: Sequence[str]) -> float:
 def measured(
     directories: Sequence[pathlib.Path], lengths: Sequence[int], memory_size: Sequence[int]
 ) -> list[dict[str, str]]:
-    """Returns the rows of evaluate.py's file for runs.
+    """Returns the rows that evaluate.py writes for runs.
 
     Args:
       directories: directories of the runs.
-      lengths: sizes; by default the ones that evaluate.py chooses.
-      memory_size: number of slots, for all sizes or for each; by default as in training.
+      lengths: sizes; if empty, evaluate.py chooses them.
+      memory_size: number of slots, for all sizes or for each; if empty, as in training.
     """
     with tempfile.TemporaryDirectory() as folder:
         arguments = [f"--checkpoint_dir={','.join(map(str, directories))}", f"--csv={folder}/csv"]
@@ -65,7 +65,7 @@ def measured(
 
 
 def summary(found: Sequence[dict[str, str]], minutes: Sequence[float]) -> _command.Row:
-    """Returns what runs of one model took and reached.
+    """Returns the cost and the results of the runs of one model.
 
     Args:
       found: the rows of `measured`, of all runs.

@@ -1,4 +1,4 @@
-"""Times functions in turn, and says on which machine."""
+"""Timing of functions in turn, and a description of the machine."""
 
 import math
 import os
@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-_LEAST_SECONDS = 0.05  # Of one timing: as many calls as it takes, since the clock has its own cost.
+_LEAST_SECONDS = 0.05  # Minimum of one timing, over several calls, since the clock also has a cost.
 
 
 class Timing(NamedTuple):
-    """What calls of one function took."""
+    """Times of the calls of one function."""
 
     median_ms: float  # milliseconds of a call, median over the rounds
     min_ms: float
@@ -24,19 +24,19 @@ class Timing(NamedTuple):
     first_call_s: float  # seconds of the first call, which traces and compiles
 
     def as_row(self, baseline: "Timing") -> dict[str, float]:
-        """Returns the figures by name, and `ratio`, of the medians, to those of the baseline."""
+        """Returns the figures by name, and `ratio`, the median divided by the baseline's."""
         return {**self._asdict(), "ratio": self.median_ms / baseline.median_ms}
 
 
 def time_alternately(
     functions: Mapping[str, Callable[[], Any]], rounds: int, least_seconds: float = _LEAST_SECONDS
 ) -> dict[str, Timing]:
-    """Times each function once a round, one after the other, so that all see the same machine.
+    """Times each function once per round, in turn, so that all run under the same conditions.
 
     Args:
-      functions: what to call, by name; each returns when its work is done.
+      functions: functions to call, by name; each returns when its work is done.
       rounds: number of timings of each, >= 1.
-      least_seconds: how long a timing lasts at least; it is the mean over that many calls.
+      least_seconds: minimum duration of a timing, which is a mean over the necessary calls.
 
     Returns:
       A `Timing` by name.
@@ -67,7 +67,7 @@ def seconds_of(function: Callable[[], Any], calls: int = 1) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """Returns what figures depend on besides the program, as JSON values."""
+    """Returns a description of the machine and its software, as JSON values."""
     return {
         "cpu": _processors()[0].get("model name") or platform.processor() or platform.machine(),
         "physical_cores": physical_cores(),
@@ -85,7 +85,7 @@ def machine() -> dict[str, Any]:
 
 
 def describe(machine: Mapping[str, Any]) -> str:
-    """Returns what `machine` returned as one line."""
+    """Returns a result of `machine` as one line."""
     load = "" if machine["load"] is None else f" (load before: {machine['load']})"
     return (
         f"{machine['cpu']}, {machine['physical_cores']} cores of {machine['logical_cores']} "

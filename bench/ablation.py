@@ -1,11 +1,11 @@
-"""Trains variants of the DNC on small tasks, one run for each seed: which one helps where.
+"""Trains variants of the DNC on small tasks, one run for each seed, to find which helps where.
 
     python -m bench.ablation --tasks=key_value --variants=DNC,M,LSTM --seeds=0,1,2
 
-Runs that --csv does not have yet are trained and measured at the largest size in training and at 2,
-4 and 8 times this size, and added to it; interrupted ones resume. The table contains all runs in
-the file of the given tasks, variants and seeds: how many are solved, and the median error at each
-size. --plot draws it.
+Runs that --csv does not contain yet are trained, measured at the largest size in training and at 2,
+4 and 8 times this size, and added to it. Interrupted runs resume. The table summarises all runs in
+the file with the given tasks, variants and seeds: the number of solved runs, and the median error
+at each size. --plot draws it.
 """
 
 import csv
@@ -29,7 +29,7 @@ class Task(NamedTuple):
 
     preset: str
     lengths: Sequence[int]  # the largest size in training, and 2, 4, 8 times this size
-    memory_size: Sequence[int]  # slots for each, enough for what an episode writes
+    memory_size: Sequence[int]  # slots for each, enough for the writes of an episode
 
 
 TASKS = {
@@ -70,14 +70,12 @@ _SEEDS = _command.define_integers(
     _FLAGS, "seeds", "Seeds, one run each.", default="0,1,2", lower_bound=0
 )
 _DIRECTORY = flags.DEFINE_string(
-    "directory", "checkpoints/ablation", "Where the runs are.", flag_values=_FLAGS
+    "directory", "checkpoints/ablation", "Directory of the runs.", flag_values=_FLAGS
 )
 _CSV = flags.DEFINE_string(
     "csv", "docs/ablation.csv", "File of the runs, one row for each size.", flag_values=_FLAGS
 )
-_TRAIN = flags.DEFINE_bool(
-    "train", True, "Whether to train runs that are missing.", flag_values=_FLAGS
-)
+_TRAIN = flags.DEFINE_bool("train", True, "Whether to train missing runs.", flag_values=_FLAGS)
 _PLOT = flags.DEFINE_string("plot", None, "Picture file to draw into.", flag_values=_FLAGS)
 command.accept_local_paths(_FLAGS, "directory", "csv", "plot")
 
@@ -87,7 +85,7 @@ _COLUMNS = (*_KEYS, "parameters", "minutes", *_MEASURED)
 
 
 def applies(task: str, variant: str) -> bool:
-    """Whether a task has such a model: links cannot be sharp where there are none."""
+    """Returns whether a variant applies to a task: it must have links if they are to be sharp."""
     has_links = PRESETS[TASKS[task].preset].get("linkage") != "none"
     return has_links or "sharp_links" not in VARIANTS[variant].switches
 
@@ -113,7 +111,7 @@ def add_missing(path: pathlib.Path, runs: Sequence[tuple[str, str, int]]) -> Non
             continue
         directory = pathlib.Path(_DIRECTORY.value) / f"{task}_{variant}_{seed}"
         minutes = _runs.trained(directory, arguments(task, variant, seed))
-        # Only a core with a memory can be given another one.
+        # Only a core with a memory can have another number of slots.
         slots = () if variant == "LSTM" else TASKS[task].memory_size
         found = _runs.measured([directory], TASKS[task].lengths, slots)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +171,7 @@ def _all_rows() -> Iterator[_command.Row]:
 
 
 def plot(found: Sequence[_command.Row], path: str) -> None:
-    """Draws the errors of all runs at each size: a picture for each task, a line for each model."""
+    """Plots the median errors at each size, one panel per task and one line per model."""
     import matplotlib
 
     matplotlib.use("Agg")

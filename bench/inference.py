@@ -1,10 +1,10 @@
-"""Times one step forward of the DNC beside that of an `snt.LSTM` of the same size.
+"""Times one forward step of the DNC, compared with an `snt.LSTM` of the same size.
 
     python -m bench.inference --config=small
 
-A call takes an input [B, X] and the state that the call before left, and is compiled with XLA: for
-one sequence, as when it is served, and for a batch. Ratios are to the LSTM. The first call traces
-and compiles.
+A call takes an input [B, X] and the state from the previous call, and is compiled with XLA. It is
+timed for one sequence, as in serving, and for a batch. Ratios are to the LSTM. The first call
+traces and compiles.
 """
 
 import functools
@@ -27,7 +27,7 @@ _NUM_LINKS = _command.define_num_links(_FLAGS)
 
 
 def forward_step(core: snt.RNNCore, workload: workloads.Workload) -> Callable[[], None]:
-    """Returns a function that makes one step of a sequence, from state to state, and waits."""
+    """Returns a function that makes one step of a sequence and waits for the result."""
     workloads.create_variables(core, workload)
     inputs = workloads.random_batch(workload)[0][0]
     state = core.initial_state(workload.batch_size)
@@ -36,7 +36,7 @@ def forward_step(core: snt.RNNCore, workload: workloads.Workload) -> Callable[[]
     def step() -> None:
         nonlocal state
         outputs, state = compiled(inputs, state)
-        outputs.numpy()  # Waits for the result.
+        outputs.numpy()  # Waits.
 
     return step
 
@@ -78,8 +78,8 @@ def _check() -> None:
 def _title() -> str:
     sizes = "; ".join(f"{name} {workloads.WORKLOADS[name]}" for name in _CONFIG.value)
     return (
-        f"One step forward, milliseconds: median of {_FLAGS['rounds'].value} (min to max), "
-        f"XLA, {_NUM_LINKS.value} sparse links a slot.\n{sizes}."
+        f"One forward step, milliseconds: median of {_FLAGS['rounds'].value} (min to max), "
+        f"XLA, {_NUM_LINKS.value} sparse links per slot.\n{sizes}."
     )
 
 

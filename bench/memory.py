@@ -1,12 +1,12 @@
-"""Measures the peak memory of a training step above that of the built, idle model.
+"""Measures the peak memory that a training step adds to the idle model.
 
     python -m bench.memory --config=long
     python -m bench.memory --config=medium --num_steps=50,100,200,400
 
-The second is the memory as a function of length. Each figure comes from a process of its own:
-resident memory on the CPU, and how far one step that is compiled already raises it. (Where the
-system cannot say that, on others than Linux, compilation is included, and the table says so.)
-Steps are timed alternately in one process if it has the memory. Ratios are to
+The second command measures memory as a function of length. Each figure comes from a separate
+process: the increase of its resident memory, on the CPU, during one step that is already compiled.
+(Systems other than Linux cannot measure that. There the figure includes compilation, as the table
+notes.) Steps are timed alternately in one process if memory suffices. Ratios are to
 `snt.dynamic_unroll`.
 """
 
@@ -24,7 +24,7 @@ _CONFIG = flags.DEFINE_enum(
     "config", "long", list(workloads.WORKLOADS), "Workload.", flag_values=_FLAGS
 )
 _NUM_STEPS = _command.define_integers(
-    _FLAGS, "num_steps", "Lengths of the sequences; that of the workload by default."
+    _FLAGS, "num_steps", "Lengths of the sequences; by default the workload's."
 )
 _CHECKPOINT_EVERY = _command.define_integers(
     _FLAGS,
@@ -41,9 +41,9 @@ _LINKAGE = flags.DEFINE_enum(
 _NUM_LINKS = _command.define_num_links(_FLAGS)
 _MEMORY_SIZE, _BATCH_SIZE = (
     flags.DEFINE_integer(
-        name, None, f"{what}; as many as in the workload by default.", 1, flag_values=_FLAGS
+        name, None, f"Number of {what}; by default the workload's.", 1, flag_values=_FLAGS
     )
-    for name, what in (("memory_size", "Memory slots"), ("batch_size", "Sequences in a batch"))
+    for name, what in (("memory_size", "memory slots"), ("batch_size", "sequences in a batch"))
 )
 
 
@@ -57,7 +57,7 @@ def variants(
 
 
 def square_root(num_steps: int) -> int:
-    """Returns the interval of checkpoints that keeps about as many states as it computes anew."""
+    """Returns the checkpoint interval that keeps about as many states as it computes again."""
     return max(1, round(num_steps**0.5))
 
 
@@ -88,14 +88,14 @@ def rows(to_compare: Sequence[Variant], rounds: int) -> Iterator[_command.Row]:
                 **timings[i],
             }
         if found and peaks[0]:
-            if peaks[0].peak_mib > 0:  # Less than a page is nothing.
+            if peaks[0].peak_mib > 0:  # Less than a page counts as 0.
                 row["memory_ratio"] = found.peak_mib / peaks[0].peak_mib
             row["time_ratio"] = timings[i]["median_ms"] / timings[0]["median_ms"]
         yield row
 
 
 def _fit_together(peaks: Sequence[Peak | None]) -> bool:
-    """Whether one process can hold all models and run one step at a time."""
+    """Returns whether one process can hold all models and run one step at a time."""
     available = available_mib()
     if available is None or None in peaks:
         return False
@@ -141,13 +141,13 @@ def _title() -> str:
 
 
 def unroll_name(row: _command.Row) -> str:
-    """Returns how the core was run, as text."""
+    """Returns the unroll of a row as text."""
     every = row["checkpoint_every"]
     return row["unroll"] + (f", checkpoint_every={every}" if every else "")
 
 
 def mib(row: _command.Row) -> str:
-    """Returns the peak as text."""
+    """Returns the peak memory of a row as text."""
     if row["peak_mib"] is None:
         return "out of memory"
     digits = 1 if row["peak_mib"] < 100 else 0

@@ -1,10 +1,10 @@
-"""Trains presets with several seeds and measures them beyond the trained sizes: docs/results.md.
+"""Trains presets with several seeds, and measures them beyond the trained sizes: docs/results.md.
 
     python -m bench.results --presets=addition --cores=dnc,lstm --seeds=0,1,2
 
 Each run is `python train.py --preset=... --core=... --seed=...`, and stays in its own directory
-under --directory, where the next call finds it, or goes on with it. Wall time is that of the whole
-last command, imports and compilation included. Errors are those of evaluate.py, of the median run.
+under --directory, where the next call finds or resumes it. Wall time is the time of the entire last
+command, including imports and compilation. Errors are from evaluate.py, for the median run.
 """
 
 import functools
@@ -31,22 +31,24 @@ _SEEDS = _command.define_integers(
     _FLAGS, "seeds", "Seeds, one run each.", default="0,1,2", lower_bound=0
 )
 _LENGTHS = _command.define_integers(
-    _FLAGS, "lengths", "Sizes to measure at; by default the largest in training and 2, 4, 8 times."
+    _FLAGS,
+    "lengths",
+    "Sizes to measure; by default the largest in training and 2, 4 and 8 times it.",
 )
 _MEMORY_SIZE = _command.define_integers(
-    _FLAGS, "memory_size", "Slots to measure with: one for all sizes, or one for each."
+    _FLAGS, "memory_size", "Number of slots to measure with, for all sizes or for each."
 )
 _TRAIN_FLAGS = flags.DEFINE_string(
-    "train_flags", "", "More flags of train.py, as on a command line.", flag_values=_FLAGS
+    "train_flags", "", "Further flags of train.py, as on a command line.", flag_values=_FLAGS
 )
 _DIRECTORY = flags.DEFINE_string(
-    "directory", "checkpoints/results", "Where the runs are.", flag_values=_FLAGS
+    "directory", "checkpoints/results", "Directory of the runs.", flag_values=_FLAGS
 )
 command.accept_local_paths(_FLAGS, "directory")
 
 
 def trained(preset: str, core: str, seed: int) -> tuple[pathlib.Path, float]:
-    """Trains as `_runs.trained`; returns the directory of the run and the minutes that it took."""
+    """Trains as `_runs.trained` does. Returns the directory of the run and the minutes it took."""
     more = shlex.split(_TRAIN_FLAGS.value)
     name = "_".join([preset, core, *(flag.lstrip("-").replace("=", "-") for flag in more)])
     directory = pathlib.Path(_DIRECTORY.value) / f"{name}_{seed}"
@@ -57,7 +59,7 @@ def trained(preset: str, core: str, seed: int) -> tuple[pathlib.Path, float]:
 def rows(
     presets: Sequence[str], cores: Sequence[str], seeds: Sequence[int]
 ) -> Iterator[_command.Row]:
-    """Yields a row for each preset and core: what its runs took, and how they do at each size."""
+    """Yields a row for each preset and core, with the cost and the errors of its runs."""
     for preset in presets:
         for core in cores:
             runs = [trained(preset, core, seed) for seed in seeds]
@@ -76,7 +78,7 @@ def rows(
 
 
 def _at(size: str, slots: str, found: Sequence[dict[str, str]]) -> _command.Row:
-    """What all runs do at one size, with one number of slots, which is "" without a memory."""
+    """Returns the results of all runs at one size and number of slots ("" without a memory)."""
     own = [row for row in found if (row["size"], row["memory_size"]) == (size, slots)]
     return {
         "size": int(size),
@@ -94,7 +96,7 @@ def _title() -> str:
     more = f", {_TRAIN_FLAGS.value}" if _TRAIN_FLAGS.value else ""
     return (
         f"Presets{more}, seeds {', '.join(_SEEDS.value)}: error (and right episodes) of the median "
-        "run at each size (with so many slots)."
+        "run at each size (number of slots)."
     )
 
 

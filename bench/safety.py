@@ -1,11 +1,11 @@
-"""Measures the cost of a training that survives faults, compared with one that does not.
+"""Measures the cost of training that survives faults, compared with training that does not.
 
     python -m bench.safety
 
-The bare training is a compiled loop of gradients and updates, and nothing else. The safe one is
-what train.py runs: each step is made only if it is finite, its values are added up, and every
---checkpoint_interval steps a checkpoint is written. Both are timed alternately in one process, with
-train.py's default model and task, a checkpoint interval at a time.
+Bare training is only a compiled loop of gradients and updates. Safe training is the loop of
+train.py: each step is made only if it is finite, its values are summed, and a checkpoint is written
+every --checkpoint_interval steps. Both are timed alternately in one process, one checkpoint
+interval at a time, with train.py's default model and task.
 """
 
 import functools
@@ -36,7 +36,7 @@ _CONFIG = Config()  # train.py's defaults.
 
 
 def _start() -> tuple[snt.RNNCore, Task, Update]:
-    """A new core, its task and its optimizer."""
+    """Returns a new core, its task and its update."""
     tf.random.set_seed(0)
     task = make_task(_CONFIG)
     core = make_core(_CONFIG, task)
@@ -45,7 +45,7 @@ def _start() -> tuple[snt.RNNCore, Task, Update]:
 
 
 def bare_training(interval: int) -> Callable[[], None]:
-    """Returns a function that makes a number of steps, and nothing else."""
+    """Returns a function that only makes a number of steps."""
     core, task, update = _start()
     variables, optimizer = core.trainable_variables, update.optimizer
     step = tf.Variable(0, dtype=tf.int64)
@@ -65,7 +65,7 @@ def bare_training(interval: int) -> Callable[[], None]:
 
 
 def safe_training(interval: int, run: Run) -> Callable[[], None]:
-    """Returns a function that makes the same steps, and saves."""
+    """Returns a function that makes the same steps and saves a checkpoint."""
     core, task, update = _start()
     training = TrainingStep(core, task, update, seed=0)
     run.restore(core=core, optimizer=update.optimizer, step=training.step)
@@ -82,7 +82,7 @@ def safe_training(interval: int, run: Run) -> Callable[[], None]:
 
 
 def rows(interval: int, rounds: int) -> Iterator[_command.Row]:
-    """Times both and yields a row for each; the bare one is the first."""
+    """Times bare and safe training, and yields a row for each, in this order."""
     with tempfile.TemporaryDirectory() as directory, Run(directory, _CONFIG) as run:
         trainings = {"bare": bare_training(interval), "safe": safe_training(interval, run)}
         milliseconds: dict[str, list[float]] = {name: [] for name in trainings}

@@ -4,9 +4,9 @@
     python -m bench.scaling --axis=steps --sizes=100,1000
     python -m bench.scaling --axis=batch
 
-`slots`: with dense and with sparse links. `steps`: through `snt.dynamic_unroll`, `dnc.unroll` and
-`dnc.unroll` with checkpoints, with dense links; with the peak memory of a step, as `bench.memory`
-measures it. `batch`: the DNC and an `snt.LSTM` of the same size. What stands in one row is timed
+`slots`: with dense and with sparse links. `steps`: with dense links, through `snt.dynamic_unroll`,
+`dnc.unroll` and `dnc.unroll` with checkpoints, and with the peak memory of a step as in
+`bench.memory`. `batch`: the DNC and an `snt.LSTM` of the same size. The entries of a row are timed
 alternately.
 """
 
@@ -21,27 +21,27 @@ from bench import _command, _timing, memory, workloads
 
 _FLAGS = _command.new_flags(default_rounds=5)
 _AXIS = flags.DEFINE_enum(
-    "axis", "slots", ["slots", "steps", "batch"], "What grows.", flag_values=_FLAGS
+    "axis", "slots", ["slots", "steps", "batch"], "Quantity that grows.", flag_values=_FLAGS
 )
 _SIZES = _command.define_integers(_FLAGS, "sizes", "Sizes along the axis.")
 _CONFIG = flags.DEFINE_enum(
     "config",
     None,
     list(workloads.WORKLOADS),
-    "Workload that gives all other sizes; by default medium, and for slots one of its own.",
+    "Workload for all other sizes; by default medium, or for slots a smaller one.",
     flag_values=_FLAGS,
 )
 _NUM_LINKS = _command.define_num_links(_FLAGS)
 _MAX_DENSE_MIB = flags.DEFINE_integer(
     "max_dense_mib",
     1024,
-    "Dense links are left out where those of all steps, T x B x N x N floats, take more MiB; a "
-    "step needs some times as much.",
+    "Maximum MiB of the dense links of all steps, T x B x N x N floats; larger ones are omitted. "
+    "A step needs several times this memory.",
     lower_bound=1,
     flag_values=_FLAGS,
 )
 _CHECKPOINTING = flags.DEFINE_bool(
-    "checkpointing", True, "Whether to run checkpointing, for steps.", flag_values=_FLAGS
+    "checkpointing", True, "Whether to measure checkpointing, for steps.", flag_values=_FLAGS
 )
 
 _SLOTS = workloads.Workload(16, 32, 1, 64, 4, 10, 8, 8)
@@ -62,7 +62,7 @@ def compare_models(
     rounds: int,
     max_dense_mib: int,
 ) -> dict[str, _command.Row | None]:
-    """Times models of one size; returns what each took, None for dense links that are too many."""
+    """Times models of one size. Returns the times of each, None for dense links above the limit."""
     step = functools.partial(workloads.training_step, workload=workload)
     steps: dict[str, Callable[[], float]] = {}
     if with_lstm:
@@ -78,7 +78,7 @@ def compare_models(
 def compare_unrolls(
     workload: workloads.Workload, checkpointing: bool, rounds: int
 ) -> dict[str, _command.Row]:
-    """Measures time and memory of each unroll, with rows as those of `bench.memory`."""
+    """Measures time and memory of each unroll. Returns rows as in `bench.memory`."""
     every = [memory.square_root(workload.num_steps)] if checkpointing else []
     found = memory.rows(memory.variants(workload, every), rounds)
     return dict(zip(_UNROLLS, found, strict=False))  # The last may be missing.
@@ -122,7 +122,7 @@ def _title() -> str:
     return (
         f"One training step for growing {field}, milliseconds: median of "
         f"{_FLAGS['rounds'].value} (min to max), XLA"
-        + ("" if _AXIS.value == "steps" else f", {_NUM_LINKS.value} sparse links a slot")
+        + ("" if _AXIS.value == "steps" else f", {_NUM_LINKS.value} sparse links per slot")
         + ".\n"
         + ", ".join(f"{name} {x}" for name, x in others.items())
         + "."

@@ -1,17 +1,17 @@
-"""Runs train.py through faults for a while, and counts what was lost.
+"""Runs train.py through faults for a while, and counts the steps lost.
 
     python -m bench.soak --minutes=10
 
-A small training is started again and again. Each time one thing goes wrong: it is killed or told
-to stop at a random moment, a file of its newest checkpoint is flipped, cut or removed, or the disk
-is full whenever it saves. Whenever it gets to its end, its last checkpoint is compared, byte by
-byte, with that of a training which nobody disturbed.
+A small training run is started again and again. Each time one thing goes wrong: it is killed or
+asked to stop at a random moment, a bit of its newest checkpoint is flipped, a file of it is cut or
+removed, or the disk is full whenever it saves. Each time it finishes, its last checkpoint is
+compared, byte by byte, with the last checkpoint of an undisturbed run.
 
-A fault is survived if all steps but those since the last checkpoint were saved (where the disk was
-not full), and the next start goes on from the newest checkpoint that was left intact. "steps lost"
-are the most steps that had been reported and had to be made again: where the disk was full, all of
-that start; where several checkpoints in a row were damaged, all since the one before. The exit code
-is 1 if anything was not survived.
+A fault is survived if all steps up to the last checkpoint were saved (unless the disk was full),
+and the next start continues from the newest intact checkpoint. "steps lost" is the maximum number
+of reported steps that had to be made again. With a full disk these are all steps of that start;
+with several damaged checkpoints in a row, all steps since the one before. The exit code is 1 if a
+fault was not survived.
 """
 
 import functools
@@ -38,34 +38,34 @@ _FLAGS = _command.new_flags(default_rounds=None)
 _MINUTES = flags.DEFINE_float(
     "minutes",
     10.0,
-    "How long to disturb; the last training is then brought to its end.",
+    "Minutes of faults; the last run is then finished without any.",
     lower_bound=0.0,
     flag_values=_FLAGS,
 )
 flags.register_validator("minutes", math.isfinite, "must be finite.", _FLAGS)
-_SEED = flags.DEFINE_integer("seed", 0, "Of what goes wrong when.", flag_values=_FLAGS)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the faults.", flag_values=_FLAGS)
 _JIT = flags.DEFINE_bool(
     "jit",
     False,
-    "Whether the training is compiled with XLA; then it has more steps.",
+    "Whether to compile with XLA, with more training steps.",
     flag_values=_FLAGS,
 )
 
 _SCRIPT = pathlib.Path(__file__).parents[1] / "train.py"
-_LONGEST = 600.0  # Seconds that one start may take.
+_LONGEST = 600.0  # Maximum seconds of one start.
 _SAME_END = "same end"
 
 
 class Training(NamedTuple):
-    """What is disturbed."""
+    """The training run to disturb."""
 
     jit: bool
     num_steps: int
     interval: int  # between checkpoints and between reports
-    latest: float  # seconds after its beginning that a fault may come
+    latest: float  # maximum seconds from its beginning to a fault
 
     def command(self, directory: pathlib.Path) -> list[str]:
-        """Returns the command that starts it, and that goes on with it."""
+        """Returns the command that starts or resumes it."""
         return [
             *(sys.executable, "-u", str(_SCRIPT), f"--checkpoint_dir={directory}"),
             *("--hidden_size=8", "--memory_size=4", "--word_size=4", "--num_read_heads=1"),
@@ -81,21 +81,21 @@ class Training(NamedTuple):
 
 
 class Life(NamedTuple):
-    """What came of one start."""
+    """Result of one start."""
 
     code: int
-    began_at: int | None  # the step it went on from; None if it did not get so far
-    reached: int  # the last step it told of
+    began_at: int | None  # the step at which it continued; None if it did not get that far
+    reached: int  # the last step that it reported
     has_ended: bool  # whether it made all steps
     errors: str
 
 
 class Fault(NamedTuple):
-    """One kind of trouble."""
+    """One kind of fault."""
 
     name: str
-    number: int  # of the signal that ends the training, at a random moment
-    damage: Callable[[pathlib.Path, random.Random], None] | None = None  # to a file, after that
+    number: int  # signal that ends training, at a random moment
+    damage: Callable[[pathlib.Path, random.Random], None] | None = None  # damages a file then
     full_disk: bool = False
 
 
@@ -125,7 +125,7 @@ FAULTS = (
 
 
 def _limit_files() -> None:
-    """Lets files grow no further than 4 KiB, too few for a checkpoint: as if the disk were full."""
+    """Limits files to 4 KiB, too little for a checkpoint, as if the disk were full."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
@@ -133,7 +133,7 @@ def _limit_files() -> None:
 def start(
     training: Training, directory: pathlib.Path, fault: Fault | None, rng: random.Random
 ) -> Life:
-    """Runs the training until it ends, with a fault or without."""
+    """Runs training until it ends, with or without a fault."""
     lines: list[str] = []
     timers: list[threading.Timer] = []
     with (
@@ -180,10 +180,10 @@ def start(
 def disturb(
     training: Training, directory: pathlib.Path, rng: random.Random, deadline: float
 ) -> Iterator[tuple[str, int, str]]:
-    """Starts a training until it has come to its end; after the deadline, without faults.
+    """Starts a run again and again until it is finished; after the deadline, without faults.
 
     Yields:
-      For each fault that a start followed: its name, how many steps were lost, and what was wrong,
+      For each fault followed by a start: its name, the number of steps lost, and an error message,
       or "".
     """
     fault: Fault | None = None
@@ -196,7 +196,7 @@ def disturb(
         if life.began_at is None:
             wrong = f"it did not start again: {life.errors}"
         elif life.began_at < intact:
-            wrong = f"it went on from {life.began_at:,}, though {intact:,} was intact"
+            wrong = f"it continued from {life.began_at:,}, although {intact:,} was intact"
         if previous:
             yield previous.name, max(0, reached - (life.began_at or 0)), wrong
         if fault is None or life.began_at is None:
@@ -211,24 +211,24 @@ def _saved_steps(directory: pathlib.Path) -> list[int]:
 
 
 def _not_saved(training: Training, directory: pathlib.Path, life: Life) -> str:
-    """Says what should have been saved when a life ended, and was not; or ""."""
+    """Returns a message about steps that should have been saved but were not, or ""."""
     missing = life.reached - max(_saved_steps(directory), default=0)
-    # Whoever is asked to end has time to save.
+    # A process that is asked to end has time to save.
     allowed = 0 if life.code == 0 else training.interval
     return f"the last {missing:,} steps were not saved" if missing > allowed else ""
 
 
 def _harm(directory: pathlib.Path, fault: Fault, rng: random.Random) -> int:
-    """Damages what the fault damages; returns the step of the newest checkpoint left intact."""
+    """Damages a checkpoint if the fault does. Returns the step of the newest intact checkpoint."""
     steps = _saved_steps(directory)
-    if fault.damage and len(steps) > 1:  # The only one is left alone: it could not go on.
+    if fault.damage and len(steps) > 1:  # Without the only one it could not continue.
         path = rng.choice(sorted(directory.glob(f"step-{steps.pop()}.*")))
         fault.damage(path, rng)
     return max(steps, default=0)
 
 
 def rows(minutes: float, seed: int, jit: bool) -> Iterator[_command.Row]:
-    """Goes through faults for so many minutes; yields a row for each kind, and one for the ends."""
+    """Tries faults for a number of minutes. Yields a row for each kind, and one for the ends."""
     training = Training(jit, 20_000, 200, 16.0) if jit else Training(jit, 400, 10, 12.0)
     rng = random.Random(seed)
     counts = {
@@ -259,7 +259,7 @@ def rows(minutes: float, seed: int, jit: bool) -> Iterator[_command.Row]:
             except OSError as error:
                 count(_SAME_END, 0, f"there is no end: {error}")
             else:
-                count(_SAME_END, 0, "" if is_same else "it is another end")
+                count(_SAME_END, 0, "" if is_same else "the end differs")
             number += 1
     for name, found in counts.items():
         yield {"what": name, **found}
@@ -270,7 +270,7 @@ def _all_rows() -> Iterator[_command.Row]:
 
 
 def _title() -> str:
-    return f"What went wrong with a training in {_MINUTES.value:g} minutes"
+    return f"Faults of a training run in {_MINUTES.value:g} minutes"
 
 
 def _columns() -> list[_command.Column]:

@@ -1,10 +1,10 @@
-"""Measures how long train.py takes until repeat copy is solved.
+"""Measures the time that train.py takes to solve repeat copy.
 
     python -m bench.solved --seeds=0,1,2
 
-Each run is `python train.py --stop_when_solved --report_interval=1000`, as `make train`, in a
-directory that is deleted afterwards, with dense and with sparse links. Wall time is that of the
-whole command, imports and compilation included.
+Each run is `python train.py --stop_when_solved --report_interval=1000`, as in `make train`, in a
+directory that is deleted afterwards, with dense and with sparse links. Wall time is the time of the
+entire command, including imports and compilation.
 """
 
 import functools
@@ -29,7 +29,7 @@ _LINKAGE = _command.define_names(
     _FLAGS, "linkage", "dense,sparse", workloads.LINKAGES, "Links between slots"
 )
 _TRAIN_FLAGS = flags.DEFINE_string(
-    "train_flags", "", "More flags of train.py, as on a command line.", flag_values=_FLAGS
+    "train_flags", "", "Further flags of train.py, as on a command line.", flag_values=_FLAGS
 )
 
 _SCRIPT = pathlib.Path(__file__).parents[1] / "train.py"
@@ -40,14 +40,14 @@ def solved(linkage: str, seed: int, train_flags: Sequence[str] = ()) -> _command
 
     Args:
       linkage: "dense" or "sparse".
-      seed: of initial values and data.
-      train_flags: more flags of train.py.
+      seed: seed of initial values and data.
+      train_flags: further flags of train.py.
 
     Returns:
-      `solved_at_step`, None if the training ended without, and `minutes`.
+      `solved_at_step`, None if the task was not solved, and `minutes`.
 
     Raises:
-      CommandError: if train.py refused its flags.
+      CommandError: if train.py rejected its flags.
       RuntimeError: if it failed otherwise.
     """
     with tempfile.TemporaryDirectory() as directory:
@@ -66,7 +66,7 @@ def solved(linkage: str, seed: int, train_flags: Sequence[str] = ()) -> _command
 def rows(
     linkages: Sequence[str], seeds: Sequence[int], train_flags: Sequence[str]
 ) -> Iterator[_command.Row]:
-    """Yields a row for each run, and for each linkage one with medians, whose seed is None."""
+    """Yields a row for each run, and a row with medians for each linkage, whose seed is None."""
     for linkage in linkages:
         runs = []
         for seed in seeds:

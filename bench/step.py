@@ -3,9 +3,9 @@
     python -m bench.step --config=small,medium
     python -m bench.step --config=medium --linkage=dense --variants=content_only,adnc
 
-A step is forward pass, loss, gradients, clipping and RMSProp on a batch of random data: of the DNC
-through `dnc.unroll` and through `snt.dynamic_unroll`, and of the LSTM through
-`snt.dynamic_unroll`, alternately. Ratios are to the LSTM. The first call traces and compiles.
+A step consists of forward pass, loss, gradients, clipping and RMSProp on a batch of random data.
+The DNC runs through `dnc.unroll` and `snt.dynamic_unroll`, the LSTM through `snt.dynamic_unroll`,
+alternately. Ratios are to the LSTM. The first call traces and compiles.
 """
 
 import functools
@@ -25,7 +25,7 @@ _LINKAGE = _command.define_names(
     _FLAGS, "linkage", "dense,sparse", workloads.LINKAGES, "Links between slots"
 )
 _VARIANTS = _command.define_names(
-    _FLAGS, "variants", "", list(workloads.VARIANTS), "Members of the family, too"
+    _FLAGS, "variants", "", list(workloads.VARIANTS), "Further members of the family"
 )
 _NUM_LINKS = _command.define_num_links(_FLAGS)
 _JIT = flags.DEFINE_bool("jit", True, "Whether to compile with XLA.", flag_values=_FLAGS)
@@ -84,7 +84,7 @@ def _title() -> str:
     sizes = "; ".join(f"{name} {workloads.WORKLOADS[name]}" for name in _CONFIG.value)
     return (
         f"One training step, milliseconds: median of {_FLAGS['rounds'].value} (min to max), "
-        f"{'XLA' if _JIT.value else 'no XLA'}, {_NUM_LINKS.value} sparse links a slot.\n{sizes}."
+        f"{'XLA' if _JIT.value else 'no XLA'}, {_NUM_LINKS.value} sparse links per slot.\n{sizes}."
     )
 
 

@@ -1,11 +1,11 @@
-"""Measures what looking into the memory costs a training.
+"""Measures the time that looks into the memory add to training.
 
     python -m bench.summaries
 
 A look is what train.py does every --summary_interval steps: it runs the core over a few fixed
 episodes, records every quantity of every step, and writes scalars, panels and the episodes for
 TensorBoard. It is timed alternately with training steps of the same run, with train.py's default
-model and task. The share is what looks add to the time of the training.
+model and task. The share is the time that looks add, relative to training without them.
 """
 
 import contextlib
@@ -36,19 +36,19 @@ _MEMORY_SIZE = flags.DEFINE_integer(
     "memory_size", 16, "Number of memory slots.", lower_bound=1, flag_values=_FLAGS
 )
 _MAX_LENGTH = flags.DEFINE_integer(
-    "max_length", 2, "Greatest length of the pattern.", lower_bound=1, flag_values=_FLAGS
+    "max_length", 2, "Maximum length of the pattern.", lower_bound=1, flag_values=_FLAGS
 )
 _STEPS_TIMED = 200
 
 
 def rows(interval: int, memory_size: int, max_length: int, rounds: int) -> Iterator[_command.Row]:
-    """Times looks and training steps in turn; yields a row for each part of a look, and all.
+    """Times looks and training steps in turn. Yields a row for each part of a look, and for all.
 
     Args:
       interval: training steps between looks.
       memory_size: number of slots.
       max_length: maximum length of the pattern to copy.
-      rounds: how often each is timed.
+      rounds: number of timings of each.
     """
     config = Config(memory_size=memory_size, options={"max_length": max_length})
     task = make_task(config)
@@ -112,7 +112,7 @@ def _columns() -> list[_command.Column]:
         _command.Column("part", 8, lambda row: row["part"]),
         _command.Column("ms", 26, _command.milliseconds),
         _command.Column("training step, ms", 17, lambda row: f"{row['step_ms']:.2f}"),
-        _command.Column("share of the training", 21, lambda row: f"{row['share']:.2%}"),
+        _command.Column("share of training", 21, lambda row: f"{row['share']:.2%}"),
     ]
 
 

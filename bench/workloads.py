@@ -1,4 +1,4 @@
-"""What is benchmarked: models of standard sizes, random data, and a training step of them."""
+"""Workloads of the benchmarks: models of standard sizes, random data, and a training step."""
 
 import functools
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import tensorflow as tf
 import dnc
 from training.optimization import rmsprop
 
-# As train.py's defaults.
+# The defaults of train.py.
 CLIP_VALUE, MAX_GRAD_NORM, LEARNING_RATE, EPSILON = 20.0, 50.0, 1e-4, 1e-10
 LINKAGES = ("dense", "sparse")
 _SEED = 0
@@ -23,7 +23,7 @@ UNROLLS: dict[str, Unroll] = {
 
 
 class Workload(NamedTuple):
-    """Sizes of a model and of its data; the LSTM for comparison takes the ones that it has."""
+    """Sizes of a model and its data. The LSTM for comparison uses only the sizes that it has."""
 
     memory_size: int  # N, slots
     word_size: int  # W
@@ -47,7 +47,7 @@ WORKLOADS = {
     "single": Workload(256, 64, 4, 256, 1, 13, 6, 1),
     "long": _MEDIUM._replace(batch_size=16, num_steps=200),
     "stories": Workload(256, 64, 4, 256, 16, 108, 159, 159),  # Questions about stories.
-    "tiny": Workload(8, 4, 1, 8, 2, 3, 3, 2),  # To try a command: its figures mean nothing.
+    "tiny": Workload(8, 4, 1, 8, 2, 3, 3, 2),  # To try a command; its figures mean nothing.
 }
 
 
@@ -55,9 +55,9 @@ def make_dnc(workload: Workload, linkage: str = "dense", num_links: int = 8) -> 
     """Returns a DNC with an LSTM controller.
 
     Args:
-      workload: its sizes.
+      workload: sizes of the model.
       linkage: "dense" for all N x N links, "sparse" for the strongest of each slot.
-      num_links: how many links of a slot are kept, in 1..N; only for sparse links.
+      num_links: number of links kept for each slot, in 1..N; only for sparse links.
     """
     sparse = None
     if linkage == "sparse":
@@ -66,7 +66,7 @@ def make_dnc(workload: Workload, linkage: str = "dense", num_links: int = 8) -> 
 
 
 def _with_parts(workload: Workload, controller: Any = None, **parts: Any) -> dnc.DNC:
-    """Returns a DNC with an LSTM, or another controller, and with parts of the memory."""
+    """Returns a DNC with an LSTM or another controller, and with the given parts."""
     w = workload
     access = dnc.MemoryAccess(w.memory_size, w.word_size, w.num_reads, **parts)
     return dnc.DNC(access, controller or snt.LSTM(w.hidden_size), w.output_size, CLIP_VALUE)
@@ -116,14 +116,14 @@ def training_step(
 ) -> Callable[[], float]:
     """Returns a function that makes one update of the core and waits for it.
 
-    An update is the core over a batch, sigmoid cross-entropy, gradients, clipping by global norm
-    and RMSProp, in one program. (One that XLA compiled for a CPU computes on one core.)
+    An update runs the core over a batch and computes sigmoid cross-entropy, gradients, clipping by
+    global norm and RMSProp in one program. (XLA's programs for a CPU use one of its cores.)
 
     Args:
-      core: what to train.
-      workload: of what size its data are.
+      core: the core to train.
+      workload: sizes of its data.
       jit: whether to compile with XLA.
-      unroll: runs a core over inputs from an initial state, as `dnc.unroll`.
+      unroll: runs a core over inputs from an initial state, as `dnc.unroll` does.
 
     Returns:
       A function that returns the loss. The first call compiles.

@@ -16,7 +16,7 @@ _PART = re.compile(r"(<!-- begin: python -m docs.generate -->\n).*(<!-- end -->)
 
 
 def all_tasks() -> Iterator[str]:
-    """Yields for each task a heading, a sentence and a table of its options."""
+    """Yields a heading, a sentence and a table of options for each task."""
     for name in tasks.names():
         task = tasks.find(name)
         layout = task.__module__.replace(".", "/")
@@ -26,7 +26,7 @@ def all_tasks() -> Iterator[str]:
 
 
 def all_settings() -> Iterator[str]:
-    """Yields for each group of settings a heading and a table."""
+    """Yields a heading and a table for each group of settings."""
     declared = list(options.of(Config).values())
     for group in dict.fromkeys(each.group for each in declared):
         own = [each for each in declared if each.group == group]
@@ -45,7 +45,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
 
 
 def current(page: str) -> str:
-    """Returns the text of a page with its generated part as it must be now.
+    """Returns the text of a page with its generated part up to date.
 
     Raises:
       ValueError: if the page does not have exactly one place for it.

@@ -1,4 +1,4 @@
-"""Draws the training loss of runs of `train.py` from their TensorBoard events.
+"""Plots the training loss of runs of `train.py` from their TensorBoard events.
 
     pip install matplotlib
     python docs/learning_curves.py docs/learning_curves.svg dense=runs/dense-0,runs/dense-1 ...
@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-_WINDOW = 1000  # Steps that one point is the mean of.
+_WINDOW = 1000  # Number of steps averaged in one point.
 
 
 def curve(directory: str, tag: str = "loss") -> tuple[np.ndarray, np.ndarray]:

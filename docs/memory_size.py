@@ -1,8 +1,8 @@
-"""Runs trained repeat copy models with memories and patterns of other sizes; prints a table.
+"""Measures trained repeat copy models with memories and patterns of other sizes.
 
     python -m docs.memory_size checkpoints/a checkpoints/b --memory_size=16,64 --length=8,24
 
-Each entry is the share of sequences without a wrong bit, and the wrong bits per sequence.
+Each entry is the share of sequences without a wrong bit, and the number of wrong bits per sequence.
 """
 
 from absl import app, flags
@@ -12,7 +12,7 @@ from training.models import load
 
 _MEMORY_SIZES = flags.DEFINE_list("memory_size", ["16", "32", "64", "128"], "Numbers of slots.")
 _LENGTHS = flags.DEFINE_list("length", ["8", "12", "16", "24", "32"], "Rows of the pattern.")
-_REPEATS = flags.DEFINE_integer("repeats", 2, "How often the pattern is to be said.", lower_bound=1)
+_REPEATS = flags.DEFINE_integer("repeats", 2, "Number of repeats of the pattern.", lower_bound=1)
 _BATCH_SIZE, _BATCHES = 100, 2
 
 

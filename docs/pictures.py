@@ -55,7 +55,7 @@ def browser() -> Iterator[webdriver.Chrome]:
 def take(
     driver: webdriver.Chrome, address: str, path: pathlib.Path, height: int, **chosen: object
 ) -> None:
-    """Saves a picture of the tab with this state in its address; waits until it is drawn."""
+    """Saves a picture of the tab with this state in its address, once it is drawn."""
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": _WIDTH, "height": height, "deviceScaleFactor": 1, "mobile": False},

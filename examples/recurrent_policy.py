@@ -4,10 +4,10 @@
     python examples/recurrent_policy.py --core=dnc
     python examples/recurrent_policy.py --core=lstm
 
-A policy sees the place of the cart and the angle of the pole only, so it has to remember what it
-saw before. The parts that matter for a problem of your own are `act`, one step of all environments,
-and `learn`, the same steps once more with gradients. Both are `dnc.unroll` with `reset`: where an
-episode has ended the state of its example starts again, in the middle of a segment or not.
+The policy sees only the position of the cart and the angle of the pole, so it has to remember
+earlier observations. The parts that matter for a problem of your own are `act`, one step of all
+environments, and `learn`, the same steps again with gradients. Both use `dnc.unroll` with `reset`:
+after the end of an episode the state starts again, even in the middle of a segment.
 """
 
 import argparse
@@ -21,9 +21,9 @@ from gymnasium.vector import AutoresetMode
 
 import dnc
 
-NUM_ENVIRONMENTS, NUM_STEPS = 16, 32  # Steps of a segment, over which gradients go back.
+NUM_ENVIRONMENTS, NUM_STEPS = 16, 32  # Steps of a segment, through which gradients flow.
 DISCOUNT, TRACE_DECAY, ENTROPY = 0.99, 0.95, 0.01
-SEEN = [0, 2]  # Place and angle; 1 and 3 are their velocities.
+SEEN = [0, 2]  # Position and angle; 1 and 3 are their velocities.
 SOLVED = 400  # Mean return of the last 100 episodes; an episode has at most 500 steps.
 
 
@@ -54,14 +54,14 @@ class Agent:
     """A core with an optimizer, and the state of each environment."""
 
     def __init__(self, core: snt.RNNCore):
-        """Starts in all environments."""
+        """Starts from the initial state in all environments."""
         self.core = core
         self.optimizer = snt.optimizers.Adam(1e-3)
         self.state = core.initial_state(NUM_ENVIRONMENTS)
 
     @tf.function
     def act(self, seen: tf.Tensor, reset: tf.Tensor, state: tf.Tensor) -> tuple:
-        """Returns actions [B], values [B] and the next state, for what is seen [B, X]."""
+        """Returns actions [B], values [B] and the next state for observations [B, X]."""
         outputs, state = dnc.unroll(self.core, seen[tf.newaxis], state, reset=reset[tf.newaxis])
         action = tf.random.categorical(outputs[0, :, :-1], 1)[:, 0]
         return action, outputs[0, :, -1], state
@@ -76,7 +76,7 @@ class Agent:
         advantage: tf.Tensor,
         returns: tf.Tensor,
     ) -> None:
-        """Updates the core with a segment; all are [T, B, ...], and the state is its first."""
+        """Updates the core on a segment [T, B, ...], which begins with the given state."""
         with tf.GradientTape() as tape:
             outputs, _ = dnc.unroll(self.core, seen, state, reset=reset)
             log_policy, value = tf.nn.log_softmax(outputs[:, :, :-1]), outputs[:, :, -1]
@@ -90,7 +90,7 @@ class Agent:
 
 
 def train(name: str, num_updates: int, seed: int) -> float:
-    """Trains until solved, or for a number of updates; returns the mean of the last returns."""
+    """Trains until solved, or for a number of updates. Returns the mean of the last returns."""
     tf.random.set_seed(seed)
     environments = gymnasium.make_vec(
         "CartPole-v1",
@@ -117,7 +117,7 @@ def train(name: str, num_updates: int, seed: int) -> float:
         _, last_value, _ = agent.act(seen[:, SEEN].astype(np.float32), reset, agent.state)
         inputs, resets, action, reward, value, ended = map(np.stack, zip(*segment, strict=True))
         values = np.concatenate([value, [last_value]])
-        # One reward of 1 a step: 1 / 20 of the return keeps the value's loss small.
+        # Each step has a reward of 1. A twentieth of it keeps the loss of the value small.
         advantage = advantages(reward.astype(np.float32) / 20, values, ended)
         agent.learn(inputs, resets, first_state, action, advantage, advantage + value)
         mean = float(np.mean(ended_with))

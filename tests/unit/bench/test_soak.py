@@ -46,15 +46,15 @@ def killed(began_at, reached):
     "fault, first, saved, second, lost, wrong",
     [
         (KILL, killed(0, 25), [10, 20], 20, 5, ""),
-        (KILL, killed(0, 25), [10, 20], 10, 15, "it went on from 10, though 20 was intact"),
+        (KILL, killed(0, 25), [10, 20], 10, 15, "it continued from 10, although 20 was intact"),
         (KILL, killed(0, 35), [10, 20], 20, 15, "the last 15 steps were not saved"),
-        (KILL, killed(20, 25), [10], 10, 15, "it went on from 10, though 20 was intact"),
+        (KILL, killed(20, 25), [10], 10, 15, "it continued from 10, although 20 was intact"),
         (TERM, killed(0, 25)._replace(code=0), [10, 20], 20, 5, "the last 5 steps were not saved"),
         (TERM, killed(0, 25)._replace(code=0), [20, 25], 25, 0, ""),
         (FLIP, killed(0, 25), [10, 20], 10, 15, ""),
-        (FLIP, killed(0, 25), [10, 20], 0, 25, "it went on from 0, though 10 was intact"),
+        (FLIP, killed(0, 25), [10, 20], 0, 25, "it continued from 0, although 10 was intact"),
         (FULL_DISK, killed(10, 38), [10], 10, 28, ""),
-        (FULL_DISK, killed(10, 38), [], 0, 38, "it went on from 0, though 10 was intact"),
+        (FULL_DISK, killed(10, 38), [], 0, 38, "it continued from 0, although 10 was intact"),
     ],
 )
 def test_what_was_lost_and_should_not_have_been_is_told(
