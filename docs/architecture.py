@@ -84,7 +84,8 @@ def picture() -> str:
         'aria-label="Architecture of the DNC">',
         f"<style>{STYLE}</style>",
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-        'markerHeight="7" orient="auto"><path class="head" d="M 0 0 L 8 4 L 0 8 Z"/></marker></defs>',
+        'markerHeight="7" orient="auto"><path class="head" d="M 0 0 L 8 4 L 0 8 Z"/>'
+        "</marker></defs>",
         text(32, 126, "input"),
         line((54, 121), (90, 121)),
         box(90, 81, 120, 80, "Controller", "LSTM"),

@@ -12,7 +12,11 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = pathlib.Path(__file__).parents[1]
-MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "CONTRIBUTING.md", "CHANGELOG.md": "CHANGELOG.md"}
+MOVED = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+    "CHANGELOG.md": "CHANGELOG.md",
+}
 # Code, in which nothing is a link, or a link to a file of the repository.
 _LINK = re.compile(
     r"(?P<code>^```.*?^```|`[^`\n]*`)|(?<!!)\[(?P<text>(?:[^][]|\[[^]]*\])*)\]"

@@ -127,7 +127,7 @@ def driver(tmp_path_factory):
 
 
 class Viewer:
-    """What a user does and sees."""
+    """The actions of a user, and the sight of their results."""
 
     def __init__(self, driver):
         self.driver = driver
@@ -215,7 +215,7 @@ class Viewer:
         self.driver.save_screenshot(str(ARTEFACTS / f"{name}.png"))
 
     def errors(self):
-        """What the console calls severe, but for TensorBoard's own fonts under a path prefix."""
+        """Returns the console's severe messages, but for TensorBoard's fonts under a path prefix."""
         entries = self.driver.get_log("browser")
         severe = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
         return [message for message in severe if "font-roboto" not in message]
@@ -499,7 +499,7 @@ def test_extras_are_shown_without_being_known(tmp_path, viewer):
         assert "read masks: from " in said
 
     def tooltip_over(canvas, x, height):
-        """What the pointer finds somewhere in a column of a canvas, from `height` on downwards."""
+        """Returns the tooltip somewhere in a column of a canvas, from `height` on downwards."""
         size = viewer.element(canvas).size
         for y in range(int(size["height"] * height), size["height"] - 2, 5):
             viewer.point(canvas, x, y).perform()

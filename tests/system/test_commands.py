@@ -1,4 +1,4 @@
-"""The commands beside train.py as processes: exit codes, and what is on standard error."""
+"""The commands other than train.py as processes: exit codes, and what is on standard error."""
 
 import os
 import shlex

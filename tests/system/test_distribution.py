@@ -62,7 +62,7 @@ for name, (core, training, _) in made.items():
     found[name + "/norms"] = [x.gradient_norm for x in each]
     found[name + "/wrong_bits"] = [x.metrics["wrong_bits"] for x in each]
 
-# Each goes on from the other's checkpoint.
+# Each continues from the other's checkpoint.
 folder = tempfile.mkdtemp()
 paths = {name: checkpoint.write(folder + name) for name, (_, _, checkpoint) in made.items()}
 for name, other in ("one", "two"), ("two", "one"):

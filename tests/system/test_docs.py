@@ -1,4 +1,4 @@
-"""What README.md and the pages in docs/ show runs as it stands."""
+"""The code in README.md and in the pages of docs/ runs as it stands."""
 
 import os
 import pathlib

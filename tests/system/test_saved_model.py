@@ -56,7 +56,7 @@ def core_with(controller):
 
 
 def run_once(core):
-    """Gives the core variables of random sign, larger than those of a fresh one."""
+    """Gives the core variables of random sign, larger than in a fresh core."""
     core(tf.zeros([1, 5]), core.initial_state(1))
     rng = np.random.default_rng(0)
     for variable in core.trainable_variables:

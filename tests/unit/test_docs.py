@@ -1,4 +1,4 @@
-"""What README.md and the pages in docs/ link to exists, and the API reference is complete."""
+"""All targets of links in README.md and in docs/ exist, and the API reference is complete."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""What the documentation and docstrings name exists: modules, functions, files, commands, flags.
+"""All names in documents and docstrings exist: modules, functions, files, commands, flags.
 
 None of the documentation's code is run here; tests/system/test_docs.py does that.
 """
@@ -48,7 +48,7 @@ def text_of(path):
 
 
 def exists(name):
-    """Whether a dotted name is that of a module, or of something in one."""
+    """Whether a dotted name belongs to a module, or to something in one."""
     thing, *parts = name.split(".")
     found = importlib.import_module(thing)
     for part in parts:
@@ -110,11 +110,11 @@ def test_every_command_has_these_flags(path):
     assert missing == []
 
 
-def test_no_text_names_a_folder_beside_the_checkout():
-    beside = re.compile(r"(?<!\w)shared/")
+def test_no_text_names_a_folder_outside_the_checkout():
+    shared = re.compile(r"(?<!\w)shared/")
     texts = [*PAGES, *SOURCES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "tests").rglob("*.md")]
     own = pathlib.Path(__file__)
-    assert [p.name for p in texts if p != own and beside.search(p.read_text("utf-8"))] == []
+    assert [p.name for p in texts if p != own and shared.search(p.read_text("utf-8"))] == []
 
 
 def test_what_is_not_there_is_found():

@@ -7,12 +7,24 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-COVERED = ("dnc", "dnc_trace", "dnc_inspector", "tests/*.py", "CONTRIBUTING.md", "CHANGELOG.md")
-FILES = [path for name in COVERED for at in ROOT.glob(name) for path in (at, *at.rglob("*"))]
+FOLDERS = (
+    "bench",
+    "dnc",
+    "dnc_inspector",
+    "dnc_trace",
+    "docs",
+    "examples",
+    "tasks",
+    "tests",
+    "training",
+)
+FILES = [*ROOT.glob("*.*"), *(path for name in FOLDERS for path in (ROOT / name).rglob("*"))]
 TEXTS = [
     path.relative_to(ROOT).as_posix()
-    for path in sorted(set(FILES) - {pathlib.Path(__file__)})
-    if path.suffix in (".py", ".md", ".js", ".html") and path.parent.name != "mutants"
+    for path in sorted(FILES)
+    if path.suffix in (".py", ".md", ".js", ".html")
+    and path.parent.name != "mutants"
+    and path != pathlib.Path(__file__)
 ]
 BETTER = {
     "anew": "again, from scratch",

@@ -1,4 +1,4 @@
-"""What all commands share: flags, errors, tables and JSON."""
+"""Common features of all commands: flags, errors, tables and JSON."""
 
 import json
 import pathlib

@@ -15,7 +15,7 @@ def train(arguments):
     directory = pathlib.Path(given(arguments)["checkpoint_dir"])
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "arguments").write_text(" ".join(arguments))
-    return "Goes on\n" if (directory / "minutes.json").exists() else "Solved\n"
+    return "Resumed\n" if (directory / "minutes.json").exists() else "Solved\n"
 
 
 def evaluate(arguments):

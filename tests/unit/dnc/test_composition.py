@@ -32,7 +32,7 @@ class Classifier(snt.Module):
 
 
 class WithLearnedStart(snt.Module):
-    """What the controller remembers in the beginning is a variable."""
+    """A controller whose initial state is a variable."""
 
     def __init__(self):
         super().__init__()

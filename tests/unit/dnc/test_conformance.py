@@ -102,7 +102,7 @@ def test_running_freely_gives_the_recorded_states_at_all_steps(name):
 
 
 def loss_and_gradients(unroll, core, inputs, initial_state, target, mask):
-    """Loss, outputs, and gradients by recorded name, of the unrolled core."""
+    """Loss, outputs, and gradients under their recorded names, of the unrolled core."""
     with tf.GradientTape() as tape:
         tape.watch([inputs, initial_state])
         outputs, _ = unroll(core, inputs, initial_state)
@@ -129,7 +129,7 @@ def loss_and_gradients(unroll, core, inputs, initial_state, target, mask):
 
 
 def recorded_gradients(core, trace):
-    """The recorded gradients of the released variables, laid out like those of `core`."""
+    """The recorded gradients of the released variables, in the layout of `core`."""
     grad = trace.below("grad/dnc/")
     hidden_size = golden.config(trace)["hidden_size"]
     gates = deepmind._reorder_gates(grad["lstm/w_gates"])

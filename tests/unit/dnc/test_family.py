@@ -75,7 +75,7 @@ def plain_core_like(core, **options):
 
 
 class TestNeutral:
-    """Where a part does nothing, the model is the plain one with the same weights."""
+    """The model with parts that do nothing is the plain one with the same weights."""
 
     def test_masks_of_1(self):
         core = with_bias_of(core_of("masked"), read_masks=1000.0, write_masks=1000.0)

@@ -75,7 +75,7 @@ def states(draw, core):
 
 
 def or_refused(function, *arguments, **more):
-    """What it returns, or `None` if it raises a `ValueError` with a message."""
+    """Returns the result, or `None` if it raises a `ValueError` with a message."""
     try:
         return function(*arguments, **more)
     except ValueError as error:

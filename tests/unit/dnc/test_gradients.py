@@ -11,8 +11,8 @@ from tests.finite_differences import far_from_kinks, gradient_check
 from tests.models import graph, make_core, random_inputs, random_state
 
 
-# With the stop_gradient the gradient is, by design, not that of the loss; so it is off here. That
-# switching it on changes nothing else is what the recorded gradients show.
+# With the stop_gradient the result is, by design, not the gradient of the loss, so it is off here.
+# The recorded gradients show that switching it on changes nothing else.
 # Gradients of variants: tests/system/test_family.py.
 def core_without_stop(**options):
     memory_size = options.pop("memory_size", 5)

@@ -40,7 +40,7 @@ def unroll(core, inputs, state, lengths=None):
 
 
 def with_gradients(run, core, inputs, state, lengths=None):
-    """What `run` returns and gradients of a sum in which every element counts differently."""
+    """Returns the results of `run` and gradients of a sum with a weight for every element."""
     watched = [inputs] if state is None else [inputs, *tf.nest.flatten(state)]
     rng = np.random.default_rng(1)
     with tf.GradientTape() as tape:

@@ -48,7 +48,7 @@ def serve(logdir, path_prefix="", samples_per_plugin=None):
 
 
 class FakeData(provider.DataProvider):
-    """Gives `blob` for every key, or raises it; likewise for the index."""
+    """Gives `blob` for every key, or raises it, also for the index."""
 
     def __init__(self, blob=b"", sequences=None):
         self.blob = blob
@@ -92,7 +92,7 @@ def recorded():
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory, recorded):
-    """Two runs of three and one episodes, beside data of another plugin and damaged data."""
+    """Two runs of three and one episodes, next to data of another plugin and damaged data."""
     logdir = tmp_path_factory.mktemp("logdir")
     write_blobs(logdir / "a", recorded, "copy", steps=[30, 10, 20])
     write_blobs(logdir / "a", recorded[:1], "no examples")

@@ -259,7 +259,7 @@ def test_there_are_a_hundred_relations_of_each_length():
 
 
 def slow_ends(edges, start):
-    """Where the relations lead from a node, by label, following edges one by one."""
+    """Returns the goals of the relations from a node, by label, following edges one by one."""
     following = {(source, edge): destination for source, edge, destination in edges}
     found = {}
     for number, row in enumerate(relations()):

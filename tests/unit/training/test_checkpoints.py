@@ -28,7 +28,7 @@ def write(directory, step, tag=b"", **options):
 
 
 def assert_whole(directory, checkpoint):
-    """Asserts that the files of a checkpoint are those of its step and its state."""
+    """Asserts that the files of a checkpoint belong to its step and its state."""
     step, tag = checkpoint.state["step"], checkpoint.state["tag"].encode()
     assert step == checkpoint.step
     for suffix, content in FILES.items():

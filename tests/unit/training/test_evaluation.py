@@ -29,7 +29,7 @@ class Silent(snt.RNNCore):
 
 @pytest.fixture(scope="module")
 def task():
-    # So many different episodes that the same one does not come up twice by chance.
+    # Enough different episodes: the same one does not occur twice by chance.
     return RepeatCopy(num_bits=8, batch_size=4, min_length=4, max_length=4)
 
 

@@ -1,4 +1,4 @@
-"""What cannot fit into memory is refused before any of it is allocated, whatever the core is."""
+"""A model that cannot fit into memory is refused before any of it is allocated, with any core."""
 
 import math
 import os

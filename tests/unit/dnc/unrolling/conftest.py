@@ -1,4 +1,4 @@
-"""What the tests of the unroll share."""
+"""Fixtures of the tests of the unroll."""
 
 import pytest
 

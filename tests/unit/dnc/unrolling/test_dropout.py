@@ -18,7 +18,7 @@ def ones(*shape, dtype=tf.float64):
 
 
 def masks_of(core, seed, num_steps=1, batch_size=1, width=16):
-    """What is kept at each step, [T, B, X]."""
+    """The kept inputs of each step, [T, B, X]."""
     state = dnc.seed_dropout(core.initial_state(batch_size), seed)
     return dnc.unroll(core, ones(num_steps, batch_size, width), state)[0].numpy() != 0
 

@@ -76,7 +76,7 @@ ACCESS = {
     ),
     "the paper's strengths": functools.partial(dense, strength_op=dnc.oneplus),
     "no bias": functools.partial(dense, with_bias=False),
-    "gradient by the write before": lambda: dense(
+    "gradient of the write before": lambda: dense(
         num_writes=2, freeness=dnc.Freeness(6, stop_write_gradient=False)
     ),
     "masks": functools.partial(dense, content_weights=masked),
@@ -147,7 +147,7 @@ def with_variables(core, scale=1.0):
 
 
 def with_gradients(unroll, core, inputs, state, **options):
-    """Outputs and last state; gradients by inputs, state and variables of a loss of all of them."""
+    """Outputs and last state; gradients of a loss of all of them."""
     floating = [x for x in tf.nest.flatten(state) if x.dtype.is_floating]
     with tf.GradientTape() as tape:
         tape.watch([inputs, *floating])

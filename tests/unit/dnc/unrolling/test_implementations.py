@@ -1,4 +1,4 @@
-"""Which implementation `dnc.unroll` takes, and what it says; `snt.DeepRNN` around a DNC."""
+"""The implementation that `dnc.unroll` chooses, and its warnings; `snt.DeepRNN` around a DNC."""
 
 import functools
 

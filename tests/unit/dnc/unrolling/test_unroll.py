@@ -132,7 +132,7 @@ def concat_nests(nests, axis):
 
 
 def each_alone(core, inputs, state, sequence_length=None, reset=None, return_all_states=False):
-    """What `unroll` means: each example by itself, one step after the other."""
+    """The definition of `unroll`: each example by itself, one step after the other."""
     num_steps, batch_size = tf.nest.flatten(inputs)[0].shape[:2]
     lengths = [num_steps] * batch_size if sequence_length is None else sequence_length
     reset = np.zeros([num_steps, batch_size], bool) if reset is None else reset
