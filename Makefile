@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 # Two processes on any machine: each needs up to 2.5 GB. The tests of a file share compiled programs.
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
-.PHONY: train test test-all coverage lint browser tensorboard docs babi bench bench-solved soak results mutants clean
+.PHONY: train test test-all coverage lint browser tensorboard docs babi bench bench-solved soak results mutants dist clean
 
 train: $(READY)  ## Train repeat copy, up to six rows three times, until it makes no errors.
 	$(BIN)/python train.py --max_length=6 --max_repeats=3 --learning_rate=1e-3 --stop_when_solved --report_interval=500
@@ -81,8 +81,15 @@ results: $(READY)  ## Train the tasks with three seeds, DNC and LSTM, and measur
 mutants: $(READY)  ## Put small faults into a copy of the code, to see that the tests find each (minutes on two cores).
 	$(BIN)/python -m tests.mutants --jobs=2
 
+dist: $(READY)  ## Build the sdist and the wheel for PyPI in dist/, and check them.
+	$(BIN)/python -m pip install --quiet --editable '.[dist]'
+	rm -rf dist *.egg-info/SOURCES.txt  # Setuptools adds every file that this lists, also old ones.
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
 clean:  ## Remove the environment and caches; trained models stay.
-	rm -rf $(VENV) build site *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): setup.py
