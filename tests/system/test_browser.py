@@ -215,7 +215,7 @@ class Viewer:
         self.driver.save_screenshot(str(ARTEFACTS / f"{name}.png"))
 
     def errors(self):
-        """Returns the console's severe messages, but for TensorBoard's fonts under a path prefix."""
+        """Returns severe messages of the console, but for TensorBoard's fonts below a prefix."""
         entries = self.driver.get_log("browser")
         severe = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
         return [message for message in severe if "font-roboto" not in message]
