@@ -55,8 +55,8 @@ def test_the_sdist_has_the_packages_and_what_builds_them(sdist):
     with tarfile.open(sdist) as archive:
         files = {each.name.partition("/")[2] for each in archive if each.isfile()}
 
-    beside = {"LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg", "setup.py"}
-    assert {name for name in files if ".egg-info/" not in name} == FILES | beside
+    others = {"LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg", "setup.py"}
+    assert {name for name in files if ".egg-info/" not in name} == FILES | others
 
 
 def test_the_wheel_has_the_packages_and_the_licence_alone(wheel):
