@@ -127,7 +127,8 @@ class Config:
     learning_rate: float = _optimizer(1e-4, "Learning rate.", **_positive)
     decay_steps: int = _optimizer(
         0,
-        "Number of steps over which the learning rate decays linearly to 0; 0: constant.",
+        "Number of steps, the last ones, over which the learning rate decays linearly to 0; 0: it is "
+        "constant.",
         minimum=0,
         maximum=MAX_STEPS,
     )
@@ -306,18 +307,18 @@ class Config:
         """Whether the core contains a `dnc.DNC`, whose memory can be recorded."""
         return self.core in ("dnc", "adnc", "biadnc")
 
+    @property
+    def decay(self) -> tuple[int, int] | None:
+        """First step and number of steps of the decay of the learning rate, if it decays."""
+        first = max(self.num_training_iterations - self.decay_steps, 0)
+        return (first, self.decay_steps) if self.decay_steps else None
+
     def declared(self) -> dict[str, Option]:
         """Returns the declarations of all settings and of the options of the task, by name."""
         return {**options.of(self), **task_options(self.task)}
 
     def check_training(self) -> None:
         """Raises `ValueError` if settings contradict each other for a training run."""
-        if 0 < self.decay_steps < self.num_training_iterations:
-            raise ValueError(
-                f"The learning rate is 0 from step {self.decay_steps:,} on, before "
-                f"num_training_iterations={self.num_training_iterations}. Give at least as many "
-                "decay_steps, or 0."
-            )
         if self.patience and not self.validation_interval:
             raise ValueError("patience counts validations. Give a validation_interval.")
         if self.trace_file and not self.has_dnc:

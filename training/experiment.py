@@ -132,9 +132,7 @@ class _Experiment:
         self._training = TrainingStep(
             core,
             task,
-            Update(
-                optimizer, config.max_grad_norm, config.decay_steps or None, config.weight_decay
-            ),
+            Update(optimizer, config.max_grad_norm, config.decay, config.weight_decay),
             config.seed,
             config.jit,
             config.recompute_every or None,

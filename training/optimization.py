@@ -41,15 +41,15 @@ class Update:
     Attributes:
       optimizer: the optimizer with its state; its learning rate is a number.
       max_grad_norm: bound on the gradients' global norm, > 0.
-      decay_steps: number of steps over which the learning rate decays linearly to 0, >= 1; `None`:
-        it is constant.
+      decay: the first step of the decay of the learning rate, >= 0, and the number of steps over
+        which it decays linearly to 0, >= 1; `None`: it is constant.
       weight_decay: decoupled weight decay (Loshchilov & Hutter 2019), multiplied by the learning
         rate, >= 0.
     """
 
     optimizer: snt.Optimizer
     max_grad_norm: float
-    decay_steps: int | None = None
+    decay: tuple[int, int] | None = None
     weight_decay: float = 0.0
 
     @tf.autograph.experimental.do_not_convert  # See `episodes.replay`.
@@ -64,9 +64,10 @@ class Update:
           step: number of updates so far.
         """
         constant = learning_rate = self.optimizer.learning_rate
-        if self.decay_steps:
-            part_done = tf.cast(step, tf.float32) / self.decay_steps
-            learning_rate *= tf.maximum(1.0 - part_done, 0.0)
+        if self.decay:
+            first, number = self.decay
+            part_done = tf.cast(step - first, tf.float32) / number
+            learning_rate *= tf.clip_by_value(1.0 - part_done, 0.0, 1.0)
         if self.weight_decay:
             for variable in variables:
                 if variable.shape.rank > 1:

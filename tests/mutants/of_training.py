@@ -134,9 +134,16 @@ MUTANTS = (
     Mutant(
         "learning rate does not decay",
         "training/optimization.py",
-        "learning_rate *= tf.maximum(1.0 - part_done, 0.0)",
+        "learning_rate *= tf.clip_by_value(1.0 - part_done, 0.0, 1.0)",
         "learning_rate *= 1.0",
-        f"{_STEP}::test_the_learning_rate_goes_to_zero_in_a_straight_line",
+        f"{_STEP}::test_the_learning_rate_goes_to_zero_in_its_last_steps",
+    ),
+    Mutant(
+        "learning rate rises above its value",
+        "training/optimization.py",
+        "tf.clip_by_value(1.0 - part_done, 0.0, 1.0)",
+        "tf.maximum(1.0 - part_done, 0.0)",
+        f"{_STEP}::test_the_learning_rate_goes_to_zero_in_its_last_steps",
     ),
     Mutant(
         "biases decay, too",

@@ -265,7 +265,6 @@ def test_an_end_that_cannot_be_saved_in_its_place_is_saved_elsewhere(tmp_path, m
         ("--task=copy --max_length=0", ["max_length", ">= 1", "got 0"]),
         ("--task=key_value --num_bits=5", ["num_bits", "even", "5"]),
         ("--task=priority_sort --layout=heap", ["layout", "ntm, chainer", "'heap'"]),
-        ("--decay_steps=1", ["learning rate is 0 from step 1 on", "decay_steps"]),
         ("--preset=nonsense", ["preset", "nonsense", "copy_series_bgavran"]),
         ("--preset=copy --task=argmax", ["preset=copy", "task=copy", "argmax"]),
         ("--num_layers=2", ["num_layers", "deep_lstm"]),

@@ -65,7 +65,6 @@ def test_what_is_unknown_or_out_of_range_is_refused(settings, said):
 @pytest.mark.parametrize(
     "settings, said",
     [
-        ({"decay_steps": 9, "num_training_iterations": 10}, "is 0 from step 9 on, before num_tra"),
         ({"patience": 2}, "patience counts validations. Give a validation_interval"),
         ({"trace_file": "trace.npz", "core": "lstm"}, "trace_file needs core=dnc, adnc or biadnc"),
     ],
@@ -79,7 +78,6 @@ def test_settings_that_contradict_each_other_are_refused_for_training(settings, 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"decay_steps": 10, "num_training_iterations": 10},
         {"patience": 2, "validation_interval": 5},
         {"trace_file": "trace.npz"},
         {"trace_file": "trace.npz", "core": "biadnc"},
@@ -190,3 +188,12 @@ def test_saved_settings_come_back_as_they_were(settings):
     changing = {x.name: getattr(config, x.name) for x in options.of(Config).values() if not x.saved}
     assert again.replace(**changing) == config
     assert dataclasses.asdict(again.replace(**changing)) == dataclasses.asdict(config)
+
+
+@pytest.mark.parametrize(
+    "number, decay_steps, expected",
+    [(10, 0, None), (10, 10, (0, 10)), (10, 4, (6, 4)), (10, 15, (0, 15))],
+)
+def test_the_learning_rate_decays_in_the_last_steps(number, decay_steps, expected):
+    config = Config.of(preset="none", num_training_iterations=number, decay_steps=decay_steps)
+    assert config.decay == expected

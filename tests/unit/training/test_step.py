@@ -275,10 +275,10 @@ def test_every_variable_gets_a_gradient(task):
         assert np.any(gradient), variable.name
 
 
-def test_the_learning_rate_goes_to_zero_in_a_straight_line(task):
-    training = Training(update={"decay_steps": 4})
+def test_the_learning_rate_goes_to_zero_in_its_last_steps(task):
+    training = Training(update={"decay": (2, 4)})
     moved = []
-    for _ in range(5):
+    for _ in range(7):
         before = [variable.numpy() for variable in training.values]
         batch = task.batch("train", 0, training.step)
         found = step.gradients(training.core, task, batch, max_grad_norm=50.0)
@@ -295,7 +295,9 @@ def test_the_learning_rate_goes_to_zero_in_a_straight_line(task):
         ]
         moved.append(np.median(steps))
 
-    np.testing.assert_allclose(moved, [0.01, 0.0075, 0.005, 0.0025, 0.0], rtol=1e-2, atol=1e-6)
+    np.testing.assert_allclose(
+        moved, [0.01, 0.01, 0.01, 0.0075, 0.005, 0.0025, 0.0], rtol=1e-2, atol=1e-6
+    )
     assert training.learning_rate == 0.01
 
 
