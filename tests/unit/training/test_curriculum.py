@@ -112,5 +112,5 @@ class TestMemory:
             training.run(1)
 
     def test_a_lesson_that_asks_for_one_needs_a_way_to_make_it(self):
-        with pytest.raises(ValueError, match="give with_memory"):
+        with pytest.raises(ValueError, match="Give with_memory"):
             Training(*self.LESSONS, with_memory=None)

@@ -61,7 +61,7 @@ def test_quiet_training_prints_nothing(tmp_path, capsys):
 
 
 def test_settings_that_contradict_each_other_leave_nothing(tmp_path):
-    with pytest.raises(ValueError, match="give validation_interval"):
+    with pytest.raises(ValueError, match="Give a validation_interval"):
         training.train(config(tmp_path / "run", patience=2))
 
     assert not list(tmp_path.iterdir())
