@@ -127,8 +127,7 @@ class Config:
     learning_rate: float = _optimizer(1e-4, "Learning rate.", **_positive)
     decay_steps: int = _optimizer(
         0,
-        "Number of steps, the last ones, over which the learning rate decays linearly to 0; 0: it is "
-        "constant.",
+        "Number of last steps over which the learning rate decays linearly to 0; 0: constant.",
         minimum=0,
         maximum=MAX_STEPS,
     )
