@@ -32,7 +32,8 @@ export class Toolbar {
    */
   constructor(app, { title, themes, canRefresh }) {
     this.app = app;
-    this.pickers = [new Picker(app, 0), new Picker(app, 1)];
+    this.canRefresh = canRefresh;
+    this.pickers = [0, 1].map((view) => new Picker(app, view, canRefresh));
     this.example = select("Example", (value) => app.change({ example: Number(value) }));
     this.compare = button("Compare", "Show a second recording next to this one", () =>
       app.compare(),
@@ -119,9 +120,10 @@ export class Toolbar {
     /** @type {Options} */
     const numbers = Array.from({ length: examples }, (_, i) => [i, `${i}`]);
     options(this.example.control, numbers, state.example);
-    this.example.node.hidden = examples < 1;
+    this.example.node.hidden = examples < 2;
     const isComparing = state.picks.length > 1;
-    this.compare.hidden = isComparing;
+    const recordings = [...index.values()].flatMap((tags) => [...tags.values()]).flat();
+    this.compare.hidden = isComparing || (recordings.length < 2 && !this.canRefresh);
     this.second.hidden = !isComparing;
     this.theme.textContent = themeName ?? "";
     this.speed.control.value = String(state.speed);
@@ -202,8 +204,10 @@ class Picker {
   /**
    * @param {App} app
    * @param {number} view
+   * @param {boolean} canRefresh whether there may be more to choose from later
    */
-  constructor(app, view) {
+  constructor(app, view, canRefresh) {
+    this.canRefresh = canRefresh;
     /** @type {Pick} */
     this.pick = { run: "", tag: "", step: NEWEST };
     /** @type {(changes: Partial<Pick>) => void} */
@@ -234,6 +238,11 @@ class Picker {
     const steps = entries.map(({ step }) => [step, count(step)]);
     steps.push([NEWEST, `newest (${count(newest)})`]);
     options(this.step.control, steps.reverse(), pick.step === NEWEST ? NEWEST : found.entry.step);
+    /** @type {(choices: number) => boolean} */
+    const isNoChoice = (choices) => choices < 2 && !this.canRefresh;
+    this.run.node.hidden = isNoChoice(index.size);
+    this.tag.node.hidden = isNoChoice(tags.size);
+    this.step.node.hidden = isNoChoice(entries.length);
   }
 }
 

@@ -210,6 +210,20 @@ class Viewer:
             selector,
         )
 
+    def save_picture(self, folder):
+        """Saves the picture as a user does."""
+        downloads = {"behavior": "allow", "downloadPath": str(folder)}
+        self.driver.execute_cdp_cmd("Browser.setDownloadBehavior", downloads)
+        self.button("Save PNG").click()
+        self.until(lambda: list(folder.glob("*.png")))
+
+    def is_wide_enough(self):
+        """Whether all of the document is seen without scrolling to the right."""
+        return self.driver.execute_script(
+            "const {scrollWidth, clientWidth} = document.documentElement;"
+            "return scrollWidth === clientWidth;"
+        )
+
     def save_screenshot(self, name):
         ARTEFACTS.mkdir(exist_ok=True)
         self.driver.save_screenshot(str(ARTEFACTS / f"{name}.png"))
@@ -417,13 +431,7 @@ def test_nothing_is_cut_off(tensorboard, viewer, width):
     viewer.open_plugin(tensorboard, run="copy", t=5, slot=3)
     viewer.save_screenshot(f"plugin-{width}")
 
-    assert (
-        viewer.driver.execute_script(
-            "const {scrollWidth, clientWidth} = document.documentElement;"
-            "return scrollWidth - clientWidth;"
-        )
-        == 0
-    )
+    assert viewer.is_wide_enough()
 
 
 def test_without_episodes_it_says_what_to_do(tmp_path, viewer):
@@ -460,10 +468,7 @@ def test_the_page_of_its_own(tmp_path, viewer):
     viewer.press(Keys.ESCAPE)
     viewer.save_screenshot("page")
 
-    downloads = {"behavior": "allow", "downloadPath": str(tmp_path)}
-    viewer.driver.execute_cdp_cmd("Browser.setDownloadBehavior", downloads)
-    viewer.button("Save PNG").click()
-    viewer.until(lambda: list(tmp_path.glob("*.png")))
+    viewer.save_picture(tmp_path)
     assert viewer.driver.find_elements(By.TAG_NAME, "img") == []
     assert viewer.errors() == []
     assert viewer.hosts() == set()
@@ -543,4 +548,17 @@ def test_the_page_works_in_a_frame_that_has_no_address(tmp_path, viewer):
     viewer.shows("first", "copy", 0, 1)
     viewer.element("input[type=range]").send_keys(Keys.END)
     viewer.shows("first", "copy", 0, 11)
+    assert viewer.errors() == []
+
+
+def test_one_recording_leaves_nothing_to_choose(tmp_path, viewer):
+    path, (arrays, meta) = tmp_path / "page.html", diagonal_trace(B=1)
+    arrays["sequence_length"] = arrays["sequence_length"][:1]
+    path.write_text(page.render({"only": (arrays, meta)}, title="only"), encoding="utf-8")
+    viewer.open_page(path)
+    viewer.shows("only", "copy", 0, 0)
+
+    labels = [each.text for each in viewer.driver.find_elements(By.CSS_SELECTOR, ".toolbar label")]
+    assert [text.split("\n")[0] for text in labels if text] == ["Speed", "Slots by", "only touched"]
+    assert not viewer.button("Compare").is_displayed()
     assert viewer.errors() == []
