@@ -22,7 +22,7 @@ interface, content look-ups, `Freeness` and a linkage. Each is a core or module 
                      over a sequence backwards
 `parallel`           cores side by side, such as a policy and its value function
 `adnc`               the DNC of Franke et al. (2018), assembled from these parts
-`recording`          `record`, traces and their summaries for TensorBoard
+`recording`          `record`, traces, `show` for notebooks and summaries for TensorBoard
 `keras`              layers and cells for Keras 3
 `rnn_cells`          cells for TensorFlow 1
 `saved_model`        `export`
@@ -67,6 +67,7 @@ from dnc.parts import AccessState
 from dnc.recording import summaries
 from dnc.recording.recorder import record
 from dnc.recording.trace import Trace
+from dnc.recording.viewer import show
 from dnc.resizing import resize_memory
 from dnc.rnn_cells import rnn_cell
 from dnc.saved_model import export
@@ -124,6 +125,7 @@ __all__ = [
     "resize_memory",
     "rnn_cell",
     "seed_dropout",
+    "show",
     "summaries",
     "unroll",
 ]

@@ -1,1 +1,1 @@
-"""Recording of episodes, and their display in TensorBoard."""
+"""Recording of episodes, and their display in TensorBoard and in notebooks."""

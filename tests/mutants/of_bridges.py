@@ -96,6 +96,20 @@ MUTANTS = (
         "unit/dnc/test_trace.py::TestExtras",
     ),
     Mutant(
+        "a page not escaped for its frame",
+        "dnc/recording/viewer.py",
+        "html.escape(self._page)",
+        "self._page",
+        "unit/dnc/test_show.py",
+    ),
+    Mutant(
+        "the frame can reach the notebook",
+        "dnc/recording/viewer.py",
+        'sandbox="allow-scripts ',
+        'sandbox="allow-scripts allow-same-origin ',
+        "unit/dnc/test_show.py",
+    ),
+    Mutant(
         "groups of scalars without their tag",
         "dnc/recording/summaries.py",
         'yield f"{group}{name}", value',

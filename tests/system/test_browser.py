@@ -4,7 +4,6 @@ Needs Chromium, chromedriver and selenium; without them the tests are skipped. N
 downloaded. Screenshots go to test-artefacts/.
 """
 
-import html
 import json
 import os
 import pathlib
@@ -17,6 +16,7 @@ import urllib.request
 import numpy as np
 import pytest
 
+import dnc
 from dnc_inspector import page
 from dnc_trace import episode
 from dnc_trace.quantities import QUANTITIES
@@ -535,20 +535,28 @@ def test_an_example_without_steps_is_shown_as_such(tmp_path, viewer):
     assert viewer.errors() == []
 
 
-def test_the_page_works_in_a_frame_that_has_no_address(tmp_path, viewer):
-    inner = page.render({"first": diagonal_trace(seed=1)}, title="first")
-    outer = f'<!DOCTYPE html><iframe width=1200 height=800 srcdoc="{html.escape(inner)}"></iframe>'
+def test_a_notebook_shows_it_in_a_frame_that_has_no_address(tmp_path, viewer):
+    arrays, meta = diagonal_trace(seed=1, hostile=True)
+    shown = dnc.show(dnc.Trace(**arrays, **{**meta, "task": "copy"}))
+    outer = f"<!DOCTYPE html><body>{shown._repr_html_()}"
     (tmp_path / "outer.html").write_text(outer, encoding="utf-8")
     viewer.driver.get((tmp_path / "outer.html").as_uri())
     viewer.until(lambda: viewer.frame() is not None)
+    assert viewer.is_wide_enough()
     viewer.driver.switch_to.frame(viewer.frame())
-    viewer.shows("first", "copy", 0, 0)
+    viewer.shows("trace", "copy", 0, 0)
+    viewer.save_screenshot("notebook")
+    assert viewer.is_wide_enough()
 
     viewer.element("input[type=range]").send_keys(Keys.ARROW_RIGHT)
-    viewer.shows("first", "copy", 0, 1)
+    viewer.shows("trace", "copy", 0, 1)
     viewer.element("input[type=range]").send_keys(Keys.END)
-    viewer.shows("first", "copy", 0, 11)
+    viewer.shows("trace", "copy", 0, 11)
+    viewer.select("Example").select_by_visible_text("1")
+    viewer.shows("trace", "copy", 0, 6)
+    viewer.save_picture(tmp_path)
     assert viewer.errors() == []
+    assert viewer.hosts() == set()
 
 
 def test_one_recording_leaves_nothing_to_choose(tmp_path, viewer):
