@@ -4,6 +4,7 @@ README.md becomes the first page. CONTRIBUTING.md, CHANGELOG.md and each file th
 become pages of their own; a link to a directory becomes its name.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -48,9 +49,11 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Points the links of a page at pages of the site."""
     uri = page.file.src_uri
-    if uri.startswith("source/"):
-        return markdown
     source = {moved: path for path, moved in MOVED.items()}.get(uri, f"docs/{uri}")
+    if uri.startswith("source/"):
+        source = uri.removeprefix("source/").removesuffix(".md")
+    if not source.endswith((".md", ".ipynb")):
+        return markdown
 
     def link(found: re.Match[str]) -> str:
         if found["code"]:
@@ -80,5 +83,8 @@ def text_of(path: str) -> str:
     text = (ROOT / path).read_text("utf-8")
     if path.endswith(".md"):
         return text
+    if path.endswith(".ipynb"):
+        cells = [(each["cell_type"], "".join(each["source"])) for each in json.loads(text)["cells"]]
+        return "\n\n".join(x if kind == "markdown" else f"```python\n{x}\n```" for kind, x in cells)
     language = {".py": "python", ".yml": "yaml"}.get(pathlib.Path(path).suffix, "text")
     return f"# {path}\n\n````{language}\n{text}````\n"

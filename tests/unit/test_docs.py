@@ -48,3 +48,7 @@ def test_the_api_reference_has_every_public_name():
 
 def test_the_drawing_of_the_architecture_is_current():
     assert architecture.PICTURE.read_text("utf-8") == architecture.picture()
+
+
+def test_the_readme_is_short():
+    assert README.read_text("utf-8").count("\n") <= 140
