@@ -5,7 +5,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from tests import models
-from tests.unit.dnc.test_conformance import check_way
+from tests.unit.dnc.test_conformance import check_compiled, check_way
 
 WAYS = {
     "graph, static unroll, float64": (snt.static_unroll, tf.float64, models.graph),
@@ -16,3 +16,8 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_to_run_the_core_gives_the_recorded_gradients(way):
     check_way(*WAYS[way])
+
+
+@pytest.mark.parametrize("name", ["trace_c_default", "trace_d_overflow"])
+def test_loss_and_all_gradients_of_a_compiled_unroll_are_the_recorded_ones(name):
+    check_compiled(name)

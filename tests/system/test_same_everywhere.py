@@ -115,8 +115,9 @@ def test_a_compiled_loop_of_tensorflow_1_gives_the_same():
     rnn_cell.check_function(rnn_cell.dynamic_rnn, "compiled")
 
 
-def test_with_as_many_links_as_slots_compiled_links_are_the_dense_ones():
-    test_sparse.check_all_links(jit=True, num_writes=1)
+@pytest.mark.parametrize("num_writes", [1, 2])
+def test_with_as_many_links_as_slots_compiled_links_are_the_dense_ones(num_writes):
+    test_sparse.check_all_links(True, num_writes)
 
 
 def test_a_dnc_with_as_many_links_as_slots_is_the_dense_one():

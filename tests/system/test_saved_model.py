@@ -380,3 +380,19 @@ def test_an_export_to_where_tensorflow_has_no_access_says_so():
 
     with pytest.raises(ValueError, match=r"cannot write to nowhere://b/x: .* local folder"):
         dnc.export(core, pathlib.Path("nowhere://b/x"), input_size=6)
+
+
+def test_cores_of_sonnet_are_exported_too(tmp_path):
+    x = tf.ones([2, 4])
+    for core, names in ((snt.LSTM(3), ["hidden", "cell"]), (snt.GRU(3), ["state"])):
+        path = tmp_path / core.name
+        dnc.export(core, path, input_size=4)
+        loaded = tf.saved_model.load(path)
+        state = core.initial_state(2)
+        results = loaded.signatures["step"](
+            inputs=x, **dict(zip(names, tf.nest.flatten(state), strict=True))
+        )
+        outputs, state = core(x, state)
+        np.testing.assert_allclose(results["outputs"], outputs, atol=1e-6)
+        for name, part in zip(names, tf.nest.flatten(state), strict=True):
+            np.testing.assert_allclose(results[name], part, atol=1e-6)

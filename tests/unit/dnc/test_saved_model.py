@@ -1,6 +1,5 @@
 """A core written as a SavedModel, loaded in this process."""
 
-import numpy as np
 import pytest
 import sonnet as snt
 import tensorflow as tf
@@ -12,22 +11,6 @@ from tests.models import make_core
 def core_with(controller):
     """A core of unseen inputs, without variables."""
     return dnc.DNC(dnc.MemoryAccess(6, 4, num_reads=2), controller, 3, 20.0)
-
-
-def test_cores_of_sonnet_are_exported_too(tmp_path):
-    x = tf.ones([2, 4])
-    for core, names in ((snt.LSTM(3), ["hidden", "cell"]), (snt.GRU(3), ["state"])):
-        path = tmp_path / core.name
-        dnc.export(core, path, input_size=4)
-        loaded = tf.saved_model.load(path)
-        state = core.initial_state(2)
-        results = loaded.signatures["step"](
-            inputs=x, **dict(zip(names, tf.nest.flatten(state), strict=True))
-        )
-        outputs, state = core(x, state)
-        np.testing.assert_allclose(results["outputs"], outputs, atol=1e-6)
-        for name, part in zip(names, tf.nest.flatten(state), strict=True):
-            np.testing.assert_allclose(results[name], part, atol=1e-6)
 
 
 @pytest.mark.parametrize(

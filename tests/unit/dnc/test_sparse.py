@@ -50,8 +50,8 @@ def random_episode(num_steps=12, batch_size=2, num_writes=1, slots=SLOTS, seed=0
 
 @pytest.mark.parametrize(
     ("jit", "num_writes"),
-    [(False, 1), (False, 2), (True, 2)],  # Others: tests/system/test_same_everywhere.py.
-    ids=["eager-1", "eager-2", "jit-2"],
+    [(False, 1), (False, 2)],  # Compiled: tests/system/test_same_everywhere.py.
+    ids=["eager-1", "eager-2"],
 )
 def test_with_as_many_links_as_slots_values_reads_and_gradients_are_the_dense_ones(jit, num_writes):
     check_all_links(jit, num_writes)
