@@ -171,8 +171,10 @@ def assert_unroll_conforms(trace, core, run, dtype=tf.float32):
             golden.assert_gradient_close(by_state[name], value, f"gradient of initial {name}")
 
 
-# Others: tests/system/test_conformance.py.
-@pytest.mark.parametrize("name", ["trace_a_tiny", "trace_b_multiwrite"])
+COMPILED = ("trace_a_tiny", "trace_b_multiwrite")  # Others: tests/system/test_conformance.py.
+
+
+@pytest.mark.parametrize("name", COMPILED)
 def test_loss_and_all_gradients_of_a_compiled_unroll_are_the_recorded_ones(name):
     check_compiled(name)
 
