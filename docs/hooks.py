@@ -18,21 +18,23 @@ MOVED = {
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
 }
-# Code, in which nothing is a link, or a link to a file of the repository.
+# Code, in which nothing is a link, or a link to a file of the repository, pictures included.
 _LINK = re.compile(
-    r"(?P<code>^```.*?^```|`[^`\n]*`)|(?<!!)\[(?P<text>(?:[^][]|\[[^]]*\])*)\]"
+    r"(?P<code>^```.*?^```|`[^`\n]*`)|\[(?P<text>(?:[^][]|\[[^]]*\])*)\]"
     r"\((?P<path>(?!https?://)[^)#\s]+)(?P<anchor>#[^)]*)?\)",
     re.MULTILINE | re.DOTALL,
 )
 
 
 def place(path: str) -> str | None:
-    """Returns the page for a file of the repository, or `None` for a directory."""
+    """Returns the place in the site of a file of the repository; `None` for a directory."""
+    if not (ROOT / path).is_file():
+        return None
     if path in MOVED:
         return MOVED[path]
     if path.startswith("docs/") and not path.endswith((".py", ".csv")):
         return path.removeprefix("docs/")
-    return f"source/{path}.md" if (ROOT / path).is_file() else None
+    return f"source/{path}.md"
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -47,7 +49,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Points the links of a page at pages of the site."""
+    """Points the links and pictures of a page at files of the site."""
     uri = page.file.src_uri
     source = {moved: path for path, moved in MOVED.items()}.get(uri, f"docs/{uri}")
     if uri.startswith("source/"):
@@ -64,7 +66,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         relative = os.path.relpath(target, os.path.dirname(uri) or ".")
         return f"[{found['text']}]({relative}{found['anchor'] or ''})"
 
-    return _LINK.sub(link, markdown).replace("](docs/pictures/", "](pictures/")
+    return _LINK.sub(link, markdown)
 
 
 def links(page: pathlib.Path) -> list[str]:
